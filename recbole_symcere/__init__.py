@@ -1,0 +1,53 @@
+"""Review-enhanced recommendation for RecBole.
+
+``import recbole_symcere`` makes RecBole 1.2.1 run on today's Python stack and find our models by name.
+It loads neither RecBole nor torch; those come with the first name that needs them.
+"""
+
+from typing import Any
+
+from recbole_symcere.compat import check_recbole
+from recbole_symcere.errors import InputError
+from recbole_symcere.register import register, registered
+from recbole_symcere.version import __version__
+
+__all__ = [
+    "Config",
+    "InputError",
+    "SymCERE",
+    "__version__",
+    "bpr",
+    "history_mask",
+    "info_nce",
+    "load_data_and_model",
+    "objective_function",
+    "registered",
+    "run_recbole",
+    "sincere",
+    "symmetric_sincere",
+]
+
+_HOMES = {
+    "Config": "recbole_symcere.config",
+    "SymCERE": "recbole_symcere.model.symcere",
+    "bpr": "recbole_symcere.loss",
+    "history_mask": "recbole_symcere.data.history",
+    "info_nce": "recbole_symcere.loss",
+    "load_data_and_model": "recbole_symcere.quick_start",
+    "objective_function": "recbole_symcere.quick_start",
+    "run_recbole": "recbole_symcere.quick_start",
+    "sincere": "recbole_symcere.loss",
+    "symmetric_sincere": "recbole_symcere.loss",
+}
+
+check_recbole()
+register()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'recbole_symcere' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,129 @@
+"""The command line: training without a sub-command, and the sub-commands."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.version import __version__
+
+__all__ = ["main", "parse_pairs"]
+
+_HELP = """\
+Review-enhanced recommendation for RecBole.
+
+Train, choose the epoch on validation, test once:
+  run_recbole_symcere.py --model=SymCERE --dataset=yelp [--key=value ...]
+      --model         SymCERE, or any model of RecBole: LightGCN, NGCF, BPR, EASE, ...
+      --dataset       the name of a folder under dataset_atomic/
+      --config_files  "a.yaml b.yaml": settings from files; --key=value wins over them
+      --run_dir       the folder for the results (default: a new one under runs/)
+      --key=value     any setting of properties/, ours and RecBole's
+
+Go on with a run that was stopped:
+  run_recbole_symcere.py --resume=RUN_DIR
+
+Make a data set from review files:
+  run_recbole_symcere.py convert SOURCE --input FILE --name NAME   (convert --help)
+
+Show that no held-out review reaches a model:
+  run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
+
+  --version, --help
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: the words after the program's name; by default those of this process.
+
+    Returns:
+        The exit status: 0, 1 for a diverged run, 2 for a mistake in the input, 130 when interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except ArithmeticError as error:  # a loss that is no longer finite
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; --resume=RUN_DIR goes on after the last finished epoch\n")
+        return 130
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(_HELP)
+        return 0
+    if words[0] == "--version":
+        sys.stdout.write(f"recbole_symcere {__version__}\n")
+        return 0
+    if words[0].startswith("-"):
+        return _train(words)
+    commands: dict[str, Callable[[list[str]], int]] = {"convert": _convert, "audit": _audit}
+    if words[0] not in commands:
+        raise InputError(
+            f"There is no command {words[0]!r}.{did_you_mean(words[0], commands)} "
+            "Settings are written --key=value; --help shows what there is."
+        )
+    return commands[words[0]](words[1:])
+
+
+def parse_pairs(words: Sequence[str]) -> dict[str, str]:
+    """``--key=value`` and ``--key value`` as a dictionary of strings.
+
+    Raises:
+        InputError: for a word that is neither, a key without a value, and a key given twice.
+    """
+    pairs: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--") or len(word) < 3:  # noqa: PLR2004 # two dashes and a letter
+            raise InputError(f"{word!r} isn't understood. Settings are written --key=value.")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise InputError(f"--{key} needs a value: --{key}=VALUE.")
+            value = rest.pop(0)
+        if key in pairs:
+            raise InputError(f"--{key} is given twice: {pairs[key]!r} and {value!r}.")
+        pairs[key] = value
+    return pairs
+
+
+def _train(words: list[str]) -> int:
+    pairs = parse_pairs(words)
+    # torch, RecBole and transformers take seconds to load; a typing error shouldn't
+    from recbole_symcere import quick_start
+    from recbole_symcere.settings import parse_value
+
+    run_dir = pairs.pop("resume", None)
+    if run_dir is not None:
+        changes = {key: parse_value(value) for key, value in pairs.items()}
+        quick_start.resume(run_dir, changes)
+        return 0
+    files = pairs.pop("config_files", "").split()
+    names: dict[str, Any] = {key: pairs.pop(key, None) for key in ("model", "dataset")}
+    quick_start.run_recbole(**names, config_file_list=files, config_dict=pairs)
+    return 0
+
+
+def _convert(words: list[str]) -> int:
+    from recbole_symcere.convert import command
+
+    parser = argparse.ArgumentParser(prog="run_recbole_symcere.py convert")
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(words))
+
+
+def _audit(words: list[str]) -> int:
+    from recbole_symcere.evaluate import audit
+
+    return audit.run(parse_pairs(words))

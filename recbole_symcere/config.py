@@ -1,0 +1,134 @@
+"""The Config of our own functions: RecBole's, with every mistake reported.
+
+It also never reads ``sys.argv``, which belongs to the process that calls us.
+"""
+
+import ast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from recbole.config.configurator import Config as RecBoleConfig
+
+from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.folders import bundled_data_path
+from recbole_symcere.register import MODELS
+from recbole_symcere.settings import known_keys
+
+__all__ = ["Config", "model_names"]
+
+
+class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
+    """RecBole's Config for our functions.
+
+    The settings of ``properties/overall.yaml`` hold for every model, so that all are compared under
+    one protocol.
+
+    Args:
+        model: name or class; if None, the key ``model`` of the dictionary or the files.
+        dataset: name; if None, the key ``dataset``.
+        config_file_list: yaml files; later ones win.
+        config_dict: settings that win over the files.
+
+    Raises:
+        InputError: for an unknown model, data set or key (with the closest known one), and for a
+            file that can't be read.
+    """
+
+    common_protocol = True
+
+    def __init__(
+        self,
+        model: str | type | None = None,
+        dataset: str | None = None,
+        config_file_list: list[str] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+    ) -> None:
+        settings = dict(config_dict or {})
+        for key, value in (("model", model), ("dataset", dataset)):
+            if value is not None:
+                settings.pop(key, None)
+        super().__init__(
+            model=model, dataset=dataset, config_file_list=config_file_list, config_dict=settings
+        )
+        self._refuse_unknown_keys()
+        self._refuse_missing_data()
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _load_config_files(self, file_list: Iterable[str] | None) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        for name in file_list or ():
+            settings.update(_read_yaml(name, self.yaml_loader))
+        return settings
+
+    def _get_model_and_dataset(
+        self, model: str | type | None, dataset: str | None
+    ) -> tuple[str, type, str]:
+        for key, value in (("model", model), ("dataset", dataset)):
+            if value is None and self.external_config_dict.get(key) is None:
+                raise InputError(f"No {key} is given. Name one with --{key}=NAME.")
+        wanted = model if model is not None else self.external_config_dict["model"]
+        if isinstance(wanted, str) and wanted not in (names := model_names()):
+            raise InputError(
+                f"There is no model named {wanted!r}.{did_you_mean(wanted, names)} "
+                f"Ours: {', '.join(MODELS)}; every model of RecBole runs too."
+            )
+        return super()._get_model_and_dataset(model, dataset)  # type: ignore[no-any-return]
+
+    def _refuse_unknown_keys(self) -> None:
+        if not self.model_class.__module__.startswith(("recbole.", "recbole_symcere.")):
+            return  # a model of the user's own may read keys that we can't know
+        known = known_keys(self)
+        for key in self.external_config_dict:
+            if key not in known:
+                raise InputError(
+                    f"Unknown key {key!r}.{did_you_mean(key, known)} The keys are those of "
+                    "RecBole's and our properties/ files."
+                )
+
+    def _refuse_missing_data(self) -> None:
+        folder = Path(self["data_path"])
+        if folder.is_dir():
+            return
+        bundled = sorted(path.name for path in bundled_data_path().iterdir() if path.is_dir())
+        raise InputError(
+            f"There is no data set {self['dataset']!r}: {folder} doesn't exist."
+            f"{did_you_mean(self['dataset'], bundled)} Bundled: {', '.join(bundled)}. Convert your "
+            f"own with: run_recbole_symcere.py convert SOURCE --input FILE --name {self['dataset']}"
+        )
+
+
+def _read_yaml(name: str, loader: Any) -> dict[str, Any]:
+    """One configuration file as a dictionary."""
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Configuration file {name} can't be read: {error}.") from None
+    try:
+        settings = yaml.load(text, Loader=loader)  # noqa: S506 # RecBole's FullLoader runs no code
+    except yaml.YAMLError as error:
+        raise InputError(f"Configuration file {name} isn't valid YAML: {error}") from None
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise InputError(f"Configuration file {name} must hold `key: value` lines.")
+    return settings
+
+
+def model_names() -> set[str]:
+    """The names of RecBole's models and ours, by RecBole's rule that a module holds its name."""
+    import recbole.model as models
+
+    root = Path(models.__file__).parent
+    names = set(MODELS)
+    for path in root.glob("*_recommender/*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names |= {
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.ClassDef) and node.name.lower() == path.stem
+        }
+    return names

@@ -1,0 +1,64 @@
+"""What is done to reviews whatever they come from: texts, repeats, order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+
+class CleanTexts(NamedTuple):
+    """Reviews with clean texts, and how many texts each rule changed."""
+
+    reviews: pl.DataFrame
+    n_single_line: int
+    n_composed: int
+
+
+class FirstReviews(NamedTuple):
+    """Reviews with one row per user and item, and how many rows that removed."""
+
+    reviews: pl.DataFrame
+    n_removed: int
+
+
+def clean_texts(reviews: pl.DataFrame) -> CleanTexts:
+    """Make every text one line in Unicode normal form C.
+
+    Each run of white space and control characters (tabs, line breaks, NULs) becomes one space;
+    spaces at the ends go.
+
+    Args:
+        reviews: table in `records.SCHEMA`.
+
+    Returns:
+        The same rows, and the number of texts that each of the two rules changed.
+    """
+    text = pl.col("text")
+    single = text.str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars(" ")
+    steps = reviews.select(text, single=single).with_columns(
+        composed=pl.col("single").str.normalize("NFC")
+    )
+    return CleanTexts(
+        reviews.with_columns(text=steps["composed"]),
+        int((steps["text"] != steps["single"]).sum()),
+        int((steps["single"] != steps["composed"]).sum()),
+    )
+
+
+def in_order(reviews: pl.DataFrame) -> pl.DataFrame:
+    """Sort by user id, time and source line, so that the order of a dump decides only ties."""
+    return reviews.sort("user_id", "timestamp", "source_line")
+
+
+def keep_first(reviews: pl.DataFrame) -> FirstReviews:
+    """Keep the first review of every user and item, by time and then by source line.
+
+    Args:
+        reviews: table in `records.SCHEMA`.
+
+    Returns:
+        The reviews `in_order`, and the number removed.
+    """
+    first = in_order(reviews).unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    return FirstReviews(first, len(reviews) - len(first))

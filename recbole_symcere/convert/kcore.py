@@ -1,0 +1,85 @@
+"""k-core: users and items with enough reviews, repeated until nothing changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recbole_symcere.errors import InputError
+
+
+def core_rows(
+    users: NDArray[np.integer], items: NDArray[np.integer], user_min: int, item_min: int
+) -> NDArray[np.bool_]:
+    """Mark the rows of the largest subset whose users and items all have enough rows in it.
+
+    Args:
+        users: (rows,) user number of each row, counted from 0.
+        items: (rows,) item number of each row, counted from 0.
+        user_min: fewest rows of a user.
+        item_min: fewest rows of an item.
+
+    Returns:
+        (rows,) True where the row stays. The result does not depend on the order of the rows.
+    """
+    keep = np.ones(len(users), dtype=bool)
+    n_kept = -1
+    while n_kept != (n_kept := int(keep.sum())):
+        user_counts = np.bincount(users[keep], minlength=users.max(initial=0) + 1)
+        item_counts = np.bincount(items[keep], minlength=items.max(initial=0) + 1)
+        keep &= (user_counts[users] >= user_min) & (item_counts[items] >= item_min)
+    return keep
+
+
+def filter_core(reviews: pl.DataFrame, k_core: int = 0, user_core: int = 0) -> pl.DataFrame:
+    """Keep users and items with enough reviews.
+
+    Rows are counted, so repeated pairs count more than once where they were kept.
+
+    Args:
+        reviews: table in `records.SCHEMA`.
+        k_core: fewest reviews of every user and every item; 0 for no limit.
+        user_core: fewest reviews of every user; 0 for no limit.
+
+    Returns:
+        The reviews that stay, in the same order.
+
+    Raises:
+        InputError: if nothing stays.
+    """
+    users, items = _codes(reviews["user_id"]), _codes(reviews["item_id"])
+    keep = core_rows(users, items, max(k_core, user_core), k_core)
+    if keep.any() or not len(reviews):
+        return reviews.filter(pl.Series(keep))
+    limits = [
+        f"--{name}={value}"
+        for name, value in (("k_core", k_core), ("user_core", user_core))
+        if value
+    ]
+    both = bool(k_core)
+    largest = _largest_core(users, items, both)
+    raise InputError(
+        f"{' '.join(limits)}: no review is left of {users.max() + 1} users, {items.max() + 1} items "
+        f"and {len(reviews)} reviews; the largest value that leaves something is "
+        f"--{'k_core' if both else 'user_core'}={largest}"
+        + (" without --user_core" if k_core and user_core else "")
+        + "; choose a smaller one"
+    )
+
+
+def _codes(ids: pl.Series) -> NDArray[np.int64]:
+    """Number the distinct ids from 0."""
+    return ids.rank("dense").cast(pl.Int64).to_numpy() - 1
+
+
+def _largest_core(users: NDArray[np.integer], items: NDArray[np.integer], both: bool) -> int:
+    """Return the largest k that leaves a row; cores are nested, so halving finds it."""
+    low, high = 1, int(np.bincount(users).max())
+    while low < high:
+        middle = (low + high + 1) // 2
+        if core_rows(users, items, middle, middle if both else 0).any():
+            low = middle
+        else:
+            high = middle - 1
+    return low

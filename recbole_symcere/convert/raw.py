@@ -1,0 +1,138 @@
+"""The table between a file format and the checks: every value still text, as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recbole_symcere.errors import InputError
+
+_BATCH = 50_000
+
+#: Our column -> the option that names the file's column.
+OPTIONS = {
+    "user_id": "--user_field",
+    "item_id": "--item_field",
+    "rating": "--rating_field",
+    "timestamp": "--time_field",
+    "text": "--text_field",
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns (or JSON keys) of a file are called.
+
+    Attributes:
+        names: our column name -> the file's.
+        optional: our names of columns that a file may lack; they are then null.
+        renamable: whether the user can name the columns by `OPTIONS`.
+    """
+
+    names: Mapping[str, str]
+    optional: frozenset[str] = frozenset()
+    renamable: bool = True
+
+    def check(self, found: Collection[str], file: str) -> None:
+        """Refuse a file that lacks a column.
+
+        Args:
+            found: the column names in the file.
+            file: its name, for the message.
+
+        Raises:
+            InputError: if a column that is not optional is missing.
+        """
+        for ours, theirs in self.names.items():
+            if ours in self.optional or theirs in found:
+                continue
+            remedy = (
+                f"name the column that holds the {ours} with {OPTIONS[ours]}=NAME"
+                if self.renamable
+                else "give a file of this source, or use 'convert generic' and name the columns"
+            )
+            raise InputError(
+                f"{file}: there is no column {theirs!r}; "
+                f"found {', '.join(map(repr, found)) or 'none'}; {remedy}"
+            )
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Rows as text.
+
+    Attributes:
+        path: the file.
+        frame: the reader's columns, all String; ``source_line`` (Int64); ``problem`` (String), which
+            says why a row could not be taken apart: its other columns are then null.
+        notes: what the report should say beside the skipped rows.
+    """
+
+    path: Path
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+class RawBuilder:
+    """Collects rows of text and turns them into column batches, so that memory holds few objects.
+
+    Args:
+        columns: names of the text columns.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = tuple(columns)
+        self._rows: list[Sequence[str | None]] = []
+        self._lines: list[int] = []
+        self._problems: list[str | None] = []
+        self._frames: list[pl.DataFrame] = []
+        self._n_surrogates = 0
+
+    def add(self, values: Sequence[str | None], line: int) -> None:
+        """Add one row of values in the order of the columns."""
+        self._append(values, line, None)
+
+    def add_problem(self, problem: str, line: int) -> None:
+        """Add one row that could not be taken apart."""
+        self._append((None,) * len(self._columns), line, problem)
+
+    def build(self, path: Path, notes: tuple[str, ...] = ()) -> RawTable:
+        """Return all rows added."""
+        self._flush()
+        if self._n_surrogates:
+            notes += (f"{self._n_surrogates} values held half a character; replaced by U+FFFD",)
+        return RawTable(path, pl.concat(self._frames), notes)
+
+    def _append(self, values: Sequence[str | None], line: int, problem: str | None) -> None:
+        self._rows.append(values)
+        self._lines.append(line)
+        self._problems.append(problem)
+        if len(self._rows) == _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = zip(*self._rows, strict=True) if self._rows else ((),) * len(self._columns)
+        data = {
+            name: self._series(name, values)
+            for name, values in zip(self._columns, columns, strict=True)
+        }
+        data["source_line"] = pl.Series("source_line", self._lines, dtype=pl.Int64)
+        data["problem"] = pl.Series("problem", self._problems, dtype=pl.String)
+        self._frames.append(pl.DataFrame(data))
+        self._rows, self._lines, self._problems = [], [], []
+
+    def _series(self, name: str, values: Sequence[str | None]) -> pl.Series:
+        try:
+            return pl.Series(name, values, dtype=pl.String)
+        except UnicodeEncodeError:
+            # JSON can spell half of a surrogate pair (\ud83d), which no UTF-8 text can hold
+            mended = [value and _without_surrogates(value) for value in values]
+            self._n_surrogates += sum(a != b for a, b in zip(values, mended, strict=True))
+            return pl.Series(name, mended, dtype=pl.String)
+
+
+def _without_surrogates(value: str) -> str:
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

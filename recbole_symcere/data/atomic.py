@@ -1,0 +1,84 @@
+"""Checks of a RecBole ``.inter`` file that say what is wrong and where.
+
+RecBole itself fails with a bare conversion error, or silently drops a column that it can't find.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from recbole_symcere.errors import InputError
+
+__all__ = ["check_header", "explain_unreadable"]
+
+_TYPES = ("token", "token_seq", "float", "float_seq")
+
+
+def _fields(path: str, separator: str) -> list[tuple[str, str]]:
+    """Name and type of each column, from the header ``name:type<separator>...``."""
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline().rstrip("\r\n")
+    fields = []
+    for column in header.split(separator):
+        name, _, kind = column.rpartition(":")
+        if not name or kind not in _TYPES:
+            raise InputError(
+                f"{path}, row 1: column {column!r} isn't of the form name:type with a type of "
+                f"{', '.join(_TYPES)}. Columns are separated by {separator!r}."
+            )
+        fields.append((name, kind))
+    return fields
+
+
+def check_header(path: str, separator: str, needed: Iterable[str]) -> None:
+    """Stop if the file lacks a column.
+
+    Args:
+        path: the ``.inter`` file.
+        separator: what stands between columns.
+        needed: names of columns that must be there.
+
+    Raises:
+        InputError: naming the missing column and those found.
+    """
+    found = [name for name, _ in _fields(path, separator)]
+    for name in needed:
+        if name not in found:
+            raise InputError(
+                f"{path} has no column {name!r}; it has {', '.join(found)}. Name another one with "
+                "USER_ID_FIELD, ITEM_ID_FIELD or TIME_FIELD, or convert the data set again."
+            )
+
+
+def explain_unreadable(path: str, separator: str, error: Exception) -> InputError:
+    """The error for a file that pandas can't read: the first row that breaks a rule, if any does."""
+    fields = _fields(path, separator)
+    for number, row in _rows(path, separator):
+        if len(row) != len(fields):
+            return InputError(
+                f"{path}, row {number}: {len(row)} columns, but the header has {len(fields)}."
+            )
+        for (name, kind), value in zip(fields, row, strict=True):
+            if kind == "float" and not _is_number(value):
+                return InputError(
+                    f"{path}, row {number}: {name} is {value!r}, but its type is float, so a "
+                    "number is expected (times in seconds since 1970, UTC)."
+                )
+    return InputError(f"{path} can't be read: {error}")
+
+
+def _rows(path: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, delimiter=separator)
+        next(reader)
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or "nan")
+    except ValueError:
+        return False
+    return True

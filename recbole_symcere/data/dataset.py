@@ -1,0 +1,179 @@
+"""RecBole's Dataset with a review behind every interaction.
+
+Row n of ``<name>.inter`` belongs to row n of ``<name>.reviews.parquet``. Each interaction carries its
+row number as an int64 field through duplicate removal, filters, k-core, sorting and splitting, so its
+review is found by number and never by position. Only the training split hands out texts.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from recbole.data.dataset import Dataset
+from recbole.utils import FeatureSource, FeatureType
+from scipy.sparse import csr_matrix
+
+from recbole_symcere.data.atomic import check_header, explain_unreadable
+from recbole_symcere.data.history import history_matrix
+from recbole_symcere.errors import InputError
+
+__all__ = ["ROW_FIELD", "ReviewDataset"]
+
+ROW_FIELD = "inter_row"
+"""Name of the int64 field that holds an interaction's row in the file, counted from 0."""
+
+
+class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
+    """Interactions and their reviews.
+
+    Attributes:
+        split: "train", "valid" or "test" once `build` has split the data; None before.
+        all_history: after `build`, CSR [n_users, n_items] of every split's interactions. Training
+            may look at it only with ``history_scope: all``, which leaks held-out pairs.
+    """
+
+    split: str | None = None
+    all_history: csr_matrix | None = None
+
+    # --- loading ---------------------------------------------------------------------------------
+
+    def _download(self) -> None:
+        # RecBole would fetch a data set of this name, without reviews, from a bucket that is gone
+        raise InputError(
+            f"There is no data set {self.dataset_name!r}: {self.dataset_path} doesn't exist. "
+            "Convert one with: run_recbole_symcere.py convert SOURCE --input FILE "
+            f"--name {self.dataset_name}"
+        )
+
+    def _load_feat(self, filepath: str, source: Any) -> Any:
+        needed = [self.uid_field, self.iid_field]
+        if source == FeatureSource.INTERACTION and self.config["eval_args"]["order"] == "TO":
+            needed.append(self.time_field)
+        if source == FeatureSource.INTERACTION:
+            check_header(filepath, self.config["field_separator"], needed)
+        try:
+            return super()._load_feat(filepath, source)
+        except ValueError as error:
+            raise explain_unreadable(filepath, self.config["field_separator"], error) from None
+
+    def _load_inter_feat(self, token: str, dataset_path: str) -> None:
+        super()._load_inter_feat(token, dataset_path)
+        self.inter_feat[ROW_FIELD] = np.arange(len(self.inter_feat), dtype=np.int64)
+        self.set_field_property(ROW_FIELD, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
+        self._check_reviews()
+
+    def _init_alias(self) -> None:
+        super()._init_alias()
+        # a row number is an int64 like a token, but it is never remapped
+        self._rest_fields = self._rest_fields[self._rest_fields != ROW_FIELD]
+
+    def num(self, field: str) -> int:
+        """The number of values of ``field``; of the row field, the number of interactions."""
+        return len(self.inter_feat) if field == ROW_FIELD else super().num(field)
+
+    def _drop_unused_col(self) -> None:
+        if ROW_FIELD in (self.config["unused_col"] or {}).get("inter", ()):
+            raise InputError(f"unused_col can't name {ROW_FIELD!r}: it leads to the reviews.")
+        super()._drop_unused_col()
+
+    # --- reviews ---------------------------------------------------------------------------------
+
+    def _review_files(self) -> list[Path]:
+        """The review file, or one per benchmark part in the order of `benchmark_filename`."""
+        parts = self.benchmark_filename_list
+        names = [self.dataset_name] if parts is None else [f"{self.dataset_name}.{p}" for p in parts]
+        return [Path(self.dataset_path) / f"{name}.reviews.parquet" for name in names]
+
+    def _read_reviews(self, columns: list[str]) -> pa.Table:
+        tables = []
+        for path in self._review_files():
+            if not path.is_file():
+                raise InputError(
+                    f"{path} doesn't exist, but {self.config['model']} learns from reviews. Row n "
+                    "of it must hold user_id, item_id and text of row n of the .inter file; "
+                    "`run_recbole_symcere.py convert` writes both."
+                )
+            try:
+                tables.append(pq.read_table(path, columns=columns))
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{path} can't be read as Parquet: {error}") from None
+            missing = set(columns) - set(tables[-1].column_names)
+            if missing:
+                raise InputError(
+                    f"{path} has no column {', '.join(sorted(missing))}; "
+                    f"it has {', '.join(pq.read_schema(path).names)}."
+                )
+        return pa.concat_tables(tables)
+
+    def _check_reviews(self) -> None:
+        """Stop unless the reviews' users and items are those of the interactions, row by row."""
+        reviews = self._read_reviews(["user_id", "item_id", "text"][:2])
+        files = " and ".join(path.name for path in self._review_files())
+        if len(reviews) != len(self.inter_feat):
+            raise InputError(
+                f"{files} has {len(reviews):,} rows, but the .inter file has "
+                f"{len(self.inter_feat):,}; row n of one must belong to row n of the other. "
+                "Convert the data set again."
+            )
+        for field, column in ((self.uid_field, "user_id"), (self.iid_field, "item_id")):
+            ours = pa.array(self.inter_feat[field], type=pa.string(), from_pandas=True)
+            theirs = reviews[column].cast(pa.string()).combine_chunks()
+            differ = pc.invert(pc.fill_null(pc.equal(ours, theirs), False))
+            first = pc.index(differ, True).as_py()
+            if first >= 0:
+                raise InputError(
+                    f"{files} doesn't match the .inter file: in data row {first + 1:,} the review "
+                    f"is of {column} {theirs[first].as_py()!r}, the interaction of "
+                    f"{ours[first].as_py()!r}. Convert the data set again."
+                )
+
+    def training_reviews(self) -> pa.Array:
+        """The reviews of this split's interactions, in the order of `inter_feat`.
+
+        Raises:
+            RuntimeError: if this isn't the training split. No other split's text may be read: it
+                would leak into vectors, masks or scores.
+        """
+        if self.split != "train":
+            raise RuntimeError(
+                f"Only the training split hands out reviews, but this is split {self.split!r}."
+            )
+        texts = self._read_reviews(["text"])["text"].take(pa.array(self.inter_feat[ROW_FIELD]))
+        return pc.fill_null(texts.combine_chunks(), "")
+
+    def training_item_texts(self) -> pa.Array:
+        """For each item id, its training reviews joined in order of time; "" for none [n_items]."""
+        order = np.lexsort(
+            (self.inter_feat[ROW_FIELD], self.inter_feat[self.time_field])
+            if self.time_field in self.inter_feat
+            else (self.inter_feat[ROW_FIELD],)
+        )
+        items = self.inter_feat[self.iid_field].numpy()[order]
+        table = pa.table({"item": items, "text": self.training_reviews().take(pa.array(order))})
+        grouped = table.group_by("item", use_threads=False).aggregate([("text", "list")])
+        texts = np.full(self.item_num, "", dtype=object)
+        texts[grouped["item"].to_numpy()] = pc.binary_join(
+            grouped["text_list"].combine_chunks(), " "
+        ).to_numpy(zero_copy_only=False)
+        return pa.array(texts, type=pa.string())
+
+    # --- splitting -------------------------------------------------------------------------------
+
+    def build(self) -> list[Any]:
+        """RecBole's split, with each part told which it is."""
+        parts: list[Any] = super().build()
+        users = np.concatenate([part.inter_feat[self.uid_field].numpy() for part in parts])
+        items = np.concatenate([part.inter_feat[self.iid_field].numpy() for part in parts])
+        everything = history_matrix(users, items, self.user_num, self.item_num)
+        for part, name in zip(parts, ("train", "valid", "test"), strict=False):
+            part.split, part.all_history = name, everything
+        return parts
+
+    def history(self) -> csr_matrix:
+        """CSR [n_users, n_items] of this split's interactions, each pair once."""
+        users = self.inter_feat[self.uid_field].numpy()
+        items = self.inter_feat[self.iid_field].numpy()
+        return history_matrix(users, items, self.user_num, self.item_num)

@@ -1,0 +1,1 @@
+"""Metrics per user and the audit against leakage."""

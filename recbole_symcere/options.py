@@ -1,0 +1,104 @@
+"""Settings as frozen dataclasses, read once from RecBole's Config and checked.
+
+RecBole's ``config[key]`` answers None for a key that isn't there. Here a missing key, a wrong type and
+a value out of range are errors that name the key.
+"""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from recbole_symcere.errors import InputError, did_you_mean
+
+__all__ = ["TextOptions", "option", "read_options"]
+
+T = TypeVar("T")
+
+
+def option(
+    minimum: float | None = None, maximum: float | None = None, above: float | None = None
+) -> Any:
+    """A dataclass field with bounds: minimum <= value <= maximum, value > above."""
+    return dataclasses.field(
+        metadata={"minimum": minimum, "maximum": maximum, "above": above},
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TextOptions:
+    """How reviews become model input; the keys are documented in properties/model/SymCERE.yaml."""
+
+    text_encoder: str
+    text_mode: Literal["auto", "lora", "frozen"]
+    text_level: Literal["interaction", "item"]
+    pooling: Literal["auto", "first", "mean", "last"]
+    text_proj: Literal["linear", "fc_tanh", "mlp"]
+    cache_dir: str
+    lora_target_modules: list[str] | None
+    max_length: int = option(minimum=2)
+    word_mask: float = option(minimum=0, maximum=1)
+    masked_views: int = option(minimum=1)
+    lora_rank: int = option(minimum=1)
+    lora_alpha: float = option(above=0)
+    lora_dropout: float = option(minimum=0, maximum=1)
+
+
+def read_options(options: type[T], config: Any) -> T:
+    """Build the dataclass ``options`` from the keys of ``config`` that bear its fields' names.
+
+    Args:
+        options: a frozen dataclass of bool, int, float, str, list, Literal or optional fields.
+        config: RecBole's Config or a dictionary.
+
+    Raises:
+        InputError: for a missing key, a wrong type or a value out of range.
+    """
+    hints = get_type_hints(options)
+    values = {}
+    for field in dataclasses.fields(options):  # type: ignore[arg-type] # every T is a dataclass
+        if field.name not in config:
+            raise InputError(f"The key {field.name!r} is missing from the configuration.")
+        values[field.name] = _checked(field.name, config[field.name], hints[field.name])
+        _check_bounds(field.name, values[field.name], field.metadata)
+    return options(**values)
+
+
+def _checked(key: str, value: Any, hint: Any) -> Any:
+    """``value`` as a ``hint``; a whole number is accepted where a float is expected."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        if value is None and type(None) in get_args(hint):
+            return None
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    if get_origin(hint) is Literal:
+        return _checked_choice(key, value, get_args(hint))
+    kind = get_origin(hint) or hint
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise InputError(f"{key} is {value!r}, but it must be of type {kind.__name__}.")
+    return value
+
+
+def _checked_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InputError(
+            f"{key} is {value!r}, but it must be one of {', '.join(choices)}."
+            f"{did_you_mean(str(value), choices)}"
+        )
+    return str(value)
+
+
+def _check_bounds(key: str, value: Any, bounds: Mapping[str, float | None]) -> None:
+    if not bounds or value is None:
+        return
+    for number in value if isinstance(value, list) else [value]:
+        minimum, maximum, above = (bounds[name] for name in ("minimum", "maximum", "above"))
+        if minimum is not None and not number >= minimum:
+            raise InputError(f"{key} is {value!r}, but it must be at least {minimum:g}.")
+        if maximum is not None and not number <= maximum:
+            raise InputError(f"{key} is {value!r}, but it must be at most {maximum:g}.")
+        if above is not None and not number > above:
+            raise InputError(f"{key} is {value!r}, but it must be more than {above:g}.")

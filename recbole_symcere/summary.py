@@ -1,0 +1,75 @@
+"""The lines that a person sees while a model trains and when it is done."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["data_line", "epoch_line", "result_table"]
+
+
+def data_line(config: Any, dataset: Any) -> str:
+    """Which model meets which data, and what the data's manifest says of them."""
+    users, items = dataset.user_num - 1, dataset.item_num - 1
+    line = (
+        f"{config['model']} on {config['dataset']}: {users:,} users, {items:,} items, "
+        f"{dataset.inter_num:,} interactions; seed {config['seed']}, device {config['device']}"
+    )
+    notice = _notice(Path(config["data_path"]) / "manifest.json")
+    return f"{line}\n{notice}" if notice else line
+
+
+def _notice(manifest: Path) -> str | None:
+    """The one line that a data set wants to be seen on every run, such as "this is synthetic"."""
+    if not manifest.is_file():
+        return None
+    try:
+        notice = json.loads(manifest.read_text(encoding="utf-8")).get("notice")
+    except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+        return f"{manifest} can't be read."
+    return str(notice) if notice else None
+
+
+def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
+    """One line per epoch: loss terms, the validation metric, the time."""
+    terms = record["loss"]
+    loss = f"loss {sum(terms.values()):.4f}"
+    if len(terms) > 1:
+        loss += " (" + ", ".join(f"{name} {value:.4f}" for name, value in terms.items()) + ")"
+    line = f"epoch {record['epoch']:>3}  {loss}"
+    if "valid" in record:
+        metric = config["valid_metric"]
+        line += f"  valid {metric} {record['valid'][metric.lower()]:.4f}{' *' if best else '  '}"
+    return f"{line}  {record['seconds'] + record.get('valid_seconds', 0):.2f} s"
+
+
+def result_table(metrics: dict[str, Any], folder: Path) -> str:
+    """The summary of a finished run."""
+    names = list(metrics["test"])
+    widths = [max(len(_title(name)), 7) for name in names]
+    rows = [_row("", [_title(name) for name in names], widths)]
+    for part in ("valid", "test"):
+        values = [metrics[part].get(name) for name in names]
+        shown = ["-" if value is None else f"{value:.4f}" for value in values]
+        rows.append(_row(part, shown, widths))
+    seconds = metrics["seconds"]
+    best = metrics["best_epoch"]
+    rows.append(
+        f"best epoch {'-' if best is None else best}, {metrics['epochs_run']} run; "
+        f"prepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
+        f"evaluate {seconds['evaluate']:.1f} s; peak memory {metrics['peak_memory_mb']:,.0f} MB"
+    )
+    rows.append(f"everything is in {os.path.relpath(folder)}")
+    return "\n" + "\n".join(rows)
+
+
+def _title(name: str) -> str:
+    """RecBole's lower-case metric name as papers write it: ndcg@10 -> NDCG@10, hit@10 -> Hit@10."""
+    word, at, k = name.partition("@")
+    return (word.upper() if word in {"ndcg", "mrr", "map", "gauc", "auc"} else word.title()) + at + k
+
+
+def _row(head: str, cells: list[str], widths: list[int]) -> str:
+    return f"{head:<6}" + "".join(
+        f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+    )
