@@ -5,8 +5,9 @@ a value out of range are errors that name the key.
 """
 
 import dataclasses
+import operator
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from recbole_symcere.errors import InputError, did_you_mean
@@ -17,12 +18,22 @@ T = TypeVar("T")
 
 
 def option(
-    minimum: float | None = None, maximum: float | None = None, above: float | None = None
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
 ) -> Any:
-    """A dataclass field with bounds: minimum <= value <= maximum, value > above."""
-    return dataclasses.field(
-        metadata={"minimum": minimum, "maximum": maximum, "above": above},
-    )
+    """A dataclass field with bounds: minimum <= value <= maximum, above < value < below."""
+    bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below}
+    return dataclasses.field(metadata=bounds)
+
+
+_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "minimum": (operator.ge, "at least"),
+    "maximum": (operator.le, "at most"),
+    "above": (operator.gt, "more than"),
+    "below": (operator.lt, "less than"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +51,8 @@ class TextOptions:
     word_mask: float = option(minimum=0, maximum=1)
     masked_views: int = option(minimum=1)
     lora_rank: int = option(minimum=1)
-    lora_alpha: float = option(above=0)
-    lora_dropout: float = option(minimum=0, maximum=1)
+    lora_alpha: int = option(minimum=1)
+    lora_dropout: float = option(minimum=0, below=1)
 
 
 def read_options(options: type[T], config: Any) -> T:
@@ -92,13 +103,10 @@ def _checked_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def _check_bounds(key: str, value: Any, bounds: Mapping[str, float | None]) -> None:
-    if not bounds or value is None:
+    if value is None:
         return
     for number in value if isinstance(value, list) else [value]:
-        minimum, maximum, above = (bounds[name] for name in ("minimum", "maximum", "above"))
-        if minimum is not None and not number >= minimum:
-            raise InputError(f"{key} is {value!r}, but it must be at least {minimum:g}.")
-        if maximum is not None and not number <= maximum:
-            raise InputError(f"{key} is {value!r}, but it must be at most {maximum:g}.")
-        if above is not None and not number > above:
-            raise InputError(f"{key} is {value!r}, but it must be more than {above:g}.")
+        for name, bound in bounds.items():
+            holds, words = _BOUNDS[name]
+            if bound is not None and not holds(number, bound):
+                raise InputError(f"{key} is {value!r}, but it must be {words} {bound:g}.")

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+# What [\s\p{Cc}]+ would change; a lone space is no match, which makes this ten times as fast.
+_NOT_SINGLE = r"[\s\p{Cc}]{2,}|[^\S ]|\p{Cc}"
+
 
 class CleanTexts(NamedTuple):
     """Reviews with clean texts, and how many texts each rule changed."""
@@ -34,15 +37,15 @@ def clean_texts(reviews: pl.DataFrame) -> CleanTexts:
     Returns:
         The same rows, and the number of texts that each of the two rules changed.
     """
-    text = pl.col("text")
-    single = text.str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars(" ")
-    steps = reviews.select(text, single=single).with_columns(
-        composed=pl.col("single").str.normalize("NFC")
-    )
+    text = reviews["text"]
+    single = text.str.replace_all(_NOT_SINGLE, " ").str.strip_chars(" ")
+    # ASCII is in form C already, and looking at it is most of the time that this would take
+    not_ascii = (single.str.len_bytes() != single.str.len_chars()).arg_true()
+    composed = single.clone().scatter(not_ascii, single.gather(not_ascii).str.normalize("NFC"))
     return CleanTexts(
-        reviews.with_columns(text=steps["composed"]),
-        int((steps["text"] != steps["single"]).sum()),
-        int((steps["single"] != steps["composed"]).sum()),
+        reviews.with_columns(text=composed),
+        int((text != single).sum()),
+        int((single != composed).sum()),
     )
 
 

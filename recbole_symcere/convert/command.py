@@ -132,17 +132,18 @@ def format_summary(summary: Summary) -> str:
     size = sum(path.stat().st_size for path in summary.files)
     lines = [
         f"read {report.file}",
-        f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept, {n_skipped:,} skipped",
+        f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept, "
+        f"{n_skipped:,} skipped",
         *(f"  skipped      {skipped.describe()}" for skipped in report.skipped),
         *(f"  note         {note}" for note in report.notes),
-        f"  texts        {summary.n_single_line:,} made single-line, {summary.n_composed:,} "
-        "brought to Unicode NFC",
+        f"  texts        {summary.n_single_line:,} with white space or control characters tidied, "
+        f"{summary.n_composed:,} brought to Unicode NFC",
         f"  repeats      {summary.n_repeats:,} later reviews of the same user and item removed",
         f"  k-core       {before.users:,} users, {before.items:,} items, {before.reviews:,} reviews"
         f" before; {removed:,} reviews removed",
         f"wrote {summary.files[0].parent}",
-        f"  size         {counts.users:,} users, {counts.items:,} items, {counts.reviews:,} reviews,"
-        f" density {density:.4%}",
+        f"  size         {counts.users:,} users, {counts.items:,} items, "
+        f"{counts.reviews:,} reviews, density {density:.4%}",
         f"  texts        {counts.empty_texts:,} empty, {counts.distinct_texts:,} distinct",
         f"  times        {first:%Y-%m-%d} to {last:%Y-%m-%d}",
         f"  files        {', '.join(path.name for path in summary.files)} ({size / 1e6:.1f} MB)",

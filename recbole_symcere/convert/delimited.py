@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from recbole_symcere.convert.lines import TextLines
 from recbole_symcere.convert.raw import Columns, RawBuilder, RawTable
@@ -41,7 +41,7 @@ def read_delimited(
             closed.
     """
     lines = TextLines(path)
-    quoting = csv.QUOTE_NONE if no_quotes else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if no_quotes else csv.QUOTE_MINIMAL
     with _long_fields():
         records = csv.reader(iter(lines), delimiter=delimiter, quoting=quoting, strict=True)
         header = _header(records, path.name)

@@ -118,5 +118,5 @@ def _read_parquet(path: Path, columns: Columns) -> RawTable:
 def _as_text(schema: Mapping[str, pl.DataType], ours: str, theirs: str) -> pl.Expr:
     column = pl.col(theirs)
     if schema[theirs].is_temporal() and ours == "timestamp":
-        column = column.dt.epoch("us") / 1e6
+        column = column.dt.epoch("s")
     return column.cast(pl.String).alias(ours)

@@ -11,6 +11,7 @@ from recbole_symcere.convert.raw import Columns, RawBuilder, RawTable
 
 NOT_JSON = "not valid JSON"
 NOT_OBJECT = "not a JSON object"
+_TEXT_TYPES = frozenset({str, type(None)})
 
 # The standard library's parser: measured as fast as polars' on two cores, and unlike it tells which
 # line is broken, keeps numbers as they are written ("1.10", "1e3") and knows half surrogate pairs.
@@ -49,13 +50,13 @@ def read_json_lines(path: Path, columns: Columns) -> RawTable:
         if isinstance(record, str):
             builder.add_problem(record, number)
             continue
-        found.update(dict.fromkeys(record))
+        if not record.keys() <= found.keys():
+            found.update(dict.fromkeys(record))
         values = [record.get(key) for key in keys]
-        problem = _not_text(keys, values)
-        if problem:
-            builder.add_problem(problem, number)
-        else:
+        if _TEXT_TYPES.issuperset(map(type, values)):
             builder.add(values, number)
+        else:
+            builder.add_problem(_not_text(keys, values), number)
     if found:  # else no line could be parsed, and the report says why
         columns.check(found, path.name)
     blank = (f"{n_blank} blank lines passed over",) if n_blank else ()
@@ -71,9 +72,7 @@ def _parse(line: str) -> dict[str, Any] | str:
     return record if isinstance(record, dict) else NOT_OBJECT
 
 
-def _not_text(keys: list[str], values: list[Any]) -> str | None:
+def _not_text(keys: list[str], values: list[Any]) -> str:
     """Name the first value that is a list, an object or a truth value."""
-    for key, value in zip(keys, values, strict=True):
-        if value is not None and not isinstance(value, str):
-            return f"{key} is neither text nor a number"
-    return None
+    wrong = (k for k, v in zip(keys, values, strict=True) if type(v) not in _TEXT_TYPES)
+    return f"{next(wrong)} is neither text nor a number"

@@ -60,9 +60,9 @@ def filter_core(reviews: pl.DataFrame, k_core: int = 0, user_core: int = 0) -> p
     both = bool(k_core)
     largest = _largest_core(users, items, both)
     raise InputError(
-        f"{' '.join(limits)}: no review is left of {users.max() + 1} users, {items.max() + 1} items "
-        f"and {len(reviews)} reviews; the largest value that leaves something is "
-        f"--{'k_core' if both else 'user_core'}={largest}"
+        f"{' '.join(limits)}: no review is left of {users.max() + 1} users, "
+        f"{items.max() + 1} items and {len(reviews)} reviews; the largest value that leaves "
+        f"something is --{'k_core' if both else 'user_core'}={largest}"
         + (" without --user_core" if k_core and user_core else "")
         + "; choose a smaller one"
     )

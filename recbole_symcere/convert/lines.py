@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ def check_file(path: Path) -> None:
         raise InputError(f"--input: there is no file {path}; check the path")
     if not path.is_file():
         raise InputError(f"--input: {path} is a folder; name one file in it")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"--input: {path} may not be read; check its permissions")
     if path.stat().st_size == 0:
         raise InputError(f"{path.name}: the file is empty; download or export it again")
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from recbole_symcere.convert.clean import clean_texts, in_order, keep_first
 from recbole_symcere.convert.kcore import filter_core
-from recbole_symcere.convert.records import Reading
+from recbole_symcere.convert.records import Reading, ReadReport
 from recbole_symcere.convert.writer import describe_file, write_data_set
 from recbole_symcere.errors import InputError
 
@@ -111,14 +111,8 @@ def convert(reading: Reading, filters: Filters, target: Path, command: str) -> S
         "filters": asdict(filters),
         "counts": asdict(counts),
         "read_report": {
-            "rows_read": reading.report.rows_read,
-            "rows_kept": reading.report.rows_kept,
-            "skipped": [
-                {"reason": skipped.reason, "count": skipped.count, "first_lines": skipped.lines}
-                for skipped in reading.report.skipped
-            ],
-            "notes": reading.report.notes,
-            "texts_made_single_line": cleaned.n_single_line,
+            **_read_report(reading.report),
+            "texts_tidied": cleaned.n_single_line,
             "texts_made_nfc": cleaned.n_composed,
             "repeats_removed": n_repeats,
             "removed_by_core": len(reviews) - len(core),
@@ -157,4 +151,17 @@ def _origin(reading: Reading, command: str) -> dict[str, Any]:
         "notice": reading.notice,
         "command": command,
         "inputs": [describe_file(path) for path in reading.inputs],
+    }
+
+
+def _read_report(report: ReadReport) -> dict[str, Any]:
+    """Return the report without values found: they would be pieces of somebody's reviews."""
+    return {
+        "rows_read": report.rows_read,
+        "rows_kept": report.rows_kept,
+        "skipped": [
+            {"reason": skipped.reason, "count": skipped.count, "first_lines": skipped.lines}
+            for skipped in report.skipped
+        ],
+        "notes": report.notes,
     }

@@ -66,8 +66,8 @@ class RawTable:
 
     Attributes:
         path: the file.
-        frame: the reader's columns, all String; ``source_line`` (Int64); ``problem`` (String), which
-            says why a row could not be taken apart: its other columns are then null.
+        frame: the reader's columns, all String; ``source_line`` (Int64); ``problem`` (String),
+            which says why a row could not be taken apart: its other columns are then null.
         notes: what the report should say beside the skipped rows.
     """
 

@@ -86,7 +86,7 @@ class ReadReport:
         share = n_skipped / self.rows_read
         if self.rows_kept and share <= max_skipped:
             return
-        remedy = "Mend the file or name other columns (--user_field and so on)"
+        remedy = "Mend the file, or with 'convert generic' name other columns (--user_field ...)"
         if self.rows_kept:
             # rounded up, so that the value shown is enough
             remedy += f", or accept the loss with --max_skipped={int(share * 1000 + 1) / 1000}"

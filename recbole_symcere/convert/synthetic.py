@@ -107,14 +107,13 @@ def write_texts(
     mentions = _mentions(dials, world, choices, rng)
     judgements = _judgements(dials, ratings, rng)
     return [
-        " ".join(
-            f"{sentence[0].upper()}{sentence[1:]}."
-            for sentence in (opener, ", ".join(filter(None, said)), ", ".join(filter(None, felt)))
-            + (closer,)
-            if sentence
-        )
+        _as_sentences(opener, ", ".join(filter(None, said)), ", ".join(filter(None, felt)), closer)
         for opener, said, felt, closer in zip(openers, mentions, judgements, closers, strict=True)
     ]
+
+
+def _as_sentences(*parts: str) -> str:
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part)
 
 
 def _mentions(
@@ -165,7 +164,8 @@ def _times(users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int
     joined = rng.uniform(0, 0.7, users.max() + 1)[users]  # share of the span before the user came
     seconds = _FIRST_SECOND + span * (joined + (1 - joined) * rng.random(len(users)))
     # sorted within each user; the rank parts equal seconds
-    return seconds[np.lexsort((seconds, users))].astype(np.int64) + rank
+    ascending: NDArray[np.float64] = seconds[np.lexsort((seconds, users))]
+    return ascending.astype(np.int64) + rank
 
 
 def _planted(

@@ -200,7 +200,9 @@ def _word_keys(
 ) -> NDArray[np.float64]:
     """Return (n_rows, words) keys: a row's largest are words drawn by the row's random theme."""
     own_theme = rng.integers(0, N_THEMES, n_rows)[:, None] == word_themes
-    return np.where(own_theme, np.log(_THEME_WEIGHT), 0.0) + rng.gumbel(size=own_theme.shape)
+    keys: NDArray[np.float64] = rng.gumbel(size=own_theme.shape)
+    keys[own_theme] += np.log(_THEME_WEIGHT)
+    return keys
 
 
 def _indicator(words: NDArray[np.int64], n_words: int) -> NDArray[np.int64]:

@@ -45,14 +45,14 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 
 #: Attribute group -> the phrases that mention one of its words.
 MENTIONS: Mapping[str, tuple[str, ...]] = {
-    "cuisine": ("{} food", "a {} kitchen", "{} menu"),
+    "cuisine": ("{} food", "the {} kitchen", "{} menu"),
     "dish": ("ordered the {}", "{} on the menu", "had {}"),
     "drink": ("{} to drink", "had the {}", "{} for two"),
-    "place": ("a {} spot", "{} seating", "the {} location"),
+    "place": ("the {} spot", "{} seating", "the {} location"),
     "equipment": ("{} inside", "next to the {}", "with {}"),
     "service": ("they offer {}", "{} on request", "used the {}"),
     "guests": ("many {} there", "set up for {}", "{} around us"),
-    "style": ("{} walls", "a {} interior", "{} tables"),
+    "style": ("{} walls", "the {} interior", "{} tables"),
 }
 
 POSITIVE = (

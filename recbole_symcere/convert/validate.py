@@ -61,8 +61,10 @@ def validate(raw: RawTable, names: Mapping[str, str], default_rating: float | No
     )
     usable = frame["problem"].is_null()
     if default_rating is not None and frame.filter(usable)["rating"].null_count() == usable.sum():
-        frame = frame.with_columns(rating=pl.lit(""), _rating=pl.lit(default_rating))
-        notes += (f"no column {names['rating']!r}; every rating set to {default_rating}",)
+        frame = frame.with_columns(
+            rating=pl.lit(str(default_rating)), _rating=pl.lit(default_rating)
+        )
+        notes += (f"no {names['rating']} anywhere; every rating set to {default_rating}",)
     frame = _with_reasons(frame, _rules(names, parsed.unit))
     kept = frame.filter(pl.col("_reason").is_null())
     reviews = kept.select(
@@ -72,7 +74,7 @@ def validate(raw: RawTable, names: Mapping[str, str], default_rating: float | No
         timestamp="_seconds",
         text=pl.col("text").fill_null(""),
         source_line="source_line",
-    ).cast(dict(SCHEMA))
+    ).cast(pl.Schema(SCHEMA))
     report = ReadReport(raw.path.name, len(frame), len(kept), _skipped(frame), notes)
     return Checked(reviews, report)
 
@@ -83,7 +85,7 @@ def _rules(names: Mapping[str, str], unit: str) -> list[_Rule]:
     for ours in ("user_id", "item_id"):
         name, column = names[ours], pl.col(ours)
         rules += [
-            _Rule(column.is_null() | (column.str.strip_chars() == ""), f"no {name}"),
+            _Rule(_is_blank(column), f"no {name}"),
             _Rule(
                 column.str.contains(_UNSAFE),
                 f"{name} cannot be stored",
@@ -101,18 +103,22 @@ def _rules(names: Mapping[str, str], unit: str) -> list[_Rule]:
     expected = times.EXPECTED if unit == "seconds" else f"{unit}, as in the other rows, or a date"
     return [
         *rules,
-        _Rule(pl.col("rating").is_null(), f"no {rating}"),
+        _Rule(_is_blank(pl.col("rating")), f"no {rating}"),
         _Rule(
             pl.col("_rating").is_null() | ~pl.col("_rating").is_finite(),
             f"{rating} is no number",
             "rating",
             "a number such as 4 or 4.5",
         ),
-        _Rule(pl.col("timestamp").is_null(), f"no {time}"),
+        _Rule(_is_blank(pl.col("timestamp")), f"no {time}"),
         _Rule(
             pl.col("_seconds").is_null(), f"{time} is no time of 1970-2099", "timestamp", expected
         ),
     ]
+
+
+def _is_blank(column: pl.Expr) -> pl.Expr:
+    return column.is_null() | (column.str.strip_chars() == "")
 
 
 def _with_reasons(frame: pl.DataFrame, rules: list[_Rule]) -> pl.DataFrame:

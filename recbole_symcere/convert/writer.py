@@ -49,8 +49,8 @@ def check_target(output_dir: Path, name: str, overwrite: bool) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"--name: {name!r} cannot name a folder; expected at most 100 letters, digits, '_', '-' "
-            "and '.', not starting with '.' or '-'"
+            f"--name: {name!r} cannot name a folder; expected at most 100 letters, digits, '_', "
+            "'-' and '.', not starting with '.' or '-'; choose another name"
         )
     target = output_dir / name
     aside = _aside(target)

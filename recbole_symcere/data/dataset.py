@@ -33,10 +33,12 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         split: "train", "valid" or "test" once `build` has split the data; None before.
         all_history: after `build`, CSR [n_users, n_items] of every split's interactions. Training
             may look at it only with ``history_scope: all``, which leaks held-out pairs.
+        tokenised: the split's `TrainingReviews` once `reviews_of` has made them.
     """
 
     split: str | None = None
     all_history: csr_matrix | None = None
+    tokenised: Any = None
 
     # --- loading ---------------------------------------------------------------------------------
 
@@ -81,7 +83,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     # --- reviews ---------------------------------------------------------------------------------
 
-    def _review_files(self) -> list[Path]:
+    def review_files(self) -> list[Path]:
         """The review file, or one per benchmark part in the order of `benchmark_filename`."""
         parts = self.benchmark_filename_list
         names = [self.dataset_name] if parts is None else [f"{self.dataset_name}.{p}" for p in parts]
@@ -89,7 +91,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     def _read_reviews(self, columns: list[str]) -> pa.Table:
         tables = []
-        for path in self._review_files():
+        for path in self.review_files():
             if not path.is_file():
                 raise InputError(
                     f"{path} doesn't exist, but {self.config['model']} learns from reviews. Row n "
@@ -110,8 +112,8 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     def _check_reviews(self) -> None:
         """Stop unless the reviews' users and items are those of the interactions, row by row."""
-        reviews = self._read_reviews(["user_id", "item_id", "text"][:2])
-        files = " and ".join(path.name for path in self._review_files())
+        reviews = self._read_reviews(["user_id", "item_id"])
+        files = " and ".join(path.name for path in self.review_files())
         if len(reviews) != len(self.inter_feat):
             raise InputError(
                 f"{files} has {len(reviews):,} rows, but the .inter file has "
@@ -141,7 +143,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             raise RuntimeError(
                 f"Only the training split hands out reviews, but this is split {self.split!r}."
             )
-        texts = self._read_reviews(["text"])["text"].take(pa.array(self.inter_feat[ROW_FIELD]))
+        texts = self._read_reviews(["text"])["text"].take(self.inter_feat[ROW_FIELD].numpy())
         return pc.fill_null(texts.combine_chunks(), "")
 
     def training_item_texts(self) -> pa.Array:
@@ -152,7 +154,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             else (self.inter_feat[ROW_FIELD],)
         )
         items = self.inter_feat[self.iid_field].numpy()[order]
-        table = pa.table({"item": items, "text": self.training_reviews().take(pa.array(order))})
+        table = pa.table({"item": items, "text": self.training_reviews().take(order)})
         grouped = table.group_by("item", use_threads=False).aggregate([("text", "list")])
         texts = np.full(self.item_num, "", dtype=object)
         texts[grouped["item"].to_numpy()] = pc.binary_join(

@@ -1,0 +1,68 @@
+"""RecBole's training loader with each interaction's review and the history mask in the batch."""
+
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.dataloader import TrainDataLoader
+from recbole.utils import InputType
+
+from recbole_symcere.data.dataset import ROW_FIELD
+from recbole_symcere.data.history import history_mask
+from recbole_symcere.data.reviews import reviews_of
+
+__all__ = [
+    "HISTORY_MASK",
+    "REVIEW_ATTENTION",
+    "REVIEW_IDS",
+    "REVIEW_WORDS",
+    "TEXT_ID",
+    "ReviewTrainDataLoader",
+]
+
+TEXT_ID = "text_id"
+REVIEW_IDS = "review_input_ids"
+REVIEW_ATTENTION = "review_attention_mask"
+REVIEW_WORDS = "review_word_ids"
+HISTORY_MASK = "history_mask"
+
+
+class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole has no types
+    """Batches of training interactions with, beside RecBole's fields:
+
+    * ``text_id`` int64 [B]: which distinct text belongs to the row, -1 for none;
+    * ``review_input_ids`` int64, ``review_attention_mask`` bool, ``review_word_ids`` int64 [B, T]:
+      its tokens, padded to the longest of the batch; an empty review has no token at all;
+    * ``history_mask`` bool [B, B]: True at (r, s) where the item of row s is in the training history
+      of the user of row r. Such an item is no negative for r (SymCERE, section 3.2.2).
+
+    All of it comes from the training split. Sampled negatives of point-wise batches carry no review.
+    """
+
+    def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
+        self.reviews = reviews_of(dataset)
+        self.history = dataset.history()
+        if config["history_scope"] == "all":
+            getLogger(__name__).warning(
+                "history_scope: all leaks: held-out pairs are spared as negatives, so their items "
+                "are the only unseen ones that training never pushes away. Only for reproducing "
+                "published numbers."
+            )
+            self.history = dataset.all_history
+        super().__init__(config, dataset, sampler, shuffle=shuffle)
+
+    def collate_fn(self, index: list[int]) -> Any:
+        """The interactions at ``index``, sampled negatives and what the class adds."""
+        batch = super().collate_fn(index)
+        items = batch[self.iid_field].numpy()
+        text_ids = self.reviews.text_ids(batch[ROW_FIELD].numpy(), items)
+        if self.dl_format == InputType.POINTWISE and self.label_field in batch:
+            text_ids = np.where(batch[self.label_field].numpy() > 0, text_ids, -1)
+        tokens = self.reviews.take(text_ids)
+        batch[TEXT_ID] = torch.from_numpy(text_ids)
+        batch[REVIEW_IDS] = tokens.input_ids
+        batch[REVIEW_ATTENTION] = tokens.attention_mask
+        batch[REVIEW_WORDS] = tokens.word_ids
+        batch[HISTORY_MASK] = history_mask(batch[self.uid_field].numpy(), items, self.history)
+        return batch

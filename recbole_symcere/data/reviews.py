@@ -1,0 +1,82 @@
+"""The tokenised reviews of a training split, found by interaction."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
+from recbole_symcere.data.tokens import TokenBatch, TokenStore
+from recbole_symcere.encoder.load import load_tokenizer
+from recbole_symcere.options import TextOptions, read_options
+
+__all__ = ["TrainingReviews", "reviews_of"]
+
+
+class TrainingReviews:
+    """Tokens of the review that goes with each training interaction.
+
+    With ``level="interaction"`` that is the interaction's own review; with "item" it is all training
+    reviews of its item, joined in order of time. Reviews of other splits aren't even tokenised.
+
+    Args:
+        dataset: the training split.
+        tokenizer: a Hugging Face tokenizer.
+        max_length: tokens kept of a text, special ones included.
+        level: "interaction" or "item".
+        cache_dir: where token stores are kept.
+
+    Attributes:
+        store: the distinct texts.
+    """
+
+    def __init__(
+        self, dataset: ReviewDataset, tokenizer: Any, max_length: int, level: str, cache_dir: Path
+    ) -> None:
+        self._by_item = level == "item"
+        texts = dataset.training_item_texts() if self._by_item else dataset.training_reviews()
+        self.store = TokenStore.open_or_build(texts, tokenizer, max_length, cache_dir / "tokens")
+        if self._by_item:
+            self._text_of = self.store.text_index
+        else:
+            rows = dataset.inter_feat[ROW_FIELD].numpy()
+            self._text_of = np.full(rows.max() + 1, -1, dtype=np.int64)
+            self._text_of[rows] = self.store.text_index
+
+    def text_ids(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """The text of each interaction [B]: its place in `store`.
+
+        Args:
+            rows: row numbers in the file [B].
+            items: item ids [B].
+        """
+        found: np.ndarray = self._text_of[items if self._by_item else rows]
+        return found
+
+    def take(self, text_ids: np.ndarray) -> TokenBatch:
+        """The tokens of ``text_ids`` [B], padded to the longest of them; -1 stands for no review."""
+        present = text_ids >= 0
+        tokens = self.store.take(np.where(present, text_ids, 0))
+        if present.all():
+            return tokens
+        absent = torch.from_numpy(~present)[:, None]
+        return TokenBatch(
+            tokens.input_ids.masked_fill(absent, self.store.pad_token_id),
+            tokens.attention_mask & ~absent,
+            tokens.word_ids.masked_fill(absent, -1),
+        )
+
+
+def reviews_of(dataset: ReviewDataset) -> TrainingReviews:
+    """The reviews of a training split as its configuration wants them, made once per split."""
+    if dataset.tokenised is None:
+        options = read_options(TextOptions, dataset.config)
+        dataset.tokenised = TrainingReviews(
+            dataset,
+            load_tokenizer(options.text_encoder),
+            options.max_length,
+            options.text_level,
+            Path(options.cache_dir),
+        )
+    return dataset.tokenised

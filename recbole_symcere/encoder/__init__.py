@@ -1,0 +1,1 @@
+"""Graph and text encoders that take tensors and plain arguments."""

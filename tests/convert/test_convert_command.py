@@ -1,0 +1,231 @@
+import argparse
+import dataclasses
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recbole_symcere.convert import amazon2014, command, generic, synthetic
+from recbole_symcere.convert.generic import FORMATS
+from recbole_symcere.convert.pipeline import Filters
+from recbole_symcere.convert.raw import OPTIONS
+from recbole_symcere.convert.synthetic_choice import Dials
+from recbole_symcere.errors import InputError
+
+REALDATA = Path(
+    os.environ.get("RECBOLE_SYMCERE_REALDATA")
+    or Path(__file__).parents[2].parent / "shared" / "data"
+)
+
+
+@pytest.fixture
+def convert(tmp_path, capsys):
+    def convert(*arguments, output="out"):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        args = parser.parse_args([*arguments, f"--output_dir={tmp_path / output}"])
+        assert command.run(args) == 0
+        return capsys.readouterr().out
+
+    return convert
+
+
+@pytest.fixture
+def dump(tmp_path):
+    def dump(rows, name="r.jsonl"):
+        keys = ("user_id", "item_id", "rating", "timestamp", "text")
+        lines = (json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in rows)
+        (tmp_path / name).write_text("".join(lines))
+        return f"--input={tmp_path / name}"
+
+    return dump
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, dump):
+    rows = [
+        (f"u{u}", f"i{i}", 4, 100 * u + i, f"words\t{u} {i}") for u in range(3) for i in range(3)
+    ]
+    rows += [("u0", "i0", 1, 999, "again"), ("lonely", "i0", 1, 5, ""), ("", "i0", 1, 5, "")]
+    out = convert("generic", dump(rows), "--name=d", "--k_core", "3", "--max_skipped=0.2")
+    for expected in (
+        "read r.jsonl",
+        "12 read, 11 kept, 1 skipped",
+        "1 x no user_id (line 12)",
+        "9 with white space or control characters tidied",
+        "1 later reviews of the same user and item removed",
+        "4 users, 3 items, 10 reviews before; 1 reviews removed",
+        "3 users, 3 items, 9 reviews, density 100.0000%",
+        "0 empty, 9 distinct",
+        "1970-01-01 to 1970-01-01",
+        "d.inter, d.reviews.parquet, manifest.json",
+    ):
+        assert expected in out
+    manifest = json.loads((tmp_path / "out" / "d" / "manifest.json").read_text())
+    assert manifest["command"] == (
+        "convert generic --input=r.jsonl --k_core=3 --max_skipped=0.2 --name=d"
+    )
+    assert manifest["counts"] == {
+        "users": 3, "items": 3, "reviews": 9, "empty_texts": 0, "distinct_texts": 9,
+    }  # fmt: skip
+    assert manifest["read_report"] == {
+        "rows_read": 12, "rows_kept": 11, "notes": [], "texts_tidied": 9, "texts_made_nfc": 0,
+        "skipped": [{"reason": "no user_id", "count": 1, "first_lines": [12]}],
+        "repeats_removed": 1, "removed_by_core": 1,
+    }  # fmt: skip
+    assert manifest["filters"] == {
+        "k_core": 3, "user_core": 0, "keep_repeats": False, "max_skipped": 0.2,
+    }  # fmt: skip
+    assert [entry["file"] for entry in manifest["inputs"]] == ["r.jsonl"]
+    assert (manifest["synthetic"], manifest["notice"]) == (False, None)
+
+
+def test_what_was_converted_converts_to_the_same_again(tmp_path, convert, dump):
+    rows = [(f"u{n % 5}", f"i{n % 7}", n % 5 + 0.5, n, f"review\n{n}") for n in range(60)]
+    convert("generic", dump(rows), "--name=one")
+    folder = tmp_path / "out" / "one"
+    inter = pl.read_csv(folder / "one.inter", separator="\t")
+    texts = pl.read_parquet(folder / "one.reviews.parquet")
+    assert inter["user_id:token"].to_list() == texts["user_id"].to_list()
+    assert inter["item_id:token"].to_list() == texts["item_id"].to_list()
+    again = inter.rename(lambda name: name.split(":")[0]).with_columns(text=texts["text"])
+    convert("generic", dump(again.rows(), "again.jsonl"), "--name=one", output="two")
+    other = tmp_path / "two" / "one"
+    for name in ("one.inter", "one.reviews.parquet"):
+        assert (folder / name).read_bytes() == (other / name).read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shuffling_a_dump_changes_no_byte_of_the_data(tmp_path, convert, dump, seed):
+    rows = [(f"u{n % 5}", f"i{n % 7}", 4, n, f"review {n}") for n in range(60)]
+    shuffled = random.Random(seed).sample(rows, len(rows))
+    convert("generic", dump(rows), "--name=d", "--k_core=5")
+    convert("generic", dump(shuffled), "--name=d", "--k_core=5", output="two")
+    for name in ("d.inter", "d.reviews.parquet"):
+        one, two = (tmp_path / folder / "d" / name for folder in ("out", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_user_core_leaves_rare_items(tmp_path, convert, dump):
+    rows = [("u", "i", 4, 1, "t"), ("u", "j", 4, 2, "t"), ("v", "k", 4, 3, "t")]
+    convert("generic", dump(rows), "--name=d", "--user_core=2")
+    inter = (tmp_path / "out" / "d" / "d.inter").read_text()
+    assert inter.splitlines()[1:] == ["u\ti\t4.0\t1", "u\tj\t4.0\t2"]
+
+
+def test_repeats_stay_on_request(tmp_path, convert, dump):
+    convert(
+        "generic", dump([("u", "i", 4, n, f"t{n}") for n in (2, 1)]), "--name=d", "--keep_repeats"
+    )
+    inter = (tmp_path / "out" / "d" / "d.inter").read_text()
+    assert inter.splitlines()[1:] == ["u\ti\t4.0\t1", "u\ti\t4.0\t2"]
+
+
+def test_one_command_gives_the_same_bytes_wherever_and_however_often(tmp_path, convert, dump):
+    option = dump([("u", "i", 4, 5, "t")])
+    convert("generic", option, "--name=d")
+    convert("generic", option, "--name=d", output="elsewhere")
+    first = contents(tmp_path / "out" / "d")
+    convert("generic", option, "--name=d", "--overwrite")
+    assert first == contents(tmp_path / "out" / "d") == contents(tmp_path / "elsewhere" / "d")
+
+
+def test_amazon_dumps_are_a_source(tmp_path, convert):
+    record = {
+        "reviewerID": "u", "asin": "i", "overall": 5, "unixReviewTime": 5, "reviewText": "b",
+    }  # fmt: skip
+    path = tmp_path / "r.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(record).encode()))
+    convert("amazon2014", f"--input={path}", "--name=d")
+    texts = pl.read_parquet(tmp_path / "out" / "d" / "d.reviews.parquet")
+    assert texts.rows() == [("u", "i", "b")]
+
+
+def test_the_sources_are_listed(convert):
+    assert [line.split()[0] for line in convert("--list").splitlines()] == [
+        "amazon2014", "generic", "synthetic",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no source is named; expected one of amazon2014, generic, synthetic"),
+        (["amazn2014"], "no source 'amazn2014'; did you mean 'amazon2014'?"),
+        (["zzz"], "no source 'zzz'; expected one of"),
+        (["generic"], "--name: missing"),
+        (["generic", "--name=d"], "--input: missing"),
+        (["synthetic", "--name=d", "--input=x"], "--input: the source synthetic does not know"),
+        (["synthetic", "--name=d", "--no_quotes"], "--no_quotes: the source synthetic"),
+        (["generic", "--name=d", "--input=x", "--seed=0"], "--seed: the source generic"),
+        (["amazon2014", "--name=d", "--input=x", "--text_field=t"], "--text_field: the source am"),
+        (["generic", "--name=d", "--input=x", "--k_core=-1"], "--k_core: -1 is negative"),
+        (["generic", "--name=d", "--input=x", "--max_skipped=5"], "--max_skipped: 5.0 is no share"),
+        (["generic", "--name=../d", "--input=x"], "--name: '../d' cannot name a folder"),
+        (["generic", "--name=d", "--input=x"], "--input: there is no file x"),
+    ],
+)
+def test_a_wrong_command_is_refused_with_a_remedy(tmp_path, convert, arguments, message):
+    with pytest.raises(InputError) as error:
+        convert(*arguments)
+    assert message in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_bad_rows_write_nothing(tmp_path, convert, dump):
+    with pytest.raises(InputError, match="1 of 2 rows cannot be used"):
+        convert("generic", dump([("u", "i", 4, 5, "t"), ("u", "i", 4, "soon", "t")]), "--name=d")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_options_are_those_that_the_converters_know():
+    """The command line is built without loading polars, so it repeats these names."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    options = {option: action for action in parser._actions for option in action.option_strings}
+    for ours, option in OPTIONS.items():
+        assert f"(default: {ours})" in options[option].help
+    assert list(options["--input_format"].choices) == list(FORMATS)
+    for settings in (Filters, Dials):
+        assert {f"--{field.name}" for field in dataclasses.fields(settings)} <= options.keys()
+    assert list(command.SOURCES) == [amazon2014.SOURCE, generic.SOURCE, synthetic.SOURCE]
+
+
+def test_the_command_is_light_and_the_converters_know_neither_torch_nor_recbole():
+    code = (
+        "import sys, recbole_symcere.convert.command; "
+        "heavy = {'polars', 'pyarrow', 'numpy'} & sys.modules.keys(); assert not heavy, heavy; "
+        "from recbole_symcere.convert import amazon2014, generic, pipeline, synthetic; "
+        "wrong = {'torch', 'recbole', 'pandas'} & sys.modules.keys(); assert not wrong, wrong"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not REALDATA.is_dir(), reason=f"no real reviews: {REALDATA} is absent")
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (["amazon2014", "reviews_Musical_Instruments_5.json.gz"], (1429, 900, 10_261)),
+        (["generic", "tripadvisor_lara_3core.jsonl.gz", "--k_core=3"], (5883, 1493, 22_105)),
+        (
+            ["generic", "yelp_academic_dataset_review.sample.json.gz", "--item_field=business_id",
+             "--rating_field=stars", "--time_field=date"],
+            (3494, 2219, 3609),
+        ),
+    ],
+)  # fmt: skip
+def test_real_dumps_have_the_known_size(tmp_path, convert, arguments, size):
+    source, file, *options = arguments
+    convert(source, f"--input={REALDATA / file}", "--name=d", *options)
+    counts = json.loads((tmp_path / "out" / "d" / "manifest.json").read_text())["counts"]
+    assert (counts["users"], counts["items"], counts["reviews"]) == size
