@@ -5,11 +5,9 @@ SciPy CSR matrices. Tensors and arrays become entries of the file; everything el
 metadata. A file is written aside, synced and renamed, so a crash leaves the one before it.
 """
 
-import contextlib
 import json
 import os
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +18,11 @@ from safetensors.torch import save as to_bytes
 from scipy.sparse import csr_matrix, issparse
 
 from recbole_symcere.errors import InputError
+from recbole_symcere.files import write_bytes
 
-__all__ = ["load", "replacing", "save", "write_bytes"]
+__all__ = ["load", "save"]
 
 FORMAT = "recbole_symcere.checkpoint.1"
-
-
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; at the end it is synced and takes its name.
-
-    If the block fails the file is removed and what stood at ``path`` is untouched.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        yield aside
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a crash leaves the old file or the new one, whole."""
-    with replacing(path) as aside:
-        aside.write_bytes(content)
 
 
 def save(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -109,9 +78,7 @@ def _encode(value: Any, place: str, tensors: dict[str, torch.Tensor]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return _number(value)
     if isinstance(value, Mapping):
-        items = [
-            [_number(k), _encode(v, f"{place}.{k}", tensors)] for k, v in value.items()
-        ]
+        items = [[_number(k), _encode(v, f"{place}.{k}", tensors)] for k, v in value.items()]
         return {"kind": "dict", "items": items}
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"

@@ -85,7 +85,7 @@ def parse_pairs(words: Sequence[str]) -> dict[str, str]:
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        if not word.startswith("--") or len(word) < 3:  # noqa: PLR2004 # two dashes and a letter
+        if not word.startswith("--") or len(word) < 3:  # two dashes and a letter
             raise InputError(f"{word!r} isn't understood. Settings are written --key=value.")
         key, equals, value = word[2:].partition("=")
         if not equals:

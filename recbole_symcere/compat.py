@@ -180,7 +180,8 @@ def _remove_duplication(self: Any) -> None:
 
 def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
     """Sort rows by their float64 times; the later float32 sort is stable and monotone, so it keeps
-    that order (#2204)."""
+    that order (#2204).
+    """
 
     @wraps(data_processing)
     def processed(self: Any) -> None:
@@ -209,7 +210,7 @@ class _Proxy(ModuleType):
 
 
 def torch_proxy(module: ModuleType) -> None:
-    """torch >= 2.6 can't read the checkpoints that RecBole pickles (#2212).
+    """Torch >= 2.6 can't read the checkpoints that RecBole pickles (#2212).
 
     Inside ``module`` (`recbole.trainer.trainer`), `torch.save` and `torch.load` use our checkpoint
     format, which holds no pickle at all.
@@ -282,7 +283,7 @@ def _ray_report(**metrics: float) -> None:
 
 
 def hyper_tuning_shims(module: ModuleType) -> None:
-    """hyperopt >= 0.2.6 wants a `numpy.random.Generator` where RecBole gives a RandomState (#1182).
+    """Hyperopt >= 0.2.6 wants a `numpy.random.Generator` where RecBole gives a RandomState (#1182).
 
     Only the search that walks the whole grid is touched.
     """

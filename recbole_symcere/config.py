@@ -108,7 +108,7 @@ def _read_yaml(name: str, loader: Any) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Configuration file {name} can't be read: {error}.") from None
     try:
-        settings = yaml.load(text, Loader=loader)  # noqa: S506 # RecBole's FullLoader runs no code
+        settings = yaml.load(text, Loader=loader)  # RecBole's FullLoader runs no code
     except yaml.YAMLError as error:
         raise InputError(f"Configuration file {name} isn't valid YAML: {error}") from None
     if settings is None:

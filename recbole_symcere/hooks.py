@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-__all__ = ["alias_module", "after_import", "before_import"]
+__all__ = ["after_import", "alias_module", "before_import"]
 
 Callback = Callable[[ModuleType], None]
 

@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_model, get_trainer, init_seed
+from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere import checkpoint
 from recbole_symcere.config import Config
 from recbole_symcere.errors import InputError
+from recbole_symcere.files import write_bytes
 from recbole_symcere.results import RunDirectory, data_fingerprint, versions
 from recbole_symcere.summary import data_line, epoch_line, result_table
 from recbole_symcere.trainer import resumable
@@ -161,7 +161,7 @@ def _checked_fingerprint(config: Any, folder: RunDirectory, resumed: bool) -> st
             f"The data set {config['dataset']} in {config['data_path']} has changed since this run "
             "began, so it can't go on. Start a new run."
         )
-    checkpoint.write_bytes(file, found.encode())
+    write_bytes(file, found.encode())
     return found
 
 
@@ -172,7 +172,6 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     _log.info(data_line(config, dataset))
     train_data, valid_data, test_data = data_preparation(config, dataset)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    model = get_model(config["model"]) if isinstance(config["model"], str) else config["model"]
     model = config.model_class(config, train_data.dataset).to(config["device"])
     logging.getLogger().info(model)
     trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))(config, model)
@@ -195,8 +194,10 @@ def _counts(train_data: Any, valid_data: Any, test_data: Any) -> dict[str, int]:
 
 def _protocol(config: Any, model: Any) -> dict[str, Any]:
     """What must be equal for two results to be compared, and what text the model saw."""
-    keys = ("eval_args", "rm_dup_inter", "repeatable", "valid_metric", "metrics", "topk")
-    keys += ("user_inter_num_interval", "item_inter_num_interval", "val_interval")
+    keys = (
+        *("eval_args", "rm_dup_inter", "repeatable", "valid_metric", "metrics", "topk"),
+        *("user_inter_num_interval", "item_inter_num_interval", "val_interval"),
+    )
     return {
         **{key: config[key] for key in keys},
         "masked_at_valid": "train",

@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from recbole_symcere.checkpoint import replacing, write_bytes
 from recbole_symcere.errors import InputError
+from recbole_symcere.files import replacing, sha256_of, write_bytes
 
 __all__ = ["RunDirectory", "data_fingerprint", "portable_settings", "versions"]
 
@@ -26,7 +26,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 # What RecBole or we derive from other settings, or what belongs to one machine or one run.
 _DERIVED = {
-    *("MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "device", "single_spec"),
+    *(
+        "MODEL_TYPE",
+        "MODEL_INPUT_TYPE",
+        "eval_type",
+        "valid_metric_bigger",
+        "device",
+        "single_spec",
+    ),
     *("local_rank", "valid_neg_sample_args", "test_neg_sample_args", "run_dir", "checkpoint_dir"),
     *("gpu_id", "config_files"),
 }
@@ -168,7 +175,7 @@ def portable_settings(config: Any) -> dict[str, Any]:
         if key not in _DERIVED
         and (value is None or isinstance(value, bool | int | float | str | list | dict))
     }
-    if (settings.get("train_neg_sample_args") or {}).get("distribution") == "none":
+    if (config["train_neg_sample_args"] or {}).get("distribution") == "none":
         settings["train_neg_sample_args"] = None  # RecBole refuses the "none" that it writes itself
     folder = Path(config["data_path"])
     settings["data_path"] = str(folder.parent if folder.name == config["dataset"] else folder)
@@ -181,9 +188,7 @@ def data_fingerprint(config: Any) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name.startswith(config["dataset"]) and path.suffix in {".inter", ".parquet"}:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.name} {content}\n".encode())
+            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -66,7 +66,9 @@ def result_table(metrics: dict[str, Any], folder: Path) -> str:
 def _title(name: str) -> str:
     """RecBole's lower-case metric name as papers write it: ndcg@10 -> NDCG@10, hit@10 -> Hit@10."""
     word, at, k = name.partition("@")
-    return (word.upper() if word in {"ndcg", "mrr", "map", "gauc", "auc"} else word.title()) + at + k
+    return (
+        (word.upper() if word in {"ndcg", "mrr", "map", "gauc", "auc"} else word.title()) + at + k
+    )
 
 
 def _row(head: str, cells: list[str], widths: list[int]) -> str:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,7 +27,13 @@ class LossIsNotFinite(ArithmeticError):
     """A loss term became NaN or infinite; the message names the term, the epoch and the batch."""
 
 
-class Resumable:
+if TYPE_CHECKING:
+    _Base = Any  # the RecBole trainer that the mixin is put before
+else:
+    _Base = object
+
+
+class Resumable(_Base):  # type: ignore[misc] # see above
     """Mixin before a RecBole trainer.
 
     After each finished epoch everything that the next one depends on is stored in
@@ -43,11 +49,11 @@ class Resumable:
     """
 
     def __init__(self, config: Any, model: Any) -> None:
-        super().__init__(config, model)  # type: ignore[call-arg] # the RecBole trainer behind us
+        super().__init__(config, model)
         self.evaluator = PerUserEvaluator(config)
         self.best_epoch: int | None = None
         self.history: list[dict[str, Any]] = []
-        self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda record, best: None
+        self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self._user_callback: Callable[[int, float], None] | None = None
         self._train_data: Any = None
         self._terms: tuple[Any, ...] = ()
@@ -69,7 +75,7 @@ class Resumable:
     def _build_optimizer(self, **kwargs: Any) -> Any:
         if hasattr(self.model, "parameter_groups"):
             kwargs.setdefault("params", self.model.parameter_groups())
-        return super()._build_optimizer(**kwargs)  # type: ignore[misc]
+        return super()._build_optimizer(**kwargs)
 
     def fit(
         self,
@@ -87,7 +93,7 @@ class Resumable:
         if self.history and over:
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
-        return super().fit(  # type: ignore[misc, no-any-return]
+        return super().fit(
             train_data, valid_data, verbose, saved, show_progress, callback_fn=self._after_valid
         )
 
@@ -112,7 +118,7 @@ class Resumable:
             batches += 1
             return losses
 
-        totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)  # type: ignore[misc]
+        totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)
         values = totals if isinstance(totals, tuple) else (totals,)
         means = [float(value) / max(batches, 1) for value in values]
         self.history.append(
@@ -150,7 +156,8 @@ class Resumable:
             f"{name}: {float(value):.4f}"
             for name, value in zip(self._term_names, terms, strict=True)
         )
-        return f"epoch {epoch_idx} training [time: {e_time - s_time:.2f}s, sum over batches: {shown}]"
+        time_taken = f"{e_time - s_time:.2f}s"
+        return f"epoch {epoch_idx} training [time: {time_taken}, sum over batches: {shown}]"
 
     def _add_train_loss_to_tensorboard(
         self, epoch_idx: int, losses: Any, tag: str = "Loss/Train"
@@ -163,7 +170,7 @@ class Resumable:
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
         started = time.perf_counter()
-        score, result = super()._valid_epoch(valid_data, show_progress)  # type: ignore[misc]
+        score, result = super()._valid_epoch(valid_data, show_progress)
         self.history[-1]["valid"] = {name: float(value) for name, value in result.items()}
         self.history[-1]["valid_seconds"] = time.perf_counter() - started
         return score, result
@@ -213,7 +220,8 @@ class Resumable:
         path = kwargs.pop("saved_model_file", self.saved_model_file)
         # RecBole saves before it notes that this is the best result
         valid = self.history[-1].get("valid") if self.history else None
-        checkpoint.save(path, self._state(epoch) | {"best_epoch": epoch, "best_valid_result": valid})
+        best = {"best_epoch": epoch, "best_valid_result": valid}
+        checkpoint.save(path, self._state(epoch) | best)
         if verbose:
             self.logger.info(f"Saving current: {path}")
 
@@ -240,7 +248,7 @@ class Resumable:
         return True
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
-        """RecBole's way to go on from a best checkpoint: weights and optimizer, no random states."""
+        """RecBole's way to go on: weights and optimizer of a checkpoint, no random states."""
         self._restore(checkpoint.load(resume_file))
         self.saved_model_file = str(resume_file)
 

@@ -86,7 +86,9 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
     def review_files(self) -> list[Path]:
         """The review file, or one per benchmark part in the order of `benchmark_filename`."""
         parts = self.benchmark_filename_list
-        names = [self.dataset_name] if parts is None else [f"{self.dataset_name}.{p}" for p in parts]
+        names = (
+            [self.dataset_name] if parts is None else [f"{self.dataset_name}.{p}" for p in parts]
+        )
         return [Path(self.dataset_path) / f"{name}.reviews.parquet" for name in names]
 
     def _read_reviews(self, columns: list[str]) -> pa.Table:

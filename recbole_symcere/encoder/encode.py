@@ -17,7 +17,7 @@ __all__ = ["Plan", "encode_plan", "make_plan"]
 
 _Ids = npt.NDArray[np.int64]
 _Rows = dict[str, npt.NDArray[np.float32]]
-_CPU_TOKENS = 2048  # a batch's activations stay in the cache
+_CPU_TOKENS = 1024  # a batch's activations stay in the cache
 _ACCELERATOR_TOKENS = 32_768
 _SCAN_TOKENS = 262_144
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from recbole_symcere.encoder.source import resolve_folder
+from recbole_symcere.encoder.source import one_line, resolve_folder
 from recbole_symcere.errors import InputError
 
 __all__ = ["load_encoder", "load_tokenizer"]
@@ -120,7 +120,7 @@ def _as_input_error(name: str, folder: Path) -> Iterator[None]:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise InputError(
             f"text_encoder={name}: {folder} could not be loaded as a text model "
-            f"({type(error).__name__}: {str(error).strip().splitlines()[0]}). Expected a model and "
+            f"({one_line(error)}). Expected a model and "
             "tokenizer written by save_pretrained; copy or download it again."
         ) from error
 

@@ -26,6 +26,9 @@ class FrozenReviews(nn.Module):
         vectors: of each distinct text, and of one or more masked copies of it.
     """
 
+    original: torch.Tensor
+    masked: torch.Tensor
+
     def __init__(self, vectors: TextVectors) -> None:
         super().__init__()
         # buffers follow the model to its device; not persistent, so no checkpoint holds them
@@ -41,8 +44,8 @@ class FrozenReviews(nn.Module):
         word_ids: torch.Tensor,  # noqa: ARG002
     ) -> ReviewViews:
         """Vectors of the texts ``text_ids`` [B]; of several masked copies one is drawn per row."""
-        original: torch.Tensor = self.original.index_select(0, text_ids)  # [B, d_t]
-        n_views = self.masked.shape[0]
+        original = self.original.index_select(0, text_ids)  # [B, d_t]
+        n_views = len(self.masked)
         if n_views == 1:
             return ReviewViews(original, self.masked[0].index_select(0, text_ids))
         view = torch.randint(n_views, text_ids.shape, device="cpu").to(text_ids.device)

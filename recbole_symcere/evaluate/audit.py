@@ -72,7 +72,9 @@ def run(pairs: dict[str, Any]) -> int:
     lines.append(
         f"  {'held-out pairs in the history mask':<34}{history:,}{'  LEAK' if history else ''}"
     )
-    seen = "changes the batches" if result.control_differs else "CHANGES NOTHING: the check is blind"
+    seen = (
+        "changes the batches" if result.control_differs else "CHANGES NOTHING: the check is blind"
+    )
     lines.append(f"  {'control: planted in training':<34}{seen}")
     lines.append("no held-out review reaches the model" if result.clean else "the audit FAILED")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -29,7 +29,7 @@ class PerUserEvaluator(Evaluator):  # type: ignore[misc] # RecBole has no types
 
     def _keeping(self, topk_result: Any, topk: list[int]) -> Any:
         def kept(metric: str, value: Any) -> Any:
-            if np.ndim(value) == 2:  # noqa: PLR2004 # users by ranks; coverage metrics are flat
+            if np.ndim(value) == 2:  # users by ranks; coverage metrics are flat
                 for k in topk:
                     self.per_user[f"{metric}@{k}"] = np.asarray(value, dtype=np.float64)[:, k - 1]
             return topk_result(metric, value)

@@ -5,7 +5,6 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import nn
@@ -22,6 +21,7 @@ from recbole_symcere.loss import (
     sincere_from_logits,
     symmetric_sincere,
 )
+from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.text import review_encoder
 from recbole_symcere.options import TextOptions, option, read_options
 
@@ -54,14 +54,14 @@ class SymCEREOptions:
 
 
 class SymCERELoss(NamedTuple):
-    """The weighted terms of eq. 13; their sum is the loss."""
+    """The weighted terms of eq. 13: L_cross, alpha L_intra, beta L_BPR; their sum is the loss."""
 
     cross: torch.Tensor
     intra: torch.Tensor
     bpr: torch.Tensor
 
 
-class SymCERE(GeneralRecommender):  # type: ignore[misc] # RecBole has no types
+class SymCERE(VectorRecommender):
     """L = L_cross + alpha L_intra + beta L_BPR (eq. 13), scored by g_u . g_i on the unit sphere.
 
     g are vectors of a graph encoder, g_{u,i} = (g_u + g_i) / 2 is an interaction's graph vector, t its
@@ -72,8 +72,8 @@ class SymCERE(GeneralRecommender):  # type: ignore[misc] # RecBole has no types
         dataset: the training split, a `ReviewDataset`.
 
     Differs from the paper: it states neither temperature, sizes and projection nor the score, and
-    words eq. 8's negatives and the owner of a review in two ways; README lists our readings, each a
-    setting. Rows without a review are left out of the cross-modal and the text term.
+        words eq. 8's negatives and the owner of a review in two ways; README lists our readings,
+        each a setting. Rows without a review are left out of the cross-modal and the text term.
     """
 
     input_type = InputType.PAIRWISE
@@ -90,27 +90,28 @@ class SymCERE(GeneralRecommender):  # type: ignore[misc] # RecBole has no types
             if o.backbone == "LightGCN"
             else NGCF(o.embedding_size, o.hidden_size_list, o.message_dropout)
         )
+        reviews, facts = review_encoder(dataset, text, self.device)
         width = self.backbone.output_size(o.embedding_size)
-        reviews, self.protocol = review_encoder(dataset, text, self.device)
         self.projection = Projection(reviews.width, width, text.text_proj)
         self.apply(xavier_uniform_initialization)
-        self.reviews = reviews  # after the initialisation, which would undo its pretrained weights
-        self.protocol |= {"history_scope": o.history_scope, "text_from": "train"}
-        self._augmented: BipartiteGraph | None = None
-        self._cached: tuple[torch.Tensor, torch.Tensor] | None = None
-        self.register_load_state_dict_post_hook(lambda *_: self._forget())
+        self.reviews = reviews  # added now: the initialisation would undo its pretrained weights
+        self.cosine = o.score == "cosine" or (o.score is None and o.l2_normalize)
+        self.protocol = {**facts, "history_scope": o.history_scope}
 
-    # --- vectors ---------------------------------------------------------------------------------
-
-    def _unit(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Eq. 3, unless the ablation leaves it out."""
-        return F.normalize(vectors, dim=-1) if self.options.l2_normalize else vectors
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Graph and projection at learning_rate; LoRA, where there is one, at its own rate."""
+        return self.groups(self.reviews, self.options.lora_learning_rate)
 
     def forward(self, graph: BipartiteGraph | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
-        nodes = self.backbone(graph or self.graph, self.embedding.weight)
+        nodes = self.backbone(self.graph if graph is None else graph, self.embedding.weight)
         users, items = nodes.split([self.n_users, self.n_items])
         return users, items
+
+    def forget(self) -> None:
+        """Drop cached vectors and the epoch's augmented graph."""
+        super().forget()
+        self._augmented: BipartiteGraph | None = None
 
     def _augmented_graph(self) -> BipartiteGraph:
         """The view g' with edges left out, drawn anew each epoch or each step."""
@@ -120,99 +121,47 @@ class SymCERE(GeneralRecommender):  # type: ignore[misc] # RecBole has no types
             self._augmented = edge_dropout(self.graph, self.options.edge_dropout, generator)
         return self._augmented
 
-    def _forget(self) -> None:
-        self._augmented = self._cached = None
-
-    def train(self, mode: bool = True) -> "SymCERE":
-        """Forget what was computed from the weights before, or drawn for the epoch before."""
-        self._forget()
-        super().train(mode)
-        return self
-
-    # --- loss ------------------------------------------------------------------------------------
+    def _unit(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Eq. 3, unless the ablation leaves it out."""
+        return F.normalize(vectors, dim=-1) if self.options.l2_normalize else vectors
 
     def calculate_loss(self, interaction: Any) -> SymCERELoss:
         """The weighted loss terms of a batch, each a scalar."""
         o = self.options
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        user_vectors, item_vectors = self.forward()
-        user, item = F.embedding(users, user_vectors), F.embedding(items, item_vectors)  # [B, d]
-        negative = F.embedding(interaction[self.NEG_ITEM_ID], item_vectors)
-        pair = (user + item) / 2
-        augmented = self.forward(self._augmented_graph())
-        augmented_pair = (F.embedding(users, augmented[0]) + F.embedding(items, augmented[1])) / 2
+        user_table, item_table = self.forward()
+        user, item = F.embedding(users, user_table), F.embedding(items, item_table)  # [B, d]
+        negative = F.embedding(interaction[self.NEG_ITEM_ID], item_table)  # [B, d]
+        pair = (user + item) / 2  # g_{u,i}
+        user_table, item_table = self.forward(self._augmented_graph())
+        augmented = (F.embedding(users, user_table) + F.embedding(items, item_table)) / 2
 
-        rows = interaction[batch.REVIEW_ATTENTION].any(dim=1).nonzero().squeeze(1)  # with a review
-        views = self.reviews(
-            *(
-                interaction[field].index_select(0, rows)
-                for field in (
-                    batch.TEXT_ID,
-                    batch.REVIEW_IDS,
-                    batch.REVIEW_ATTENTION,
-                    batch.REVIEW_WORDS,
-                )
-            )
-        )
-        text, masked = (self._unit(self.projection(view)) for view in views)
+        reviewed = interaction[batch.REVIEW_ATTENTION].any(dim=1).nonzero().squeeze(1)  # [R]
+        fields = (batch.TEXT_ID, batch.REVIEW_IDS, batch.REVIEW_ATTENTION, batch.REVIEW_WORDS)
+        views = self.reviews(*(interaction[field][reviewed] for field in fields))
+        text, masked = (self._unit(self.projection(view)) for view in views)  # [R, d]
 
+        history = interaction[batch.HISTORY_MASK][reviewed][:, reviewed]  # [R, R]
+        mask = negative_mask(items[reviewed], history)
+        cross = self._cross(user[reviewed], item[reviewed], text, mask)
         tau = o.intra_temperature or o.temperature
-        intra = info_nce(self._unit(pair), self._unit(augmented_pair), tau)
-        intra = intra + info_nce(text, masked, tau)
-        ranking = bpr(
-            (self._unit(user) * self._unit(item)).sum(-1),
-            (self._unit(user) * self._unit(negative)).sum(-1),
-            o.bpr_reduction,
-        )
-        mask = negative_mask(items, interaction[batch.HISTORY_MASK])[rows][:, rows]
-        cross = self._cross(user[rows], item[rows], text, mask)
+        intra = info_nce(self._unit(pair), self._unit(augmented), tau) + info_nce(text, masked, tau)
+        user, item, negative = self._unit(user), self._unit(item), self._unit(negative)
+        ranking = bpr((user * item).sum(-1), (user * negative).sum(-1), o.bpr_reduction)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(
         self, user: torch.Tensor, item: torch.Tensor, text: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """Eq. 7-9 on the rows with a review; ``user``, ``item`` not normalised."""
+        """Eq. 7-9; ``user`` and ``item`` are not normalised, ``mask`` is True at negatives."""
         o = self.options
-        graph = self._unit((user + item) / 2)
+        pair = self._unit((user + item) / 2)
         if o.cross_modal_loss == "info_nce":
             mask = torch.ones_like(mask)
         if o.text_to_graph == "inbatch":
             return symmetric_sincere(
-                graph, text, mask, o.temperature, orientation=o.mask_orientation
+                pair, text, mask, o.temperature, orientation=o.mask_orientation
             )
         logits = anchor_user_logits(text, user, item, o.temperature, o.l2_normalize)
-        graph_to_text = sincere(graph, text, mask, o.temperature)
+        graph_to_text = sincere(pair, text, mask, o.temperature)
         return (graph_to_text + sincere_from_logits(logits, mask)) / 2
-
-    # --- scores ----------------------------------------------------------------------------------
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Graph and projection at learning_rate; LoRA, where there is one, at its own rate."""
-        tuned = [p for p in self.reviews.parameters() if p.requires_grad]
-        skip = {id(p) for p in self.reviews.parameters()}
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in self.parameters() if id(p) not in skip]}
-        ]
-        if tuned:
-            groups.append({"params": tuned, "lr": self.options.lora_learning_rate})
-        return groups
-
-    @torch.no_grad()
-    def _scoring_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        if self._cached is None:
-            score = self.options.score or ("cosine" if self.options.l2_normalize else "dot")
-            users, items = self.forward()
-            if score == "cosine":
-                users, items = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
-            self._cached = (users, items)
-        return self._cached
-
-    def predict(self, interaction: Any) -> torch.Tensor:
-        """Scores [B] of the users' and items' pairs."""
-        users, items = self._scoring_vectors()
-        return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(-1)
-
-    def full_sort_predict(self, interaction: Any) -> torch.Tensor:
-        """Scores [B * n_items] of the users and every item."""
-        users, items = self._scoring_vectors()
-        return (users[interaction[self.USER_ID]] @ items.T).view(-1)
