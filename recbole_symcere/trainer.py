@@ -56,6 +56,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self._user_callback: Callable[[int, float], None] | None = None
         self._train_data: Any = None
+        self._saved = self._evaluates = False  # as the call of fit says
         self._terms: tuple[Any, ...] = ()
         self._term_names: tuple[str, ...] = ()
         self._place = (0, 0)  # epoch and batch, both counted from 0

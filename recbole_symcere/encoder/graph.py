@@ -122,6 +122,15 @@ class BipartiteGraph(nn.Module):
         Raises:
             ValueError: for a wrong shape, or a dtype that the graph would round.
         """
+        product: Tensor = _SymmetricProduct.apply(self.matrix(), self.checked(x))  # type: ignore[no-untyped-call]  # torch's own
+        return product
+
+    def checked(self, x: Tensor) -> Tensor:
+        """``x`` in the dtype of the graph, if it can pass through it.
+
+        Raises:
+            ValueError: as `propagate`.
+        """
         if x.ndim != 2 or len(x) != self.n_nodes:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}, expected [{self.n_nodes}, d]: "
@@ -132,9 +141,7 @@ class BipartiteGraph(nn.Module):
                 f"x has dtype {x.dtype} and the graph {self.values.dtype}, expected the same: "
                 f"convert the graph with graph.to({x.dtype})"
             )
-        x = x.to(self.values.dtype)
-        product: Tensor = _SymmetricProduct.apply(self.matrix(), x)  # type: ignore[no-untyped-call]  # torch's own
-        return product
+        return x.to(self.values.dtype)
 
     def _hold(self, n_users: int, n_items: int, structure: dict[str, Tensor]) -> None:
         self.n_users = n_users
@@ -178,6 +185,27 @@ class _SymmetricProduct(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         grad: Tensor = _SymmetricProduct.apply(ctx.matrix, grads[0])  # type: ignore[no-untyped-call]  # torch's own
         return None, grad
+
+
+class _LayerMean(torch.autograd.Function):
+    """(I + M + ... + M^K) x / (K + 1) for a symmetric matrix M; backward is the same polynomial.
+
+    By Horner's rule, x + M (x + M (x + ...)): one fused product and sum per layer, nothing kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, x: Tensor, n_layers: int) -> Tensor:
+        ctx.matrix, ctx.n_layers = matrix, n_layers
+        with torch.autocast(x.device.type, enabled=False):
+            mean = x
+            for _ in range(n_layers):
+                mean = torch.addmm(x, matrix, mean)
+            return mean / (n_layers + 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, None]:
+        grad: Tensor = _LayerMean.apply(ctx.matrix, grads[0], ctx.n_layers)  # type: ignore[no-untyped-call]  # torch's own
+        return None, grad, None
 
 
 def edge_dropout(
@@ -239,12 +267,10 @@ class LightGCN(nn.Module):
         return embedding_size
 
     def forward(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
-        """[n_nodes, d] -> [n_nodes, d]."""
-        total = x
-        for _ in range(self.n_layers):
-            x = graph.propagate(x)
-            total = total + x
-        return total / (self.n_layers + 1)
+        """[n_nodes, d] -> [n_nodes, d]; types and errors as `BipartiteGraph.propagate`."""
+        x = graph.checked(x)
+        mean: Tensor = _LayerMean.apply(graph.matrix(), x, self.n_layers)  # type: ignore[no-untyped-call]  # torch's own
+        return mean
 
 
 class NGCF(nn.Module):

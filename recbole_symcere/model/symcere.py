@@ -102,11 +102,15 @@ class SymCERE(VectorRecommender):
         """Graph and projection at learning_rate; LoRA, where there is one, at its own rate."""
         return self.groups(self.reviews, self.options.lora_learning_rate)
 
-    def forward(self, graph: BipartiteGraph | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
-        nodes = self.backbone(self.graph if graph is None else graph, self.embedding.weight)
-        users, items = nodes.split([self.n_users, self.n_items])
+        users, items = self._nodes(self.graph).split([self.n_users, self.n_items])
         return users, items
+
+    def _nodes(self, graph: BipartiteGraph) -> torch.Tensor:
+        """Vectors of users and then items [n_users + n_items, d]."""
+        nodes: torch.Tensor = self.backbone(graph, self.embedding.weight)
+        return nodes
 
     def forget(self) -> None:
         """Drop cached vectors and the epoch's augmented graph."""
@@ -128,34 +132,44 @@ class SymCERE(VectorRecommender):
     def calculate_loss(self, interaction: Any) -> SymCERELoss:
         """The weighted loss terms of a batch, each a scalar."""
         o = self.options
-        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        user_table, item_table = self.forward()
-        user, item = F.embedding(users, user_table), F.embedding(items, item_table)  # [B, d]
-        negative = F.embedding(interaction[self.NEG_ITEM_ID], item_table)  # [B, d]
-        pair = (user + item) / 2  # g_{u,i}
-        user_table, item_table = self.forward(self._augmented_graph())
-        augmented = (F.embedding(users, user_table) + F.embedding(items, item_table)) / 2
+        users = interaction[self.USER_ID]  # [B]
+        items, negatives = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
+        # few large operations: at this size a step's time is the number of its operations
+        drawn = F.embedding(torch.cat([users, items, negatives]), self._nodes(self.graph))
+        user, item, negative = drawn.chunk(3)  # [B, d], not normalised
+        view = F.embedding(torch.cat([users, items]), self._nodes(self._augmented_graph()))
+        pairs = torch.cat([user + item, sum(view.chunk(2))]) / 2
+        pair, augmented = self._unit(pairs).chunk(2)  # g^ and g^'
+        user_unit, item_unit, negative_unit = self._unit(drawn).chunk(3)
+        ranking = bpr(
+            (user_unit * item_unit).sum(-1), (user_unit * negative_unit).sum(-1), o.bpr_reduction
+        )
 
-        reviewed = interaction[batch.REVIEW_ATTENTION].any(dim=1).nonzero().squeeze(1)  # [R]
         fields = (batch.TEXT_ID, batch.REVIEW_IDS, batch.REVIEW_ATTENTION, batch.REVIEW_WORDS)
-        views = self.reviews(*(interaction[field][reviewed] for field in fields))
-        text, masked = (self._unit(self.projection(view)) for view in views)  # [R, d]
-
-        history = interaction[batch.HISTORY_MASK][reviewed][:, reviewed]  # [R, R]
-        mask = negative_mask(items[reviewed], history)
-        cross = self._cross(user[reviewed], item[reviewed], text, mask)
+        reviews = [interaction[field] for field in fields]
+        history, rated = interaction[batch.HISTORY_MASK], (pair, user, item, items)
+        reviewed = interaction[batch.REVIEW_ATTENTION].any(dim=1)  # [B]
+        if not reviewed.all():  # leave the rows without a review out of what follows
+            reviews = [tokens[reviewed] for tokens in reviews]
+            history, rated = history[reviewed][:, reviewed], [x[reviewed] for x in rated]
+        views = torch.cat(self.reviews(*reviews))  # [2R, d_t]
+        text, masked = self._unit(self.projection(views)).chunk(2)  # t^ and t^'
+        *graph, rated_items = rated
+        cross = self._cross(*graph, text, negative_mask(rated_items, history))
         tau = o.intra_temperature or o.temperature
-        intra = info_nce(self._unit(pair), self._unit(augmented), tau) + info_nce(text, masked, tau)
-        user, item, negative = self._unit(user), self._unit(item), self._unit(negative)
-        ranking = bpr((user * item).sum(-1), (user * negative).sum(-1), o.bpr_reduction)
+        intra = info_nce(pair, augmented, tau) + info_nce(text, masked, tau)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(
-        self, user: torch.Tensor, item: torch.Tensor, text: torch.Tensor, mask: torch.Tensor
+        self,
+        pair: torch.Tensor,
+        user: torch.Tensor,
+        item: torch.Tensor,
+        text: torch.Tensor,
+        mask: torch.Tensor,
     ) -> torch.Tensor:
         """Eq. 7-9; ``user`` and ``item`` are not normalised, ``mask`` is True at negatives."""
         o = self.options
-        pair = self._unit((user + item) / 2)
         if o.cross_modal_loss == "info_nce":
             mask = torch.ones_like(mask)
         if o.text_to_graph == "inbatch":

@@ -98,7 +98,14 @@ def test_key_changes_with_texts_tokenizer_and_length(tokenizer, llama_tokenizer,
     def key(texts=("a b", "c"), tokenizer=tokenizer, max_length=16):
         return TokenStore.open_or_build(list(texts), tokenizer, max_length, tmp_path).key
 
-    keys = [key(), key(("a b", "d")), key(("c", "a b")), key(("a b", "c", "c")), key(("a ", "bc"))]
+    keys = [
+        key(),
+        key(("a b", "c", "a b")),
+        key(("a b", "d")),
+        key(("c", "a b")),
+        key(("a b", "c", "c")),
+        key(("a ", "bc")),
+    ]
     keys += [key(max_length=17), key(tokenizer=llama_tokenizer)]
     assert len(set(keys)) == len(keys)
     assert key() == keys[0]

@@ -1,13 +1,17 @@
 import logging
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import synthetic_texts, tiny_bert, tiny_llama
 
 from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder import cache, encode
 from recbole_symcere.encoder.cache import cached_vectors, encode_texts, weights_fingerprint
+from recbole_symcere.encoder.encode import make_plan
+from recbole_symcere.encoder.masking import draw_words, mask_words_by_draws
 from recbole_symcere.encoder.text import TextEncoder, load_encoder
 from recbole_symcere.errors import InputError
 
@@ -54,6 +58,30 @@ def test_vectors_are_those_of_the_encoder(folders, tmp_path, name, batch_tokens)
     assert (vectors.masked[:, empty] == 0).all()
     assert torch.equal(vectors.masked[:, one_word], vectors.original[one_word].expand(2, -1))
     assert not torch.allclose(vectors.masked[0], vectors.masked[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_masked_view_is_the_vector_of_the_masked_text(folders, tmp_path, name):
+    model, tokenizer = load_encoder(folders[name])
+    encoder = TextEncoder(model, "first" if name == "bert" else "last")
+    store = TokenStore.open_or_build(TEXTS, tokenizer, 32, tmp_path)
+    views = encode_texts(encoder, tokenizer, store, batch_tokens=200, **SETTINGS).masked
+    for view, text_id in [(0, 0), (1, 0), (1, 7), (0, 30)]:
+        batch = store.take(np.array([text_id]))
+        draws, _ = draw_words(batch.input_ids, batch.attention_mask, SETTINGS["seed"], view)
+        ids, mask = mask_words_by_draws(*batch, draws, 0.3, tokenizer.mask_token_id)
+        with torch.no_grad():
+            expected = encoder(ids, mask)[0]
+        torch.testing.assert_close(views[view, text_id], expected, atol=1e-5, rtol=0)
+
+
+def test_batches_do_not_depend_on_the_order_of_the_texts(bert, tmp_path):
+    _, tokenizer, store = bert
+    other = TokenStore.open_or_build(TEXTS[::-1], tokenizer, 32, tmp_path)
+    one, two = (make_plan(s, tokenizer, None, 1, 0.3, 5) for s in (store, other))
+    assert (one.hashes[one.order] == two.hashes[two.order]).all()
+    assert (np.diff(store.lengths[one.order]) <= 0).all()
+    assert (one.order != np.argsort(-store.lengths, kind="stable")[: len(one.order)]).any()
 
 
 def test_masked_view_does_not_depend_on_the_other_texts(bert, tmp_path):
@@ -185,6 +213,16 @@ def test_lora_weights_count_as_weights(bert):
 def test_fingerprint_does_not_know_the_folder(folders, tmp_path):
     other = tiny_bert(tmp_path / "elsewhere")
     one, two = (TextEncoder(load_encoder(folder)[0]) for folder in (folders["bert"], other))
+    assert weights_fingerprint(one) == weights_fingerprint(two)
+
+
+def test_weights_without_a_pooler_give_one_fingerprint(folders, tmp_path):
+    folder = shutil.copytree(folders["bert"], tmp_path / "bare")  # as BLaIR's masked-LM weights
+    weights = load_file(folder / "model.safetensors")
+    bare = {name: value for name, value in weights.items() if "pooler" not in name}
+    assert len(bare) < len(weights)
+    save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
+    one, two = (TextEncoder(load_encoder(folder)[0]) for _ in range(2))
     assert weights_fingerprint(one) == weights_fingerprint(two)
 
 

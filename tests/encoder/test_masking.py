@@ -114,3 +114,16 @@ def test_draws_are_uniform():
     counts = torch.histc(draws.float().flatten(), 10, 0, 1) / draws.numel()
     assert (counts - 0.1).abs().max() < 0.005
     assert torch.corrcoef(draws.T).fill_diagonal_(0).abs().max() < 0.03
+
+
+def test_padding_with_a_word_index_is_not_touched():
+    ids, mask, words = _batch([[1, 1, 1, 1], [1, 1]])
+    words[1, -2:] = torch.tensor([0, 1])  # one of these two words is masked
+    new, _ = mask_words(ids, mask, words, 1.0, None, MASK)
+    assert torch.equal(new[~mask], ids[~mask])
+
+
+def test_digest_knows_the_order_of_tokens():
+    ids = torch.tensor([[1, 2, 3], [3, 2, 1]])
+    _, digest = draw_words(ids, torch.ones_like(ids), seed=0, view=0)
+    assert digest[0] != digest[1]

@@ -88,6 +88,29 @@ def test_empty_text_is_zero_and_gives_no_gradient(loaded):
     assert encoder(ids[:, :0], mask[:, :0]).tolist() == [[0.0] * encoder.width] * 2
 
 
+class Undefined(nn.Module):
+    """A backbone whose answer, and gradient, is NaN for a text without tokens."""
+
+    config = SimpleNamespace(hidden_size=1, name_or_path="", model_type="bert")
+
+    def __init__(self):
+        super().__init__()
+        self.lora_scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, input_ids, attention_mask):
+        share = attention_mask.float() * self.lora_scale
+        return SimpleNamespace(last_hidden_state=(share / share.sum(1, keepdim=True))[..., None])
+
+
+def test_empty_text_is_not_left_to_the_backbone():
+    encoder = TextEncoder(Undefined(), "mean")
+    encoder.model.lora_scale.requires_grad_()
+    vectors = encoder(torch.zeros(2, 3).long(), torch.tensor([[1, 1, 0], [0, 0, 0]]))
+    assert vectors[1].item() == 0
+    vectors.sum().backward()
+    assert torch.isfinite(encoder.model.lora_scale.grad).all()
+
+
 def test_default_pooling_follows_the_architecture(folders, tmp_path):
     found = {name: TextEncoder(load_encoder(folder)[0]).pooling for name, folder in folders.items()}
     assert found == {"bert": "first", "roberta": "first", "llama": "last"}
@@ -313,8 +336,11 @@ def test_folder_that_does_not_exist(tmp_path):
 
 
 def test_loading_says_nothing(folders, capfd):
-    load_encoder(folders["llama"])  # its folder has a language-model head that is not used
+    model, _ = load_encoder(
+        folders["llama"]
+    )  # its folder has a language-model head that is not used
     assert capfd.readouterr() == ("", "")
+    assert not model.training
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""How long an epoch of SymCERE takes beside RecBole's own LightGCN on the same data.
+
+Both models train in turn in one process, A B A B ..., with one batch size, width and number of layers,
+through RecBole's trainer and its loader (ours adds reviews and masks). Quote the ratio: the machine's
+speed cancels out.
+
+    python benchmarks/epoch_time.py [--dataset=yelp] [--rounds=15] [--key=value ...]
+"""
+
+import statistics
+import sys
+import time
+
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_trainer, init_seed
+
+from recbole_symcere.cli import parse_pairs
+from recbole_symcere.config import Config
+
+
+def prepare(model, dataset, settings):
+    """A trainer and its training loader."""
+    config = Config(model, dataset, config_dict=settings)
+    init_seed(config["seed"], config["reproducibility"])
+    train_data, _, _ = data_preparation(config, create_dataset(config))
+    network = config.model_class(config, train_data.dataset).to(config["device"])
+    return get_trainer(config["MODEL_TYPE"], model)(config, network), train_data
+
+
+def main():
+    pairs = parse_pairs(sys.argv[1:])
+    dataset, rounds = pairs.pop("dataset", "yelp"), int(pairs.pop("rounds", 15))
+    shared = {"train_batch_size": 512, "embedding_size": 64, "n_layers": 3, **pairs}
+    shared["checkpoint_dir"] = "runs/benchmark"
+    own = {"SymCERE": {"text_mode": "frozen"}, "LightGCN": {}}
+    models = {name: prepare(name, dataset, {**shared, **extra}) for name, extra in own.items()}
+    seconds = {name: [] for name in models}
+    for epoch in range(rounds + 2):
+        for name, (trainer, train_data) in models.items():
+            started = time.perf_counter()
+            trainer._train_epoch(train_data, epoch)
+            if epoch >= 2:  # the first two warm up
+                seconds[name].append(time.perf_counter() - started)
+    for name, times in seconds.items():
+        print(
+            f"{name:<9} median {statistics.median(times):.3f} s per epoch "
+            f"(min {min(times):.3f}, max {max(times):.3f}, {rounds} epochs)"
+        )
+    ratios = [a / b for a, b in zip(seconds["SymCERE"], seconds["LightGCN"], strict=True)]
+    print(
+        f"SymCERE / LightGCN: median ratio {statistics.median(ratios):.2f} "
+        f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
+    )
+
+
+if __name__ == "__main__":
+    main()
