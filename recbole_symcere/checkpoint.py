@@ -154,4 +154,4 @@ def _decode_array(kind: str, tree: Any, tensors: dict[str, torch.Tensor], device
         )
         return csr_matrix((data, indices, indptr), shape=tree["shape"])
     array = tensors[name].numpy()
-    return np.asmatrix(array) if kind == "matrix" else array
+    return array.view(np.matrix) if kind == "matrix" else array  # EASE keeps a matrix

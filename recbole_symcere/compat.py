@@ -167,15 +167,14 @@ def _remove_duplication(self: Any) -> None:
         return
     self._check_field("uid_field", "iid_field")
     if self.time_field in self.inter_feat:
-        self.inter_feat.sort_values(self.time_field, kind="stable", inplace=True)
+        self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable")
     else:
         self.logger.warning(
             f"TIME_FIELD [{self.time_field}] isn't loaded, so rm_dup_inter={keep} goes by the "
             "order of the file."
         )
-    self.inter_feat.drop_duplicates(
-        subset=[self.uid_field, self.iid_field], keep=keep, inplace=True
-    )
+    pair = [self.uid_field, self.iid_field]
+    self.inter_feat = self.inter_feat.drop_duplicates(subset=pair, keep=keep)
 
 
 def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -188,8 +187,8 @@ def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any],
         data_processing(self)
         by_time = (self.config["eval_args"] or {}).get("order") == "TO"
         if by_time and self.benchmark_filename_list is None and self.time_field in self.inter_feat:
-            self.inter_feat.sort_values(
-                self.time_field, kind="stable", inplace=True, ignore_index=True
+            self.inter_feat = self.inter_feat.sort_values(
+                self.time_field, kind="stable", ignore_index=True
             )
 
     return processed

@@ -1,8 +1,15 @@
-"""Settings of the whole suite: how Hypothesis draws its examples."""
+"""Settings of the whole suite, and the small data set and encoder that many tests use."""
 
 import os
 
+# Threads that wait by spinning take the cores from the other processes of a shared machine. This
+# has to be known before torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+import pytest
 from hypothesis import HealthCheck, settings
+from small_data import write_small
+from tiny_models import tiny_bert
 
 settings.register_profile(
     "ci",
@@ -13,3 +20,45 @@ settings.register_profile(
 )
 settings.register_profile("nightly", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """RecBole writes to the folder it stands in."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """The folder of a tiny random BERT."""
+    return tiny_bert(tmp_path_factory.mktemp("encoder") / "bert")
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory):
+    """A data_path with the data set "small" in it."""
+    folder = tmp_path_factory.mktemp("data")
+    write_small(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def small(small_folder, tiny_encoder, cache_folder, tmp_path):
+    """Settings of a run on "small" that takes a second or two."""
+    return {
+        "data_path": str(small_folder),
+        "cache_dir": str(cache_folder),
+        "runs_dir": str(tmp_path / "runs"),
+        "checkpoint_dir": str(tmp_path / "saved"),
+        "text_encoder": str(tiny_encoder),
+        "embedding_size": 16,
+        "train_batch_size": 64,
+        "max_length": 16,
+        "epochs": 2,
+        "show_progress": False,
+    }

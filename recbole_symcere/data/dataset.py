@@ -72,6 +72,16 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         # a row number is an int64 like a token, but it is never remapped
         self._rest_fields = self._rest_fields[self._rest_fields != ROW_FIELD]
 
+    def _reset_index(self) -> None:
+        if self.inter_feat.empty:
+            keys = ("user_inter_num_interval", "item_inter_num_interval", "val_interval")
+            given = ", ".join(f"{key}: {self.config[key]}" for key in keys)
+            raise InputError(
+                f"Of {self.dataset_name} no interaction is left after the filters {given}. "
+                "Loosen one of them."
+            )
+        super()._reset_index()
+
     def num(self, field: str) -> int:
         """The number of values of ``field``; of the row field, the number of interactions."""
         return len(self.inter_feat) if field == ROW_FIELD else super().num(field)

@@ -65,6 +65,7 @@ class TextEncoder(nn.Module):
         self.width = int(config.hidden_size)
         self.pooling = default_pooling(config) if pooling == "auto" else pooling
         self.max_tokens = _max_tokens(model)
+        self.train(model.training)
         # (torch gives these two no types)
         self.register_state_dict_post_hook(_leave_out_frozen)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_fill_in_frozen)  # type: ignore[no-untyped-call]

@@ -2,12 +2,14 @@ import json
 import logging
 import multiprocessing
 import pickle
+import shutil
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from tiny_models import synthetic_texts, tiny_bert, tiny_llama
 
+from recbole_symcere.data import token_files
 from recbole_symcere.data.tokens import TokenStore, tokenizer_fingerprint
 from recbole_symcere.encoder.load import load_encoder
 from recbole_symcere.errors import InputError
@@ -164,7 +166,9 @@ def test_pickle_carries_no_data(store):
 
 
 def _build(folder, directory, barrier, answers):
-    tokenizer = load_encoder(folder)[1]
+    from transformers import PreTrainedTokenizerFast  # quicker to import than a model
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     barrier.wait()
     store = TokenStore.open_or_build(TEXTS, tokenizer, 16, directory)
     answers.put((store.key, int(store.take(store.text_index).input_ids.sum())))
@@ -184,8 +188,21 @@ def test_two_processes_build_at_once(bert_folder, store, tmp_path):
         worker.close()
     answers.close()
     answers.join_thread()
-    assert set(found) == {(store.key, int(store.take(store.text_index).input_ids.sum()))}
-    assert [path.name for path in directory.iterdir()] == [store.key]
+    assert found[0] == found[1]
+    assert found[0][1] == int(store.take(store.text_index).input_ids.sum())
+    assert [path.name for path in directory.iterdir()] == [found[0][0]]
+
+
+def test_second_writer_discards_its_copy(store, tmp_path):
+    target = tmp_path / "race" / store.key
+
+    def chunks():
+        shutil.copytree(store.directory, target)  # another process is done first
+        yield np.array([1]), np.array([0]), np.array([1])
+
+    token_files.write(target, chunks(), np.array([0]), {"pad_token_id": 0}, np.uint16)
+    assert token_files.read_meta(target) == store.meta
+    assert [path.name for path in target.parent.iterdir()] == [store.key]
 
 
 def test_ids_out_of_range_are_refused(store):

@@ -1,0 +1,228 @@
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import init_seed
+from small_data import START, small_rows, write_rows, write_small
+
+from recbole_symcere.config import Config
+from recbole_symcere.data.dataset import ROW_FIELD
+from recbole_symcere.errors import InputError
+
+
+def built(settings, model="SymCERE", **extra):
+    config = Config(model, "small", config_dict={**settings, **extra})
+    init_seed(1, True)
+    return create_dataset(config).build()
+
+
+def pairs_by_row(part):
+    """(row, user, item) of a split, with the names of the file."""
+    data = part.inter_feat
+    rows = data[ROW_FIELD].tolist() if ROW_FIELD in data else [None] * len(data)
+    users = part.id2token(part.uid_field, data[part.uid_field].numpy())
+    items = part.id2token(part.iid_field, data[part.iid_field].numpy())
+    return list(zip(rows, users.tolist(), items.tolist(), strict=True))
+
+
+ROWS = small_rows()
+REPEATED = [*ROWS, (ROWS[0][0], ROWS[0][1], 1.0, START - 5, "an earlier review of the same pair")]
+FILTERS = [
+    {},
+    {"rm_dup_inter": "last"},
+    {"rm_dup_inter": None},
+    {"user_inter_num_interval": "[5,inf)", "item_inter_num_interval": "[5,inf)"},
+    {"val_interval": {"rating": "[2,5]"}},
+    {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}},
+    {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user"}},
+    {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": None}},
+]
+
+
+@pytest.mark.parametrize("extra", FILTERS, ids=str)
+def test_the_row_number_survives_every_step(extra, small, tmp_path):
+    write_rows(tmp_path, "small", REPEATED)
+    for part in built({**small, "data_path": str(tmp_path)}, **extra):
+        for row, user, item in pairs_by_row(part):
+            assert REPEATED[row][:2] == (user, item)
+
+
+def test_of_a_repeated_pair_the_earliest_review_stays(small, tmp_path):
+    write_rows(tmp_path, "small", REPEATED)
+    parts = built({**small, "data_path": str(tmp_path)})
+    rows = {row for part in parts for row, *_ in pairs_by_row(part)}
+    assert len(REPEATED) - 1 in rows
+    assert 0 not in rows
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
+def test_times_half_a_minute_apart_keep_their_order(small, tmp_path, model):
+    # float32, in which RecBole stores times, has steps of 128 s here (RecBole #2204)
+    rows = [*ROWS]
+    np.random.default_rng(3).shuffle(rows)
+    write_rows(tmp_path, "small", rows)
+    parts = built({**small, "data_path": str(tmp_path)}, model=model)
+    time = {(user, item): t for user, item, _, t, _ in rows}
+    order = [[time[pair[1:]] for pair in pairs_by_row(part)] for part in parts]
+    users = [[pair[1] for pair in pairs_by_row(part)] for part in parts]
+    for user in {row[0] for row in rows}:
+        split = [
+            [t for t, u in zip(ts, us, strict=True) if u == user]
+            for ts, us in zip(order, users, strict=True)
+        ]
+        assert [len(part) for part in split] == [6, 1, 1]
+        assert split[0] + split[1] + split[2] == sorted(split[0] + split[1] + split[2])
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"),
+    [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (5, (3, 1, 1)), (10, (8, 1, 1)),
+     (19, (17, 1, 1)), (20, (16, 2, 2)), (30, (24, 3, 3))],
+)  # fmt: skip
+def test_split_sizes_per_user(small, tmp_path, n, sizes):
+    rows = [("u", f"i{k}", 5.0, START + k, f"text {k}") for k in range(n)]
+    write_rows(tmp_path, "small", [*rows, ("other", "spare", 5.0, START, "")])
+    parts = built({**small, "data_path": str(tmp_path)})
+    counts = tuple(sum(user == "u" for _, user, _ in pairs_by_row(part)) for part in parts)
+    assert counts == sizes
+
+
+def test_benchmark_parts_keep_their_rows(small, tmp_path):
+    parts = {"a": ROWS[:100], "b": ROWS[100:150], "c": ROWS[150:]}
+    for name, rows in parts.items():
+        write_rows(tmp_path, "small", rows, part=name)
+    built_parts = built({**small, "data_path": str(tmp_path)}, benchmark_filename=[*parts])
+    for part, rows in zip(built_parts, parts.values(), strict=True):
+        found = pairs_by_row(part)
+        assert [pair[1:] for pair in found] == [row[:2] for row in rows]
+        assert all(ROWS[row][:2] == (user, item) for row, user, item in found)
+    texts = built_parts[0].training_reviews().to_pylist()
+    assert texts == [row[4] for row in parts["a"]]
+
+
+def test_only_the_training_split_hands_out_texts(small):
+    train, valid, test = built(small)
+    rows = train.inter_feat[ROW_FIELD].numpy()
+    assert train.training_reviews().to_pylist() == [ROWS[row][4] for row in rows]
+    config = Config("SymCERE", "small", config_dict=small)
+    for part, split in ((valid, "'valid'"), (test, "'test'"), (create_dataset(config), "None")):
+        with pytest.raises(RuntimeError, match=f"this is split {split}"):
+            part.training_reviews()
+
+
+def test_item_texts_are_the_items_training_reviews_in_order_of_time(small):
+    train, *_ = built(small)
+    texts = train.training_item_texts().to_pylist()
+    assert texts[0] == ""  # padding
+    expected = {}
+    for row in sorted(train.inter_feat[ROW_FIELD].tolist(), key=lambda row: (ROWS[row][3], row)):
+        expected.setdefault(ROWS[row][1], []).append(ROWS[row][4])
+    for item in range(1, train.item_num):
+        name = train.id2token(train.iid_field, item)
+        assert texts[item] == " ".join(expected.get(name, []))
+
+
+def test_the_history_is_the_training_splits(small):
+    train, *others = built(small)
+    users, items = train.history().nonzero()
+    data = train.inter_feat
+    assert set(zip(users, items, strict=True)) == set(
+        zip(data["user_id"].tolist(), data["item_id"].tolist(), strict=True)
+    )
+    for part in others:
+        assert part.history().multiply(train.history()).nnz == 0
+        assert part.history().multiply(train.all_history).nnz == len(part.inter_feat)
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def damaged(tmp_path, small):
+    """A data set of its own to damage: (folder, settings)."""
+    return write_small(tmp_path / "d"), {**small, "data_path": str(tmp_path / "d")}
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_missing_review_file(damaged):
+    folder, settings = damaged
+    (folder / "small.reviews.parquet").unlink()
+    with pytest.raises(InputError, match=r"small\.reviews\.parquet doesn't exist, but SymCERE"):
+        built(settings)
+    built(settings, model="BPR")  # which reads no reviews
+
+
+def test_reviews_of_other_rows(damaged):
+    folder, settings = damaged
+    table = pq.read_table(folder / "small.reviews.parquet")
+    pq.write_table(table.slice(0, len(table) - 1), folder / "small.reviews.parquet")
+    with pytest.raises(InputError, match=r"has 191 rows, but the \.inter file has 192"):
+        built(settings)
+    swapped = table.take([0, 2, 1, *range(3, len(table))])
+    pq.write_table(swapped, folder / "small.reviews.parquet")
+    message = rf"in data row 2 the review is of item_id '{ROWS[2][1]}', .* of '{ROWS[1][1]}'"
+    with pytest.raises(InputError, match=message):
+        built(settings)
+
+
+def test_a_review_file_without_texts(damaged):
+    folder, settings = damaged
+    path = folder / "small.reviews.parquet"
+    pq.write_table(pq.read_table(path).rename_columns(["user_id", "item_id", "review"]), path)
+    with pytest.raises(InputError, match="has no column text; it has user_id, item_id, review"):
+        built(settings)[0].training_reviews()
+    path.write_bytes(b"no parquet")
+    with pytest.raises(InputError, match="can't be read as Parquet"):
+        built(settings)
+
+
+def test_a_time_that_is_no_number(damaged):
+    folder, settings = damaged
+    edit(folder / "small.inter", f"\t{ROWS[4][3]}\n", "\tyesterday\n")
+    with pytest.raises(InputError, match=r"small\.inter, row 6: timestamp is 'yesterday'"):
+        built(settings)
+
+
+def test_a_row_with_too_few_columns(damaged):
+    folder, settings = damaged
+    edit(folder / "small.inter", f"\t{ROWS[4][3]}\n", f"\t{ROWS[4][3]}\textra\n")
+    with pytest.raises(InputError, match="row 6: 5 columns, but the header has 4"):
+        built(settings)
+
+
+def test_wrong_columns(damaged):
+    folder, settings = damaged
+    edit(folder / "small.inter", "item_id:token", "business:token")
+    with pytest.raises(InputError, match="no column 'item_id'; it has user_id, business, rating"):
+        built(settings)
+    edit(folder / "small.inter", "business:token", "item_id")
+    with pytest.raises(InputError, match="row 1: column 'item_id' isn't of the form name:type"):
+        built(settings)
+    edit(folder / "small.inter", "item_id\t", "item_id:token\t")
+    edit(folder / "small.inter", "timestamp:float", "when:float")
+    with pytest.raises(InputError, match="no column 'timestamp'"):
+        built(settings)
+
+
+def test_filters_that_leave_nothing(small):
+    with pytest.raises(InputError, match=r"no interaction is left.*user_inter_num_interval"):
+        built(small, user_inter_num_interval="[500,inf)")
+
+
+def test_the_row_field_cannot_be_dropped(small):
+    with pytest.raises(InputError, match="unused_col can't name 'inter_row'"):
+        built(small, unused_col={"inter": [ROW_FIELD]})
+
+
+def test_a_saved_dataset_still_finds_its_reviews(small):
+    config = Config("SymCERE", "small", config_dict={**small, "save_dataset": True})
+    create_dataset(config)
+    again = create_dataset(config)  # unpickled by RecBole, from the folder it wrote to
+    train, *_ = data_preparation(config, again)
+    rows = train.dataset.inter_feat[ROW_FIELD].numpy()
+    assert train.dataset.training_reviews().to_pylist() == [ROWS[row][4] for row in rows]
