@@ -1,6 +1,7 @@
 """The command line: training without a sub-command, and the sub-commands."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 for a diverged run, 2 for a mistake in the input, 130 when interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Before torch is loaded: threads that wait by spinning make an epoch ten times as long where
+    # another process wants the same cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         return _run(words)
     except InputError as error:

@@ -4,15 +4,19 @@ It also never reads ``sys.argv``, which belongs to the process that calls us.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import recbole
 import yaml
 from recbole.config.configurator import Config as RecBoleConfig
 
 from recbole_symcere.errors import InputError, did_you_mean
-from recbole_symcere.folders import bundled_data_path
+from recbole_symcere.folders import bundled_data_path, properties_path
+from recbole_symcere.options import RunOptions, read_options
 from recbole_symcere.register import MODELS
 from recbole_symcere.settings import known_keys
 
@@ -49,10 +53,19 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         for key, value in (("model", model), ("dataset", dataset)):
             if value is not None:
                 settings.pop(key, None)
-        super().__init__(
-            model=model, dataset=dataset, config_file_list=config_file_list, config_dict=settings
-        )
+        try:
+            super().__init__(
+                model=model,
+                dataset=dataset,
+                config_file_list=config_file_list,
+                config_dict=settings,
+            )
+        except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"RecBole refuses these settings: {error}") from error
         self._refuse_unknown_keys()
+        read_options(RunOptions, self)
         self._refuse_missing_data()
 
     def _load_cmd_line(self) -> dict[str, Any]:
@@ -82,12 +95,17 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         if not self.model_class.__module__.startswith(("recbole.", "recbole_symcere.")):
             return  # a model of the user's own may read keys that we can't know
         known = known_keys(self)
-        for key in self.external_config_dict:
-            if key not in known:
+        unknown = [key for key in self.external_config_dict if key not in known]
+        if not unknown:
+            return
+        elsewhere = _keys_of_all_models()
+        for key in unknown:
+            if key not in elsewhere:
                 raise InputError(
-                    f"Unknown key {key!r}.{did_you_mean(key, known)} The keys are those of "
-                    "RecBole's and our properties/ files."
+                    f"Unknown key {key!r}.{did_you_mean(key, known | elsewhere)} The keys are "
+                    "those of RecBole's and our properties/ files."
                 )
+            getLogger(__name__).warning(f"{self.model} doesn't read the key {key!r}.")
 
     def _refuse_missing_data(self) -> None:
         folder = Path(self["data_path"])
@@ -99,6 +117,17 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
             f"{did_you_mean(self['dataset'], bundled)} Bundled: {', '.join(bundled)}. Convert your "
             f"own with: run_recbole_symcere.py convert SOURCE --input FILE --name {self['dataset']}"
         )
+
+
+def _keys_of_all_models() -> set[str]:
+    """The keys of every model's yaml file, so that models can share a file of settings."""
+    folders = [properties_path() / "model", Path(recbole.__file__).parent / "properties" / "model"]
+    files = [file for folder in folders for file in folder.glob("*.yaml")]
+    return {
+        key
+        for file in files
+        for key in re.findall(r"(?m)^(\w+):", file.read_text(encoding="utf-8"))
+    }
 
 
 def _read_yaml(name: str, loader: Any) -> dict[str, Any]:
@@ -120,9 +149,7 @@ def _read_yaml(name: str, loader: Any) -> dict[str, Any]:
 
 def model_names() -> set[str]:
     """The names of RecBole's models and ours, by RecBole's rule that a module holds its name."""
-    import recbole.model as models
-
-    root = Path(models.__file__).parent
+    root = Path(recbole.__file__).parent / "model"
     names = set(MODELS)
     for path in root.glob("*_recommender/*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))

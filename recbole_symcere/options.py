@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from recbole_symcere.errors import InputError, did_you_mean
 
-__all__ = ["TextOptions", "option", "read_options"]
+__all__ = ["RunOptions", "TextOptions", "option", "read_options"]
 
 T = TypeVar("T")
 
@@ -53,6 +53,26 @@ class TextOptions:
     lora_rank: int = option(minimum=1)
     lora_alpha: int = option(minimum=1)
     lora_dropout: float = option(minimum=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """RecBole's settings of a run whose mistakes it would report late or not at all."""
+
+    reproducibility: bool
+    repeatable: bool
+    checkpoint_dir: str
+    topk: list[int] = option(minimum=1)
+    epochs: int = option(minimum=1)
+    train_batch_size: int = option(minimum=1)
+    eval_batch_size: int = option(minimum=1)
+    eval_step: int = option(minimum=0)
+    stopping_step: int = option(minimum=0)
+    learning_rate: float = option(above=0)
+    weight_decay: float = option(minimum=0)
+    seed: int = option(minimum=0, maximum=2**32 - 1)
+    worker: int = option(minimum=0)
+    metric_decimal_place: int = option(minimum=1)
 
 
 def read_options(options: type[T], config: Any) -> T:

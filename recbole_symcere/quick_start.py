@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
@@ -51,7 +52,7 @@ def run_recbole(
 
     Raises:
         InputError: for a mistake in the settings or the data.
-        LossIsNotFinite: if training diverges.
+        LossIsNotFiniteError: if training diverges.
     """
     config = Config(model, dataset, config_file_list, config_dict)
     folder = RunDirectory.new(config)
@@ -170,6 +171,11 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     _log.info(data_line(config, dataset))
+    if max(config["topk"]) >= dataset.item_num:
+        raise InputError(
+            f"topk is {config['topk']}, but {config['dataset']} has only {dataset.item_num - 1} "
+            "items. Give a topk of at most that."
+        )
     train_data, valid_data, test_data = data_preparation(config, dataset)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = config.model_class(config, train_data.dataset).to(config["device"])
@@ -216,11 +222,11 @@ def _peak_memory_mb() -> float:
 def _write_per_user(folder: RunDirectory, trainer: Any, test_data: Any) -> None:
     values = getattr(trainer.evaluator, "per_user", {})
     users = getattr(test_data, "uid_list", None)
-    if not values or users is None:  # sampled evaluation has no such users
+    if not values or users is None:  # value metrics such as AUC aren't of single users
         return
-    dataset = test_data.dataset
-    tokens = dataset.id2token(dataset.uid_field, users.numpy())
-    folder.write_per_user(tokens, test_data.uid2items_num[users.numpy()], values)
+    users, dataset = np.asarray(users), test_data.dataset
+    tokens = dataset.id2token(dataset.uid_field, users)
+    folder.write_per_user(tokens, test_data.uid2items_num[users], values)
 
 
 def objective_function(

@@ -20,10 +20,10 @@ from recbole_symcere import checkpoint
 from recbole_symcere.errors import InputError
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
 
-__all__ = ["LossIsNotFinite", "Resumable", "ReviewTrainer", "resumable"]
+__all__ = ["LossIsNotFiniteError", "Resumable", "ReviewTrainer", "resumable"]
 
 
-class LossIsNotFinite(ArithmeticError):
+class LossIsNotFiniteError(ArithmeticError):
     """A loss term became NaN or infinite; the message names the term, the epoch and the batch."""
 
 
@@ -135,15 +135,15 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         return totals
 
     def _check_nan(self, loss: torch.Tensor) -> None:
-        if math.isfinite(float(loss)):
+        if math.isfinite(loss.item()):
             return
         names = [
-            f"{name} = {float(term):g}"
+            f"{name} = {term.item():g}"
             for name, term in zip(self._term_names, self._terms, strict=True)
-            if not math.isfinite(float(term))
+            if not math.isfinite(term.item())
         ] or [f"the sum of {', '.join(self._term_names)}"]
         epoch, batch = self._place
-        raise LossIsNotFinite(
+        raise LossIsNotFiniteError(
             f"The loss isn't finite in epoch {epoch}, batch {batch}: {', '.join(names)}. Training "
             "stopped; the weights after the last finished epoch are kept. Lower learning_rate or "
             "raise temperature; without l2_normalize this is expected with NGCF."

@@ -62,9 +62,10 @@ def test_a_missing_key_is_named():
 
 def test_the_defaults_are_those_of_the_paper_and_complete():
     defaults = yaml.safe_load(DEFAULTS.read_text())
-    model, text = read_options(SymCEREOptions, defaults), read_options(TextOptions, {
-        **defaults, "cache_dir": "x"
-    })
+    model, text = (
+        read_options(SymCEREOptions, defaults),
+        read_options(TextOptions, {**defaults, "cache_dir": "x"}),
+    )
     assert (model.alpha, model.beta) == (0.5, 0.05)  # stated in the paper
     assert (model.backbone, model.l2_normalize) == ("LightGCN", True)
     assert text.text_encoder == "all-MiniLM-L6-v2"

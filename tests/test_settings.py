@@ -126,6 +126,12 @@ def test_unknown_names_come_with_the_closest(small):
         Config(dataset="yelp")
 
 
+def test_models_can_share_a_file_of_settings(small, caplog):
+    Config("BPR", "small", config_dict={**small, "ssl_tau": 0.1})
+    assert "BPR doesn't read the key 'text_encoder'" in caplog.text
+    assert "BPR doesn't read the key 'ssl_tau'" in caplog.text
+
+
 def test_every_key_of_recboles_documentation_is_known(small):
     known = {"worker": 0, "benchmark_filename": None, "clip_grad_norm": {"max_norm": 5}}
     known |= {"val_interval": None, "repeatable": False, "preload_weight": None, "transform": None}

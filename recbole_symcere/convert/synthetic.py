@@ -99,7 +99,7 @@ def write_texts(
         rng: the random generator, advanced by this.
 
     Returns:
-        The texts, about 20 words each.
+        The texts, about 16 words each.
     """
     n_reviews = len(ratings)
     openers = _draw(words.OPENERS, rng, n_reviews)

@@ -46,8 +46,8 @@ class Dials:
     n_reviews: int = 11_879
     preference_strength: float = 1.5
     popularity_skew: float = 0.95
-    attribute_words: float = 4.0
-    sentiment_words: float = 1.5
+    attribute_words: float = 3.0
+    sentiment_words: float = 1.0
     seed: int = 2025
 
     def __post_init__(self) -> None:

@@ -63,6 +63,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         super()._load_inter_feat(token, dataset_path)
+        self._check_complete()
         self.inter_feat[ROW_FIELD] = np.arange(len(self.inter_feat), dtype=np.int64)
         self.set_field_property(ROW_FIELD, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
         self._check_reviews()
@@ -91,6 +92,16 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             raise InputError(f"unused_col can't name {ROW_FIELD!r}: it leads to the reviews.")
         super()._drop_unused_col()
 
+    def _check_complete(self) -> None:
+        """Stop at an interaction without user, item or time, which RecBole drops or makes up."""
+        for field in (self.uid_field, self.iid_field, self.time_field):
+            if field in self.inter_feat and self.inter_feat[field].isna().any():
+                row = int(self.inter_feat[field].isna().to_numpy().argmax())
+                raise InputError(
+                    f"{self.dataset_name}.inter, data row {row + 1:,}: {field} is missing, or a "
+                    "word that stands for a missing value, such as NA or null."
+                )
+
     # --- reviews ---------------------------------------------------------------------------------
 
     def review_files(self) -> list[Path]:
@@ -111,15 +122,13 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
                     "`run_recbole_symcere.py convert` writes both."
                 )
             try:
+                found = pq.read_schema(path).names
+                missing = ", ".join(sorted(set(columns) - set(found)))
+                if missing:
+                    raise InputError(f"{path} has no column {missing}; it has {', '.join(found)}.")
                 tables.append(pq.read_table(path, columns=columns))
             except (pa.ArrowException, OSError) as error:
                 raise InputError(f"{path} can't be read as Parquet: {error}") from None
-            missing = set(columns) - set(tables[-1].column_names)
-            if missing:
-                raise InputError(
-                    f"{path} has no column {', '.join(sorted(missing))}; "
-                    f"it has {', '.join(pq.read_schema(path).names)}."
-                )
         return pa.concat_tables(tables)
 
     def _check_reviews(self) -> None:

@@ -1,240 +1,14 @@
-"""Graph encoders over the user-item graph: LightGCN and NGCF.
+"""Graph encoders over the user-item graph: LightGCN and NGCF."""
 
-Users and items share one node axis: user u is node u, item i is node n_users + i. Ids are
-RecBole's, whose id 0 is padding and takes part in no interaction: an isolated node.
-"""
-
-import functools
-import itertools
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["NGCF", "BipartiteGraph", "LightGCN", "edge_dropout"]
+from recbole_symcere.encoder.bipartite import BipartiteGraph, check_probability, layer_mean
 
-Ids = Tensor | NDArray[np.integer]
-
-_STRUCTURE = ("row_pointer", "column", "edge_user", "mirror")
-
-
-class BipartiteGraph(nn.Module):
-    """The normalised adjacency matrix D^-1/2 A D^-1/2 over users and items, as CSR.
-
-    The structure is fixed; only the weights of its entries change (``reweighted``). It is a module
-    so that it moves with the model that holds it; its buffers are not part of a checkpoint.
-
-    The first half of the entries are the edges in the order (user, item), seen from the users. The
-    second half are the same edges seen from the items: entry n_edges + k is edge ``mirror[k]``.
-
-    Args:
-        users: [n] user ids of the training split; user n interacted with item n. A repeated pair
-            counts once.
-        items: [n] item ids.
-        n_users: number of user ids, padding included.
-        n_items: number of item ids, padding included.
-        dtype: of the weights, and so of what passes through the graph.
-
-    Raises:
-        ValueError: for lengths that differ or an id outside its range.
-    """
-
-    row_pointer: Tensor
-    column: Tensor
-    edge_user: Tensor
-    mirror: Tensor
-    values: Tensor
-
-    def __init__(
-        self,
-        users: Ids,
-        items: Ids,
-        n_users: int,
-        n_items: int,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__()
-        user, item = _ids("users", users, n_users), _ids("items", items, n_items)
-        if len(user) != len(item):
-            raise ValueError(f"items has {len(item)} entries, expected {len(user)}, as users has")
-        edge = torch.unique(user * n_items + item)  # [E], sorted by user, then item
-        user, item = edge // n_items, edge % n_items  # [E]
-        mirror = torch.argsort(item, stable=True)  # [E], sorted by item, then user
-        degree = torch.bincount(torch.cat([user, item + n_users]), minlength=n_users + n_items)
-        structure = {
-            "row_pointer": F.pad(degree.cumsum(0), (1, 0)).int(),  # [n_nodes + 1]
-            "column": torch.cat([item + n_users, user[mirror]]).int(),  # [2E]
-            "edge_user": user.int(),
-            "mirror": mirror.int(),
-        }
-        self._hold(n_users, n_items, structure)
-        keep = torch.ones(len(edge), dtype=dtype, device=edge.device)
-        self.register_buffer("values", self._weights(keep), persistent=False)
-
-    @property
-    def n_nodes(self) -> int:
-        """Number of users and items together."""
-        return self.n_users + self.n_items
-
-    @property
-    def n_edges(self) -> int:
-        """Number of distinct user-item pairs in the structure, dropped ones included."""
-        return len(self.edge_user)
-
-    def reweighted(self, keep: Tensor) -> "BipartiteGraph":
-        """The graph of some of the edges, normalised by their own degrees.
-
-        Args:
-            keep: [n_edges] bool, in the order (user, item).
-
-        Returns:
-            A graph that shares this one's structure: only the weights are new.
-        """
-        graph = BipartiteGraph.__new__(BipartiteGraph)
-        nn.Module.__init__(graph)
-        graph._hold(self.n_users, self.n_items, {name: getattr(self, name) for name in _STRUCTURE})
-        values = self._weights(keep.to(self.values.dtype))
-        graph.register_buffer("values", values, persistent=False)
-        return graph
-
-    def matrix(self) -> Tensor:
-        """The matrix as a sparse CSR tensor [n_nodes, n_nodes] that shares the buffers."""
-        _draw_csr_notice()
-        size = (self.n_nodes, self.n_nodes)
-        return torch.sparse_csr_tensor(
-            self.row_pointer, self.column, self.values, size, check_invariants=False
-        )
-
-    def propagate(self, x: Tensor) -> Tensor:
-        """One step of neighbourhood averaging: the matrix times ``x``.
-
-        Args:
-            x: [n_nodes, d] in the dtype of the graph; half precision is lifted to it.
-
-        Returns:
-            [n_nodes, d]; zeros for a node without edges.
-
-        Raises:
-            ValueError: for a wrong shape, or a dtype that the graph would round.
-        """
-        product: Tensor = _SymmetricProduct.apply(self.matrix(), self.checked(x))  # type: ignore[no-untyped-call]  # torch's own
-        return product
-
-    def checked(self, x: Tensor) -> Tensor:
-        """``x`` in the dtype of the graph, if it can pass through it.
-
-        Raises:
-            ValueError: as `propagate`.
-        """
-        if x.ndim != 2 or len(x) != self.n_nodes:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, expected [{self.n_nodes}, d]: "
-                f"{self.n_users} users and then {self.n_items} items"
-            )
-        if torch.promote_types(x.dtype, self.values.dtype) != self.values.dtype:
-            raise ValueError(
-                f"x has dtype {x.dtype} and the graph {self.values.dtype}, expected the same: "
-                f"convert the graph with graph.to({x.dtype})"
-            )
-        return x.to(self.values.dtype)
-
-    def _hold(self, n_users: int, n_items: int, structure: dict[str, Tensor]) -> None:
-        self.n_users = n_users
-        self.n_items = n_items
-        for name, tensor in structure.items():
-            self.register_buffer(name, tensor, persistent=False)
-
-    def _weights(self, keep: Tensor) -> Tensor:
-        """1 / sqrt(degree of user * degree of item) for the edges where ``keep`` is 1: [2E]."""
-        edge_item = self.column[: self.n_edges]  # as nodes
-        # sums of ones are exact in any order, so that a draw gives the same weights on every device
-        degree = keep.new_zeros(self.n_nodes)
-        degree.index_add_(0, self.edge_user, keep).index_add_(0, edge_item, keep)
-        scale = degree.clamp_min(1).rsqrt()  # a node without edges has no weight to scale
-        weight = keep * scale[self.edge_user] * scale[edge_item]  # [E]
-        return torch.cat([weight, weight[self.mirror]])
-
-
-@functools.cache
-def _draw_csr_notice() -> None:
-    """Let torch give its once-per-process notice that CSR is in beta, unheard."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        none = torch.zeros(0, dtype=torch.int32)
-        torch.sparse_csr_tensor(
-            F.pad(none, (1, 1)), none, none.float(), (1, 1), check_invariants=False
-        )
-
-
-class _SymmetricProduct(torch.autograd.Function):
-    """Matrix @ x, whose backward uses the same matrix: it is its own transpose."""
-
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, x: Tensor) -> Tensor:
-        ctx.matrix = matrix  # constant, not differentiated
-        # autocast would turn the product into half precision, which CSR lacks on a CPU
-        with torch.autocast(x.device.type, enabled=False):
-            return matrix @ x
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        grad: Tensor = _SymmetricProduct.apply(ctx.matrix, grads[0])  # type: ignore[no-untyped-call]  # torch's own
-        return None, grad
-
-
-class _LayerMean(torch.autograd.Function):
-    """(I + M + ... + M^K) x / (K + 1) for a symmetric matrix M; backward is the same polynomial.
-
-    By Horner's rule, x + M (x + M (x + ...)): one fused product and sum per layer, nothing kept.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, x: Tensor, n_layers: int) -> Tensor:
-        ctx.matrix, ctx.n_layers = matrix, n_layers
-        with torch.autocast(x.device.type, enabled=False):
-            mean = x
-            for _ in range(n_layers):
-                mean = torch.addmm(x, matrix, mean)
-            return mean / (n_layers + 1)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, None]:
-        grad: Tensor = _LayerMean.apply(ctx.matrix, grads[0], ctx.n_layers)  # type: ignore[no-untyped-call]  # torch's own
-        return None, grad, None
-
-
-def edge_dropout(
-    graph: BipartiteGraph, probability: float, generator: torch.Generator
-) -> BipartiteGraph:
-    """A view of the graph without some of its edges, as SGL's edge dropout (SIGIR 2021).
-
-    Each user-item pair is dropped with the given probability, in both directions together. Degrees
-    are counted anew on what is left, so that the view is normalised like any graph. An edge that
-    an earlier dropout took out stays out.
-
-    Args:
-        graph: the graph, which stays as it is.
-        probability: in [0, 1).
-        generator: makes the draw repeatable; it may live on another device than the graph.
-
-    Returns:
-        A graph that shares the structure of ``graph``: only its weights are new.
-
-    Raises:
-        ValueError: if ``probability`` is outside [0, 1).
-
-    Differs from the paper: SGL's code keeps an exact number of edges; here, as in its equations,
-        each edge is drawn by itself.
-    """
-    _check_probability("probability", probability)
-    draw = torch.rand(graph.n_edges, generator=generator, device=generator.device)
-    keep = (draw >= probability).to(graph.values.device)
-    return graph.reweighted(keep & (graph.values[: graph.n_edges] > 0))
+__all__ = ["NGCF", "LightGCN"]
 
 
 class LightGCN(nn.Module):
@@ -268,9 +42,7 @@ class LightGCN(nn.Module):
 
     def forward(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
         """[n_nodes, d] -> [n_nodes, d]; types and errors as `BipartiteGraph.propagate`."""
-        x = graph.checked(x)
-        mean: Tensor = _LayerMean.apply(graph.matrix(), x, self.n_layers)  # type: ignore[no-untyped-call]  # torch's own
-        return mean
+        return layer_mean(graph, x, self.n_layers)
 
 
 class NGCF(nn.Module):
@@ -305,7 +77,7 @@ class NGCF(nn.Module):
                 f"embedding_size and hidden_sizes are {embedding_size} and {list(hidden_sizes)}, "
                 "expected sizes of 1 or more"
             )
-        _check_probability("message_dropout", message_dropout)
+        check_probability("message_dropout", message_dropout)
         self.sizes = sizes
         pairs = list(itertools.pairwise(sizes))
         self.sums = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)  # W1
@@ -327,23 +99,3 @@ class NGCF(nn.Module):
             x = F.normalize(self.dropout(F.leaky_relu(x, 0.2)), dim=1)
             layers.append(x)
         return torch.cat(layers, dim=1)
-
-
-def _ids(name: str, ids: Ids, size: int) -> Tensor:
-    tensor = torch.as_tensor(ids)
-    if tensor.ndim != 1 or tensor.is_floating_point() or tensor.dtype == torch.bool:
-        raise ValueError(
-            f"{name} has shape {tuple(tensor.shape)} and dtype {tensor.dtype}, "
-            "expected 1-D integers"
-        )
-    tensor = tensor.long()
-    if len(tensor) and (tensor.min() < 0 or tensor.max() >= size):
-        raise ValueError(
-            f"{name} holds ids from {tensor.min()} to {tensor.max()}, expected 0 to {size - 1}"
-        )
-    return tensor
-
-
-def _check_probability(name: str, value: float) -> None:
-    if not 0 <= value < 1:  # NaN fails too
-        raise ValueError(f"{name} is {value}, expected a number in [0, 1)")

@@ -1,4 +1,4 @@
-"""What every model of ours shares: scores from cached vectors, and groups of parameters."""
+"""What models of ours share: scores from cached vectors, and a graph encoder with its view."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ import torch.nn.functional as F
 from recbole.model.abstract_recommender import GeneralRecommender
 from torch import nn
 
-__all__ = ["VectorRecommender"]
+from recbole_symcere.encoder.bipartite import BipartiteGraph, edge_dropout
+from recbole_symcere.encoder.graph import NGCF, LightGCN
+
+__all__ = ["GraphRecommender", "VectorRecommender"]
 
 
 class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has no types
@@ -72,3 +75,55 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         if learning:
             groups.append({"params": learning, "lr": learning_rate})
         return groups
+
+
+class GraphRecommender(VectorRecommender):
+    """A recommender whose vectors come from a graph encoder over the training interactions.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split.
+        backbone: LightGCN or NGCF.
+        embedding_size: width of the trainable layer 0 of users and items.
+        dropout: share of edges left out in the augmented view.
+        view_per: "epoch" or "step", when that view is drawn anew.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        dataset: Any,
+        backbone: LightGCN | NGCF,
+        embedding_size: int,
+        dropout: float,
+        view_per: str,
+    ) -> None:
+        super().__init__(config, dataset)
+        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
+        self.graph = BipartiteGraph(users, items, self.n_users, self.n_items)
+        self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
+        self.backbone = backbone
+        self.dropout, self.view_per = dropout, view_per
+
+    def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
+        users, items = self.nodes(self.graph).split([self.n_users, self.n_items])
+        return users, items
+
+    def nodes(self, graph: BipartiteGraph) -> torch.Tensor:
+        """Vectors of users and then items [n_users + n_items, d]."""
+        nodes: torch.Tensor = self.backbone(graph, self.embedding.weight)
+        return nodes
+
+    def forget(self) -> None:
+        """Drop cached vectors and the epoch's augmented graph."""
+        super().forget()
+        self._augmented: BipartiteGraph | None = None
+
+    def augmented_graph(self) -> BipartiteGraph:
+        """The graph with edges left out at random."""
+        if self._augmented is None or self.view_per == "step":
+            seed = int(torch.randint(2**62, ()))  # from the global state, which a resumed run has
+            generator = torch.Generator().manual_seed(seed)
+            self._augmented = edge_dropout(self.graph, self.dropout, generator)
+        return self._augmented

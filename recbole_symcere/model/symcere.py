@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
-from torch import nn
 
 from recbole_symcere.data import dataloader as batch
 from recbole_symcere.data.history import negative_mask
-from recbole_symcere.encoder.graph import NGCF, BipartiteGraph, LightGCN, edge_dropout
+from recbole_symcere.encoder.graph import NGCF, LightGCN
 from recbole_symcere.encoder.text import Projection
 from recbole_symcere.loss import (
     anchor_user_logits,
@@ -21,7 +20,7 @@ from recbole_symcere.loss import (
     sincere_from_logits,
     symmetric_sincere,
 )
-from recbole_symcere.model.base import VectorRecommender
+from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.model.text import review_encoder
 from recbole_symcere.options import TextOptions, option, read_options
 
@@ -61,37 +60,33 @@ class SymCERELoss(NamedTuple):
     bpr: torch.Tensor
 
 
-class SymCERE(VectorRecommender):
+class SymCERE(GraphRecommender):
     """L = L_cross + alpha L_intra + beta L_BPR (eq. 13), scored by g_u . g_i on the unit sphere.
 
-    g are vectors of a graph encoder, g_{u,i} = (g_u + g_i) / 2 is an interaction's graph vector, t its
-    review's vector from a language model and a projection; all are L2-normalised (eq. 1-3).
+    g are vectors of a graph encoder, g_{u,i} = (g_u + g_i) / 2 belongs to an interaction, t to its
+    review: a language model and a projection. All are L2-normalised (eq. 1-3).
 
     Args:
         config: RecBole's configuration.
         dataset: the training split, a `ReviewDataset`.
 
-    Differs from the paper: it states neither temperature, sizes and projection nor the score, and
-        words eq. 8's negatives and the owner of a review in two ways; README lists our readings,
-        each a setting. Rows without a review are left out of the cross-modal and the text term.
+    Differs from the paper: what it leaves open is a setting, see README, "Readings". Rows without
+        a review are left out of the cross-modal and the text term.
     """
 
     input_type = InputType.PAIRWISE
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        super().__init__(config, dataset)
-        self.options = o = read_options(SymCEREOptions, config)
-        text = read_options(TextOptions, config)
-        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
-        self.graph = BipartiteGraph(users, items, self.n_users, self.n_items)
-        self.embedding = nn.Embedding(self.n_users + self.n_items, o.embedding_size)
-        self.backbone = (
-            LightGCN(o.n_layers)
-            if o.backbone == "LightGCN"
-            else NGCF(o.embedding_size, o.hidden_size_list, o.message_dropout)
+        o, text = read_options(SymCEREOptions, config), read_options(TextOptions, config)
+        backbone: LightGCN | NGCF = LightGCN(o.n_layers)
+        if o.backbone == "NGCF":
+            backbone = NGCF(o.embedding_size, o.hidden_size_list, o.message_dropout)
+        super().__init__(
+            config, dataset, backbone, o.embedding_size, o.edge_dropout, o.edge_dropout_per
         )
+        self.options = o
         reviews, facts = review_encoder(dataset, text, self.device)
-        width = self.backbone.output_size(o.embedding_size)
+        width = backbone.output_size(o.embedding_size)
         self.projection = Projection(reviews.width, width, text.text_proj)
         self.apply(xavier_uniform_initialization)
         self.reviews = reviews  # added now: the initialisation would undo its pretrained weights
@@ -101,29 +96,6 @@ class SymCERE(VectorRecommender):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Graph and projection at learning_rate; LoRA, where there is one, at its own rate."""
         return self.groups(self.reviews, self.options.lora_learning_rate)
-
-    def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
-        users, items = self._nodes(self.graph).split([self.n_users, self.n_items])
-        return users, items
-
-    def _nodes(self, graph: BipartiteGraph) -> torch.Tensor:
-        """Vectors of users and then items [n_users + n_items, d]."""
-        nodes: torch.Tensor = self.backbone(graph, self.embedding.weight)
-        return nodes
-
-    def forget(self) -> None:
-        """Drop cached vectors and the epoch's augmented graph."""
-        super().forget()
-        self._augmented: BipartiteGraph | None = None
-
-    def _augmented_graph(self) -> BipartiteGraph:
-        """The view g' with edges left out, drawn anew each epoch or each step."""
-        if self._augmented is None or self.options.edge_dropout_per == "step":
-            seed = int(torch.randint(2**62, ()))  # from the global state, which a resumed run has
-            generator = torch.Generator().manual_seed(seed)
-            self._augmented = edge_dropout(self.graph, self.options.edge_dropout, generator)
-        return self._augmented
 
     def _unit(self, vectors: torch.Tensor) -> torch.Tensor:
         """Eq. 3, unless the ablation leaves it out."""
@@ -135,9 +107,9 @@ class SymCERE(VectorRecommender):
         users = interaction[self.USER_ID]  # [B]
         items, negatives = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
         # few large operations: at this size a step's time is the number of its operations
-        drawn = F.embedding(torch.cat([users, items, negatives]), self._nodes(self.graph))
+        drawn = F.embedding(torch.cat([users, items, negatives]), self.nodes(self.graph))
         user, item, negative = drawn.chunk(3)  # [B, d], not normalised
-        view = F.embedding(torch.cat([users, items]), self._nodes(self._augmented_graph()))
+        view = F.embedding(torch.cat([users, items]), self.nodes(self.augmented_graph()))
         pairs = torch.cat([user + item, sum(view.chunk(2))]) / 2
         pair, augmented = self._unit(pairs).chunk(2)  # g^ and g^'
         user_unit, item_unit, negative_unit = self._unit(drawn).chunk(3)

@@ -190,8 +190,15 @@ def test_a_time_that_is_no_number(damaged):
 
 def test_a_row_with_too_few_columns(damaged):
     folder, settings = damaged
-    edit(folder / "small.inter", f"\t{ROWS[4][3]}\n", f"\t{ROWS[4][3]}\textra\n")
-    with pytest.raises(InputError, match="row 6: 5 columns, but the header has 4"):
+    edit(folder / "small.inter", f"\t{ROWS[4][3]}\n", "\n")
+    with pytest.raises(InputError, match=r"small\.inter, data row 5: timestamp is missing"):
+        built(settings)
+
+
+def test_a_user_named_na(damaged):
+    folder, settings = damaged
+    edit(folder / "small.inter", "u0\t", "NA\t")
+    with pytest.raises(InputError, match="data row 1: user_id is missing, or a word"):
         built(settings)
 
 

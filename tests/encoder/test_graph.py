@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_symcere.encoder import graph as module
-from recbole_symcere.encoder.graph import NGCF, BipartiteGraph, LightGCN, edge_dropout
+from recbole_symcere.encoder.bipartite import BipartiteGraph, edge_dropout
+from recbole_symcere.encoder.graph import NGCF, LightGCN
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "symcere.json").read_text())
 N_USERS, N_ITEMS = 4, 5

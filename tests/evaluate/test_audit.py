@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from recbole_symcere.cli import main
+from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.errors import InputError
+from recbole_symcere.evaluate.audit import audit
+
+
+@pytest.mark.parametrize("extra", [{}, {"text_level": "item"}, {"text_mode": "lora"}], ids=str)
+def test_nothing_leaks(small, extra):
+    result = audit("SymCERE", "small", {**small, **extra})
+    assert result.clean
+    assert result.planted == 24 * 2
+    assert set(result.equal) == {
+        "training batches",
+        "vectors before training",
+        "vectors after training",
+        "scores of all users and items",
+    }
+
+
+def test_a_leak_through_the_texts_is_seen(small, monkeypatch):
+    # as if an item's text were made of all its reviews, the held-out ones too
+    training = ReviewDataset.training_item_texts
+
+    def leaking(self):
+        import pyarrow as pa
+
+        words = [
+            text.split()[-1] if text else ""
+            for text in self._read_reviews(["text"])["text"].to_pylist()
+        ]
+        extra = np.resize(np.array(words[6::8], dtype=object), self.item_num)
+        return pa.array(
+            [f"{a} {b}" for a, b in zip(training(self).to_pylist(), extra, strict=True)]
+        )
+
+    monkeypatch.setattr(ReviewDataset, "training_item_texts", leaking)
+    result = audit("SymCERE", "small", {**small, "text_level": "item", "max_length": 64})
+    assert not result.clean
+    assert not result.equal["training batches"]
+    assert not result.equal["scores of all users and items"]
+
+
+def test_held_out_pairs_in_the_mask_are_counted(small):
+    result = audit("SymCERE", "small", {**small, "history_scope": "all"})
+    assert result.held_out_in_history == 24 * 2
+    assert not result.clean
+
+
+def test_a_blind_check_is_no_proof(small, monkeypatch):
+    monkeypatch.setattr("recbole_symcere.evaluate.audit.CANARY", "")
+    monkeypatch.setattr(ReviewDataset, "training_reviews", constant_texts)
+    result = audit("SymCERE", "small", small)
+    assert not result.control_differs
+    assert not result.clean
+
+
+def constant_texts(self):
+    import pyarrow as pa
+
+    return pa.array(["bafa"] * len(self.inter_feat))
+
+
+def test_a_model_without_texts_has_nothing_to_audit(small):
+    with pytest.raises(InputError, match="BPR reads no reviews"):
+        audit("BPR", "small", {"data_path": small["data_path"]})
+
+
+def test_the_command(small, capsys):
+    words = [f"--{key}={value}" for key, value in small.items()]
+    assert main(["audit", "--dataset=small", *words]) == 0
+    out = capsys.readouterr().out
+    assert "planted 'zyxcanaryxyz' in 48 validation and test reviews" in out
+    assert out.count("bit-equal") == 4
+    assert "no held-out review reaches the model" in out
+    assert main(["audit", "--dataset=small", *words, "--history_scope=all"]) == 1
+    assert "LEAK" in capsys.readouterr().out

@@ -1,0 +1,145 @@
+"""What every model of ours must do. A new model is tested by being in `MODELS`."""
+
+import copy
+import logging
+
+import numpy as np
+import pytest
+import torch
+from recbole.data import create_dataset, data_preparation
+from recbole.data.interaction import Interaction
+from recbole.data.transform import construct_transform
+from recbole.utils import get_flops, init_seed
+
+from recbole_symcere import checkpoint
+from recbole_symcere.config import Config
+from recbole_symcere.register import MODELS
+from recbole_symcere.trainer import ReviewTrainer
+
+# Settings under which a model solves the planted task. SymCERE's intra-modal term tells every
+# interaction from every other, also from those of the same half, so on 24 users it has to stay out.
+PLANTED = {"SymCERE": {"alpha": 0.0, "beta": 1.0}}
+
+pytestmark = pytest.mark.parametrize("name", MODELS)
+
+
+def prepare(name, settings, **extra):
+    config = Config(name, "small", config_dict={**settings, **extra})
+    init_seed(config["seed"], True)
+    dataset = create_dataset(config)
+    loaders = data_preparation(config, dataset)
+    model = config.model_class(config, loaders[0].dataset)
+    return config, model, dataset, loaders
+
+
+def trained(name, settings, **extra):
+    config, model, _, loaders = prepare(name, settings, **extra)
+    ReviewTrainer(config, model).fit(*loaders[:2], verbose=False, saved=False)
+    return model.eval(), loaders
+
+
+def all_scores(model):
+    users = torch.arange(1, model.n_users)
+    scores = model.full_sort_predict(Interaction({model.USER_ID: users}))
+    return scores.view(len(users), model.n_items)
+
+
+def test_a_pair_scores_as_in_the_full_ranking(name, small):
+    model, _ = trained(name, small)
+    full = all_scores(model)
+    users = torch.arange(1, model.n_users).repeat_interleave(model.n_items)
+    items = torch.arange(model.n_items).repeat(model.n_users - 1)
+    pairs = model.predict(Interaction({model.USER_ID: users, model.ITEM_ID: items}))
+    assert torch.allclose(pairs.view_as(full), full, atol=1e-6)
+    assert torch.isfinite(full).all()
+
+
+def test_scores_may_be_overwritten(name, small):
+    # RecBole masks the training items in place
+    model, _ = trained(name, small)
+    first = all_scores(model)
+    kept = first.clone()
+    first.fill_(-np.inf)
+    assert torch.equal(all_scores(model), kept)
+
+
+def test_a_checkpoint_keeps_the_scores(name, small, tmp_path):
+    model, _ = trained(name, small)
+    checkpoint.save(tmp_path / "x", {"state_dict": model.state_dict()})
+    fresh = prepare(name, small, seed=7)[1].eval()
+    assert not torch.equal(all_scores(fresh), all_scores(model))
+    fresh.load_state_dict(checkpoint.load(tmp_path / "x")["state_dict"])
+    assert torch.equal(all_scores(fresh), all_scores(model))
+    with pytest.raises(RuntimeError, match="foreign"):
+        fresh.load_state_dict({**model.state_dict(), "foreign": torch.ones(1)})
+    with pytest.raises(RuntimeError, match="Missing"):
+        fresh.load_state_dict(dict(list(model.state_dict().items())[1:]))
+
+
+def test_one_seed_gives_one_model(name, small):
+    first, second = (trained(name, small)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    other = trained(name, small, seed=7)[0].state_dict()
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_every_trainable_weight_learns(name, small):
+    _, model, _, (train, *_) = prepare(name, small)
+    model.train()
+    losses = model.calculate_loss(next(iter(train)))
+    assert all(term.ndim == 0 and torch.isfinite(term) for term in losses)
+    sum(losses).backward()
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.abs().sum() > 0, key
+
+
+def test_the_optimizer_gets_each_weight_once(name, small):
+    config, model, *_ = prepare(name, small)
+    groups = ReviewTrainer(config, model).optimizer.param_groups
+    weights = [id(p) for group in groups for p in group["params"]]
+    assert len(weights) == len(set(weights))
+    assert set(weights) >= {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_cached_vectors_do_not_outlive_a_step(name, small):
+    _, model, _, (train, *_) = prepare(name, small)
+    model.eval()
+    before = all_scores(model).clone()
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), 0.1)
+    sum(model.calculate_loss(next(iter(train)))).backward()
+    optimizer.step()
+    model.eval()
+    assert not torch.equal(all_scores(model), before)
+
+
+def test_no_held_out_pair_or_text_is_needed_to_train(name, small):
+    model, (train, *_) = trained(name, small)
+    assert train.dataset.split == "train"
+    batch = next(iter(train))
+    assert all(len(batch[field]) == len(batch) for field in batch.columns)
+
+
+def test_recboles_flops_counter_gets_through(name, small):
+    config, model, dataset, _ = prepare(name, small)
+    logger = logging.getLogger("flops")
+    assert get_flops(model, dataset, config["device"], logger, construct_transform(config)) >= 0
+    copy.deepcopy(model)
+
+
+def test_the_planted_halves_are_found(name, small):
+    # user u likes the items of its half of the catalogue, and the words of a review name the item
+    settings = {"epochs": 40, "learning_rate": 0.01, "stopping_step": 100, **PLANTED[name]}
+    model, (train, *_) = trained(name, small, **settings)
+    scores = all_scores(model)
+    dataset = train.dataset
+    seen = torch.from_numpy(dataset.history().toarray())[1:]
+    scores[seen] = -np.inf
+    scores[:, 0] = -np.inf
+    users = [int(u[1:]) for u in dataset.id2token("user_id", np.arange(1, model.n_users))]
+    best = dataset.id2token("item_id", scores.topk(5).indices.numpy())
+    right = [(int(item[1:]) >= 15) == (user % 2 == 1) for user, row in zip(users, best, strict=True)
+             for item in row]  # fmt: skip
+    assert np.mean(right) > 0.95

@@ -1,0 +1,216 @@
+"""SymCERE's loss against the golden numbers and a float64 oracle, and its switches."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import oracles
+import pytest
+import torch
+from model.test_contract import all_scores, prepare, trained
+from recbole.data.interaction import Interaction
+
+from recbole_symcere.data import dataloader as batch
+from recbole_symcere.encoder.bipartite import BipartiteGraph
+from recbole_symcere.encoder.review import ReviewViews
+from recbole_symcere.model.symcere import SymCERE, SymCEREOptions
+
+E_USER = torch.eye(3, dtype=torch.float64)
+E_ITEM = torch.tensor([[1, 1, 0], [0, 1, 1], [1, 0, 1]], dtype=torch.float64)
+TEXT = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 1]], dtype=torch.float64)
+HISTORY = {0: {0, 1}, 1: {1, 2}, 2: {2}}
+USERS, ITEMS, NEGATIVES = [0, 0, 1, 2], [0, 1, 1, 2], [2, 2, 0, 1]
+
+DEFAULTS = {
+    "backbone": "LightGCN", "edge_dropout_per": "epoch", "l2_normalize": True,
+    "cross_modal_loss": "sincere", "history_scope": "train", "mask_orientation": "anchor",
+    "text_to_graph": "inbatch", "bpr_reduction": "mean", "score": None, "intra_temperature": None,
+    "hidden_size_list": [3], "embedding_size": 3, "n_layers": 0, "message_dropout": 0.0,
+    "edge_dropout": 0.0, "temperature": 0.2, "alpha": 0.5, "beta": 0.05,
+    "lora_learning_rate": 2e-4,
+}  # fmt: skip
+
+
+def golden_model(**options):
+    """SymCERE over the tables of the golden numbers, with the augmented vectors given."""
+    model = SymCERE.__new__(SymCERE)
+    torch.nn.Module.__init__(model)
+    model.options = SymCEREOptions(**{**DEFAULTS, **options})
+    model.n_users = model.n_items = 3
+    model.USER_ID, model.ITEM_ID, model.NEG_ITEM_ID = "user_id", "item_id", "neg_item_id"
+    pairs = [(u, i) for u, items in HISTORY.items() for i in items]
+    users, items = torch.tensor(pairs).T
+    model.graph = BipartiteGraph(users, items, 3, 3, dtype=torch.float64)
+    plain, augmented = torch.cat([E_USER, E_ITEM]), torch.cat([E_USER, 2 * E_ITEM])
+    model.nodes = lambda graph: plain if graph is model.graph else augmented
+    model.augmented_graph = lambda: None
+    model.projection = torch.nn.Identity()
+    rows = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+    model.reviews = lambda ids, *_: ReviewViews(TEXT[ids], TEXT[ids] + rows)
+    return model
+
+
+def golden_batch(reviewed=(True, True, True, True)):
+    known = [[i in HISTORY[u] for i in ITEMS] for u in USERS]
+    attention = torch.tensor(reviewed)[:, None].expand(-1, 2)
+    return Interaction(
+        {
+            "user_id": torch.tensor(USERS),
+            "item_id": torch.tensor(ITEMS),
+            "neg_item_id": torch.tensor(NEGATIVES),
+            batch.HISTORY_MASK: torch.tensor(known),
+            batch.TEXT_ID: torch.arange(4),
+            batch.REVIEW_IDS: torch.ones(4, 2, dtype=torch.int64),
+            batch.REVIEW_ATTENTION: attention,
+            batch.REVIEW_WORDS: torch.zeros(4, 2, dtype=torch.int64),
+        }
+    )
+
+
+def test_the_golden_total_and_its_terms():
+    loss = golden_model().calculate_loss(golden_batch())
+    assert float(loss.cross) == pytest.approx(0.585212, abs=1e-6)
+    assert float(loss.intra) == pytest.approx(0.5 * 1.163515, abs=1e-6)
+    assert float(loss.bpr) == pytest.approx(0.05 * 0.796845, abs=1e-6)
+    assert float(sum(loss)) == pytest.approx(1.206811, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "cross"),
+    [
+        ({"text_to_graph": "anchor_user"}, 0.695792),
+        ({"cross_modal_loss": "info_nce"}, 1.518270),
+        ({"mask_orientation": "transpose"}, (0.471506 + 0.686487) / 2),
+        ({"mask_orientation": "both"}, (0.394373 + 0.504574) / 2),
+    ],
+)
+def test_the_golden_readings_of_the_cross_modal_term(options, cross):
+    loss = golden_model(**options).calculate_loss(golden_batch())
+    assert float(loss.cross) == pytest.approx(cross, abs=1e-6)
+
+
+def test_bpr_as_a_sum():
+    loss = golden_model(bpr_reduction="sum").calculate_loss(golden_batch())
+    assert float(sum(loss)) == pytest.approx(1.326338, abs=1e-6)
+
+
+def test_a_row_without_review_stays_out_of_the_text_terms():
+    loss = golden_model().calculate_loss(golden_batch((True, True, False, True)))
+    rows = [0, 1, 3]
+    users, items = [USERS[r] for r in rows], [ITEMS[r] for r in rows]
+    pairs = [(user, item) for user, known in HISTORY.items() for item in known]
+    mask = oracles.negative_mask(users, items, pairs)
+    pair = oracles.unit((E_USER[users] + E_ITEM[items]).numpy() / 2)
+    text = oracles.unit(TEXT[rows].numpy())
+    expected = (
+        oracles.contrastive_rows(pair, text, mask, 0.2).mean()
+        + oracles.contrastive_rows(text, pair, mask, 0.2).mean()
+    ) / 2
+    assert float(loss.cross) == pytest.approx(float(expected), abs=1e-9)
+    assert float(loss.bpr) == pytest.approx(0.05 * 0.796845, abs=1e-6)  # of all rows
+
+
+def test_a_batch_without_any_review():
+    loss = golden_model().calculate_loss(golden_batch((False,) * 4))
+    assert float(loss.cross) == 0
+    assert float(loss.intra) == pytest.approx(0.5 * 0.497682, abs=1e-6)
+
+
+def test_the_golden_files_total_is_this_one():
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "symcere.json").read_text())
+    assert "1.206811" in json.dumps(golden)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backbone": "NGCF", "hidden_size_list": [16, 8]},
+        {"l2_normalize": False},
+        {"cross_modal_loss": "info_nce"},
+        {"text_to_graph": "anchor_user"},
+        {"mask_orientation": "both"},
+        {"text_level": "item", "max_length": 64},
+        {"edge_dropout_per": "step"},
+        {"masked_views": 3},
+        {"text_proj": "fc_tanh"},
+        {"intra_temperature": 0.1},
+        {"n_layers": 0},
+        {"history_scope": "all"},
+        {"score": "dot"},
+    ],
+    ids=str,
+)
+def test_every_switch_trains(small, options):
+    model, _ = trained("SymCERE", small, epochs=1, **options)
+    assert torch.isfinite(all_scores(model)).all()
+
+
+def test_scores_are_cosines_unless_told_otherwise(small):
+    _, model, *_ = prepare("SymCERE", small)
+    users, items = model.eval().scoring_vectors()
+    assert torch.allclose(users[1:].norm(dim=1), torch.ones(len(users) - 1))
+    assert torch.allclose(items[1:].norm(dim=1), torch.ones(len(items) - 1))
+    _, raw, *_ = prepare("SymCERE", small, l2_normalize=False)
+    assert not raw.cosine
+    users, _ = raw.eval().scoring_vectors()
+    assert not torch.allclose(users[1:].norm(dim=1), torch.ones(len(users) - 1))
+
+
+def test_ngcfs_width_is_the_projections(small):
+    _, model, *_ = prepare("SymCERE", small, backbone="NGCF", hidden_size_list=[16, 8])
+    assert model.projection(torch.zeros(1, model.reviews.width)).shape[1] == 16 + 16 + 8
+
+
+def test_a_new_augmented_graph_per_epoch_or_per_step(small):
+    for per, n_graphs in (("epoch", 1), ("step", 3)):
+        _, model, _, (train, *_) = prepare("SymCERE", small, edge_dropout_per=per)
+        model.train()
+        drawn = []
+        for data, _ in zip(train, range(3), strict=False):
+            model.calculate_loss(data)
+            drawn.append(model._augmented.values.clone())
+        assert len({tuple(values.tolist()) for values in drawn}) == n_graphs
+        model.train()
+        model.calculate_loss(next(iter(train)))
+        assert not torch.equal(model._augmented.values, drawn[-1])
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_checkpoint_holds_no_encoder(small, frozen):
+    mode = "frozen" if frozen else "lora"
+    _, model, *_ = prepare("SymCERE", small, text_mode=mode, embedding_size=8)
+    names = set(model.state_dict())
+    learned = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert names == learned
+    assert any("lora_" in name for name in names) != frozen
+
+
+def test_lora_lowers_the_loss_and_moves_nothing_else_of_the_encoder(small):
+    options = {"text_mode": "lora", "lora_learning_rate": 0.01, "lora_dropout": 0.0}
+    config, model, _, (train, *_) = prepare("SymCERE", small, **options)
+    encoder = model.reviews.encoder
+    before = {name: p.clone() for name, p in encoder.named_parameters()}
+    optimizer = torch.optim.Adam(model.parameter_groups(), lr=config["learning_rate"])
+    assert [group["lr"] for group in optimizer.param_groups] == [0.001, 0.01]
+    model.train()
+    data = next(iter(train))
+    losses = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = sum(model.calculate_loss(data))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    for name, parameter in encoder.named_parameters():
+        moved = not torch.equal(parameter, before[name])
+        assert moved == ("lora_" in name), name
+        assert (parameter.grad is not None) == ("lora_" in name), name
+
+
+def test_the_protocol_says_what_text_was_seen(small):
+    _, model, *_ = prepare("SymCERE", small, pooling="first")
+    assert model.protocol["text_mode"] == "frozen"
+    assert model.protocol["pooling"] == "first"
+    assert model.protocol["history_scope"] == "train"
+    assert SimpleNamespace(**model.protocol).distinct_texts > 100

@@ -1,0 +1,172 @@
+"""The command line as a user types it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from recbole_symcere.cli import main, parse_pairs
+from recbole_symcere.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+def words(settings):
+    return [f"--{key}={value}" for key, value in settings.items()]
+
+
+def test_pairs_with_and_without_an_equals_sign():
+    assert parse_pairs(["--a=1", "--b", "2", "--c=x=y", "--d=-3", "--e="]) == {
+        "a": "1", "b": "2", "c": "x=y", "d": "-3", "e": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--a"], "--a needs a value: --a=VALUE"),
+        (["--a", "--b=1"], "--a needs a value"),
+        (["--a=1", "b"], "'b' isn't understood"),
+        (["-a=1"], "'-a=1' isn't understood"),
+        (["--a=1", "--a=2"], "--a is given twice: '1' and '2'"),
+    ],
+)
+def test_what_is_not_understood(given, message):
+    with pytest.raises(InputError, match=message):
+        parse_pairs(given)
+
+
+def test_a_run_leaves_everything_in_its_folder(small, capsys):
+    assert main(["--model=SymCERE", "--dataset", "small", "--run_dir=run", *words(small)]) == 0
+    out = capsys.readouterr().out
+    run = Path("run")
+    assert {path.name for path in run.iterdir()} >= {
+        "config.yaml", "metrics.json", "per_user.parquet", "run.log", "checkpoint", "tensorboard",
+    }  # fmt: skip
+    assert {path.name for path in (run / "checkpoint").iterdir()} == {
+        "best.safetensors", "last.safetensors",
+    }  # fmt: skip
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics) >= {
+        "model", "dataset", "seed", "valid", "test", "best_epoch", "epochs_run", "seconds",
+        "protocol", "versions", "data_fingerprint",
+    }  # fmt: skip
+    assert (metrics["model"], metrics["dataset"], metrics["seed"]) == ("SymCERE", "small", 2020)
+    assert set(metrics["seconds"]) == {"prepare", "train", "evaluate"}
+    assert metrics["epochs_run"] == len(metrics["history"]) == 2
+    assert metrics["protocol"]["history_scope"] == "train"
+    assert metrics["versions"]["recbole"] == "1.2.1"
+    assert re.fullmatch(r"[0-9a-f]{64}", metrics["data_fingerprint"])
+    assert len(pq.read_table(run / "per_user.parquet")) == 24
+    # what a person sees
+    assert "SymCERE on small: 24 users, 30 items, 192 interactions; seed 2020" in out
+    assert "small and SYNTHETIC" in out
+    assert f"test    {metrics['test']['ndcg@10']:7.4f}" in out
+    assert out.count("epoch   ") == 2
+    assert "\x1b" not in (run / "run.log").read_text()
+
+
+def test_nothing_is_written_elsewhere(small, tmp_path):
+    main(["--model=BPR", "--dataset=small", f"--data_path={small['data_path']}", "--epochs=1"])
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_runs_configuration_repeats_it(small):
+    main(["--model=SymCERE", "--dataset=small", "--run_dir=a", "--alpha=0.3", *words(small)])
+    assert yaml.safe_load(Path("a/config.yaml").read_text())["alpha"] == 0.3
+    main(["--config_files=a/config.yaml", "--run_dir=b"])
+    first, second = (json.loads(Path(run, "metrics.json").read_text()) for run in "ab")
+    assert first["test"] == second["test"]
+
+
+def test_convert_then_train(small, capsys):
+    rows = [
+        {
+            "who": f"user {n % 7}",
+            "what": f"item {(n * 5) % 11}",
+            "when": 10 * n,
+            "said": f"bafa {n}",
+        }
+        for n in range(70)
+    ]
+    Path("reviews.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n{cut")
+    convert = ["convert", "generic", "--input=reviews.jsonl", "--name=mine", "--user_field=who"]
+    convert += ["--item_field=what", "--time_field=when", "--text_field=said", "--max_skipped=0.1"]
+    assert main(convert) == 0
+    out = capsys.readouterr().out
+    assert "not valid JSON" in out
+    del small["data_path"]
+    train = ["--model=SymCERE", "--dataset=mine", *words(small)]
+    assert main(train) == 2
+    assert "topk is [10, 20], but mine has only 11 items" in capsys.readouterr().err
+    assert main([*train, "--topk=[5,10]"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--model=SymCER", "--dataset=yelp"], "Did you mean 'SymCERE'"),
+        (["--model=SymCERE", "--dataset=yelpp"], "There is no data set 'yelpp'"),
+        (["--model=SymCERE", "--dataset=yelp", "--tempreture=1"], "Did you mean 'temperature'"),
+        (["--model=SymCERE", "--dataset=yelp", "--temperature=0"], "must be more than 0"),
+        (["--model=SymCERE", "--dataset=yelp", "--backbone=GCN"], "one of LightGCN, NGCF"),
+        (["--model=SymCERE", "--dataset=yelp", "--metrics=[Foo]"], "no metric named 'Foo'"),
+        (["--model=SymCERE", "--dataset=yelp", "--topk=0"], "topk must be a positive integer"),
+        (["--model=SymCERE", "--dataset=yelp", "--epochs=many"], "epochs is 'many', but it must be"),
+        (["--model=SymCERE", "--dataset=yelp", "--learning_rate=0"], "learning_rate is 0.0, but"),
+        (["--model=SymCERE", "--dataset=yelp", "--config_files=none.yaml"], "none.yaml"),
+        (["--model=SymCERE", "--dataset=yelp", "--text_encoder=./nowhere"], "there is no such"),
+        (["--model=SymCERE", "--dataset=yelp", "--user_inter_num_interval=[500,inf)"],
+         "no interaction is left"),
+        (["--model=SymCERE"], "No dataset is given"),
+        (["--resume=nowhere"], "no run folder nowhere"),
+        (["trian"], "no command 'trian'"),
+        (["audit", "--dataset=nothing"], "no data set 'nothing'"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_mistake_gets_one_line_and_status_2(given, message, capsys):
+    assert main(given) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_folder_that_holds_a_run_is_kept(small, capsys):
+    run = ["--model=SymCERE", "--dataset=small", "--run_dir=run", *words(small)]
+    assert main(run) == 0
+    before = Path("run/metrics.json").read_bytes()
+    assert main(run) == 2
+    assert "run holds a run already. Go on with it by --resume=run" in capsys.readouterr().err
+    assert Path("run/metrics.json").read_bytes() == before
+
+
+def test_help_and_version(capsys):
+    assert main(["--help"]) == main([]) == main(["--version"]) == 0
+    out = capsys.readouterr().out
+    assert "--model=SymCERE --dataset=yelp" in out
+    assert re.search(r"recbole_symcere \d+\.\d+\.\d+", out)
+
+
+def test_help_loads_nothing_heavy():
+    script = "import sys; from recbole_symcere.cli import main; main(['--help'])\n"
+    script += "assert not {'torch', 'recbole', 'numpy', 'pandas'} & set(sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, stdout=-3)
+
+
+def test_two_processes_do_not_share_a_run(small, capsys):
+    from recbole_symcere.results import RunDirectory
+
+    run = ["--model=SymCERE", "--dataset=small", "--run_dir=run", *words(small)]
+    assert main(run) == 0
+    with RunDirectory(Path("run")).locked():
+        assert main(["--resume=run"]) == 2
+    assert "Another process works in" in capsys.readouterr().err
