@@ -1,8 +1,8 @@
 """How long an epoch of SymCERE takes beside RecBole's own LightGCN on the same data.
 
-Both models train in turn in one process, A B A B ..., with one batch size, width and number of layers,
-through RecBole's trainer and its loader (ours adds reviews and masks). Quote the ratio: the machine's
-speed cancels out.
+Both models train in turn in one process, A B A B ..., with one batch size, width and number of
+layers, through RecBole's trainer and its loader (ours adds reviews and masks). Quote the ratio: the
+machine's speed cancels out.
 
     python benchmarks/epoch_time.py [--dataset=yelp] [--rounds=15] [--key=value ...]
 """
@@ -10,6 +10,7 @@ speed cancels out.
 import statistics
 import sys
 import time
+from typing import Any
 
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
@@ -18,7 +19,7 @@ from recbole_symcere.cli import parse_pairs
 from recbole_symcere.config import Config
 
 
-def prepare(model, dataset, settings):
+def prepare(model: str, dataset: str, settings: dict[str, Any]) -> tuple[Any, Any]:
     """A trainer and its training loader."""
     config = Config(model, dataset, config_dict=settings)
     init_seed(config["seed"], config["reproducibility"])
@@ -27,14 +28,15 @@ def prepare(model, dataset, settings):
     return get_trainer(config["MODEL_TYPE"], model)(config, network), train_data
 
 
-def main():
+def main() -> None:
+    """Time both models and print their medians and the ratio."""
     pairs = parse_pairs(sys.argv[1:])
     dataset, rounds = pairs.pop("dataset", "yelp"), int(pairs.pop("rounds", 15))
     shared = {"train_batch_size": 512, "embedding_size": 64, "n_layers": 3, **pairs}
     shared["checkpoint_dir"] = "runs/benchmark"
-    own = {"SymCERE": {"text_mode": "frozen"}, "LightGCN": {}}
+    own: dict[str, dict[str, Any]] = {"SymCERE": {"text_mode": "frozen"}, "LightGCN": {}}
     models = {name: prepare(name, dataset, {**shared, **extra}) for name, extra in own.items()}
-    seconds = {name: [] for name in models}
+    seconds: dict[str, list[float]] = {name: [] for name in models}
     for epoch in range(rounds + 2):
         for name, (trainer, train_data) in models.items():
             started = time.perf_counter()

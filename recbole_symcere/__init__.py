@@ -1,7 +1,7 @@
 """Review-enhanced recommendation for RecBole.
 
-``import recbole_symcere`` makes RecBole 1.2.1 run on today's Python stack and find our models by name.
-It loads neither RecBole nor torch; those come with the first name that needs them.
+``import recbole_symcere`` makes RecBole 1.2.1 run on today's Python stack and find our models by
+name. It loads neither RecBole nor torch; those come with the first name that needs them.
 """
 
 from typing import Any

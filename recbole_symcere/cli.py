@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; by default those of this process.
 
     Returns:
-        The exit status: 0, 1 for a diverged run, 2 for a mistake in the input, 130 when interrupted.
+        The exit status: 0, 1 for a diverged run, 2 for a mistake in the input, 130 when
+        interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     # Before torch is loaded: threads that wait by spinning make an epoch ten times as long where

@@ -1,8 +1,9 @@
 """The only place that knows a version quirk of NumPy, SciPy, pandas, torch, Ray or RecBole.
 
 Every shim names the version that needs it and the upstream issue that it answers, asks for what is
-missing rather than for a version where it can, and does nothing where it isn't needed. Issue numbers
-are those of RUCAIBox/RecBole. `register` queues the shims; nothing here imports RecBole by itself.
+missing rather than for a version where it can, and does nothing where it isn't needed. Issue
+numbers are those of RUCAIBox/RecBole. `register` queues the shims; nothing here imports RecBole by
+itself.
 """
 
 import importlib.metadata
@@ -161,7 +162,7 @@ def _remap(self: Any, remap_list: list[Any]) -> None:
 
 
 def _remove_duplication(self: Any) -> None:
-    """`Dataset._remove_duplication` with a stable sort: rows of one second keep the file's order."""
+    """`Dataset._remove_duplication`, stably sorted: rows of one second keep the file's order."""
     keep = self.config["rm_dup_inter"]
     if keep is None:
         return
@@ -178,8 +179,9 @@ def _remove_duplication(self: Any) -> None:
 
 
 def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Sort rows by their float64 times; the later float32 sort is stable and monotone, so it keeps
-    that order (#2204).
+    """Sort rows by their float64 times (#2204).
+
+    The later float32 sort is stable and monotone, so it keeps that order.
     """
 
     @wraps(data_processing)

@@ -1,7 +1,7 @@
 """Run a function right after a module is imported, without importing that module ourselves.
 
-``import recbole_symcere`` must stay light, and yet it changes modules of RecBole. So the changes are
-queued here and made when the module arrives; a module that is already there is changed at once.
+``import recbole_symcere`` must stay light, and yet it changes modules of RecBole. So the changes
+are queued here and made when the module arrives; a module that is already there is changed at once.
 """
 
 import importlib.abc

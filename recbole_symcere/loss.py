@@ -97,8 +97,7 @@ def sincere_from_logits(
     """
     if logits.ndim != 2 or logits.shape[0] != logits.shape[1]:
         raise ValueError(f"logits has shape {_shape(logits)}, expected a square matrix [B, B]")
-    kept = _kept(negative_mask, len(logits))
-    return _reduce(_row_losses(_lift(logits), kept, dim=1), reduction)
+    return _reduce(_row_losses(_lift(logits), _kept(negative_mask, len(logits)), dim=1), reduction)
 
 
 def symmetric_sincere(
@@ -363,10 +362,9 @@ def _kept(negative_mask: Tensor, size: int) -> Tensor:
     """What takes part in a denominator: the negatives and the positive."""
     if negative_mask.dtype != torch.bool:
         raise ValueError(f"negative_mask has dtype {negative_mask.dtype}, expected torch.bool")
-    if negative_mask.shape != (size, size):
-        raise ValueError(
-            f"negative_mask has shape {_shape(negative_mask)}, expected ({size}, {size})"
-        )
+    shape = _shape(negative_mask)
+    if shape != (size, size):
+        raise ValueError(f"negative_mask has shape {shape}, expected ({size}, {size})")
     return negative_mask.clone(memory_format=torch.contiguous_format).fill_diagonal_(True)
 
 

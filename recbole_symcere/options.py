@@ -1,7 +1,7 @@
 """Settings as frozen dataclasses, read once from RecBole's Config and checked.
 
-RecBole's ``config[key]`` answers None for a key that isn't there. Here a missing key, a wrong type and
-a value out of range are errors that name the key.
+RecBole's ``config[key]`` answers None for a key that isn't there. Here a missing key, a wrong type
+and a value out of range are errors that name the key.
 """
 
 import dataclasses

@@ -1,9 +1,9 @@
 """Makes RecBole's own look-ups find our models, datasets, trainers and loaders.
 
 `register` changes nothing by itself: it queues every change behind the import of the RecBole module
-that it concerns, so ``import recbole_symcere`` loads neither RecBole nor torch. RecBole finds a model
-by module name, a dataset and a trainer by attribute name, and a loader through one function; see
-`MODELS` for what is offered.
+that it concerns, so ``import recbole_symcere`` loads neither RecBole nor torch. RecBole finds a
+model by module name, a dataset and a trainer by attribute name, and a loader through one function;
+see `MODELS` for what is offered.
 """
 
 from functools import wraps

@@ -1,7 +1,7 @@
 """RecBole's trainers with checkpoints that survive a kill, named loss terms and per-user metrics.
 
-`Resumable` is a mixin over any RecBole trainer, so that a baseline run by our command is stored, resumed
-and reported like our own models. It hooks into `fit` and never copies it.
+`Resumable` is a mixin over any RecBole trainer, so that a baseline run by our command is stored,
+resumed and reported like our own models. It hooks into `fit` and never copies it.
 """
 
 import math
@@ -38,8 +38,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
 
     After each finished epoch everything that the next one depends on is stored in
     ``checkpoint/last.safetensors`` of the run's folder: weights, optimizer, early-stopping counters
-    and the states of the random generators and the loader. `resume` reads it back, so a run that was
-    killed ends with the weights and metrics of an unbroken one (on a CPU, bit for bit).
+    and the states of the random generators and the loader. `resume` reads it back, so a run that
+    was killed ends with the weights and metrics of an unbroken one (on a CPU, bit for bit).
 
     Attributes:
         best_epoch: the epoch, counted from 0, whose weights are the best on validation.
@@ -47,6 +47,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             over the batches), and where it was validated the metrics and the seconds of that.
         on_epoch: called with each such dictionary and whether it is the best so far.
     """
+
+    saved_model_file: str  # RecBole's: where the best weights go
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
@@ -94,9 +96,10 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         if self.history and over:
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
-        return super().fit(
+        best: tuple[float, Any] = super().fit(
             train_data, valid_data, verbose, saved, show_progress, callback_fn=self._after_valid
         )
+        return best
 
     def _train_epoch(
         self,

@@ -86,7 +86,7 @@ def test_damage_is_reported(tmp_path):
         path.write_bytes(broken)
         with pytest.raises(InputError, match="can't be read as a checkpoint"):
             checkpoint.load(path)
-    with pytest.raises(InputError, match="no checkpoint .*gone"):
+    with pytest.raises(InputError, match=r"no checkpoint .*gone"):
         checkpoint.load(tmp_path / "gone")
 
 

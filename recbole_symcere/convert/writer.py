@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from recbole_symcere.errors import InputError
+from recbole_symcere.files import sha256_of, sync
 from recbole_symcere.version import __version__
 
 FORMAT_VERSION = 1
@@ -107,9 +107,7 @@ def write_data_set(
 
 def describe_file(path: Path) -> dict[str, Any]:
     """Return name, size in bytes and SHA-256 of a file, without its folder."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _write_files(
@@ -143,7 +141,7 @@ def _write_files(
     text = json.dumps(full, indent=2, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     for path in [*folder.iterdir(), folder]:
-        _sync(path)
+        sync(path)
 
 
 def _move_into_place(partial: Path, target: Path) -> None:
@@ -158,7 +156,7 @@ def _move_into_place(partial: Path, target: Path) -> None:
         if replaces:
             aside.rename(target)
         raise
-    _sync(target.parent)
+    sync(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -179,11 +177,3 @@ def _check_replaceable(target: Path) -> None:
 
 def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.replaced")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

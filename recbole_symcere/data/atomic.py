@@ -51,7 +51,7 @@ def check_header(path: str, separator: str, needed: Iterable[str]) -> None:
 
 
 def explain_unreadable(path: str, separator: str, error: Exception) -> InputError:
-    """The error for a file that pandas can't read: the first row that breaks a rule, if any does."""
+    """The error for a file that pandas can't read: the first row that breaks a rule, if any."""
     fields = _fields(path, separator)
     for number, row in _rows(path, separator):
         if len(row) != len(fields):

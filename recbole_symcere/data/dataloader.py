@@ -29,15 +29,18 @@ HISTORY_MASK = "history_mask"
 
 
 class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole has no types
-    """Batches of training interactions with, beside RecBole's fields:
+    """Batches of training interactions with their reviews and the history mask.
+
+    Beside RecBole's fields a batch holds:
 
     * ``text_id`` int64 [B]: which distinct text belongs to the row, -1 for none;
     * ``review_input_ids`` int64, ``review_attention_mask`` bool, ``review_word_ids`` int64 [B, T]:
       its tokens, padded to the longest of the batch; an empty review has no token at all;
-    * ``history_mask`` bool [B, B]: True at (r, s) where the item of row s is in the training history
-      of the user of row r. Such an item is no negative for r (SymCERE, section 3.2.2).
+    * ``history_mask`` bool [B, B]: True at (r, s) where the item of row s is in the training
+      history of the user of row r. Such an item is no negative for r (SymCERE, section 3.2.2).
 
-    All of it comes from the training split. Sampled negatives of point-wise batches carry no review.
+    All of it comes from the training split. Sampled negatives of point-wise batches carry no
+    review.
     """
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:

@@ -1,8 +1,8 @@
 """RecBole's Dataset with a review behind every interaction.
 
-Row n of ``<name>.inter`` belongs to row n of ``<name>.reviews.parquet``. Each interaction carries its
-row number as an int64 field through duplicate removal, filters, k-core, sorting and splitting, so its
-review is found by number and never by position. Only the training split hands out texts.
+Row n of ``<name>.inter`` belongs to row n of ``<name>.reviews.parquet``. Each interaction carries
+its row number as an int64 field through duplicate removal, filters, k-core, sorting and splitting,
+so its review is found by number and never by position. Only the training split hands out texts.
 """
 
 from pathlib import Path
@@ -39,6 +39,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
     split: str | None = None
     all_history: csr_matrix | None = None
     tokenised: Any = None
+    _rest_fields: Any  # RecBole's: the names of the fields that it remaps
 
     # --- loading ---------------------------------------------------------------------------------
 

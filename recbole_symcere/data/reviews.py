@@ -17,8 +17,9 @@ __all__ = ["TrainingReviews", "reviews_of"]
 class TrainingReviews:
     """Tokens of the review that goes with each training interaction.
 
-    With ``level="interaction"`` that is the interaction's own review; with "item" it is all training
-    reviews of its item, joined in order of time. Reviews of other splits aren't even tokenised.
+    With ``level="interaction"`` that is the interaction's own review; with "item" it is all
+    training reviews of its item, joined in order of time. Reviews of other splits aren't even
+    tokenised.
 
     Args:
         dataset: the training split.
@@ -55,7 +56,7 @@ class TrainingReviews:
         return found
 
     def take(self, text_ids: np.ndarray) -> TokenBatch:
-        """The tokens of ``text_ids`` [B], padded to the longest of them; -1 stands for no review."""
+        """The tokens of ``text_ids`` [B], padded to the longest of them; -1 is no review."""
         present = text_ids >= 0
         tokens = self.store.take(np.where(present, text_ids, 0))
         if present.all():
@@ -79,4 +80,5 @@ def reviews_of(dataset: ReviewDataset) -> TrainingReviews:
             options.text_level,
             Path(options.cache_dir),
         )
-    return dataset.tokenised
+    reviews: TrainingReviews = dataset.tokenised
+    return reviews

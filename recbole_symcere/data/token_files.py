@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from recbole_symcere.files import sha256_of, sync
 
 __all__ = ["damage", "map_arrays", "read_meta", "write"]
 
@@ -27,7 +28,7 @@ def damage(folder: Path) -> str | None:
             size = path.stat().st_size
             if size != meta["files"][name]["bytes"]:
                 return f"{name} has {size} bytes, expected {meta['files'][name]['bytes']}"
-            if size <= _HASH_UP_TO and _sha256(path) != meta["files"][name]["sha256"]:
+            if size <= _HASH_UP_TO and sha256_of(path) != meta["files"][name]["sha256"]:
                 return f"{name} does not have the sha256 that meta.json tells"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
@@ -100,14 +101,14 @@ def write(
             "n_tokens": int(offsets[-1]),
             "ids_dtype": np.dtype(ids_dtype).name,
             "files": {
-                name: {"bytes": (aside / name).stat().st_size, "sha256": _sha256(aside / name)}
+                name: {"bytes": (aside / name).stat().st_size, "sha256": sha256_of(aside / name)}
                 for name in _FILES
             },
         }
         meta["checksum"] = _checksum(meta)
         (aside / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         for path in (*(aside / name for name in (*_FILES, "meta.json")), aside):
-            _fsync(path)
+            sync(path)
         _publish(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -123,22 +124,9 @@ def _publish(aside: Path, folder: Path) -> None:
     except OSError:
         if damage(folder) is not None:  # not the other writer's sound copy, but a real failure
             raise
-    _fsync(folder.parent)
+    sync(folder.parent)
 
 
 def _checksum(meta: dict[str, Any]) -> str:
     content = {name: value for name, value in meta.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

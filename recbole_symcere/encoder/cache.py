@@ -7,8 +7,6 @@ A vector depends on the text, the model and the masking seed; not on the other t
 import hashlib
 import json
 import logging
-import os
-import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +20,7 @@ from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.encode import Plan, encode_plan, make_plan
 from recbole_symcere.encoder.text import TextEncoder
 from recbole_symcere.errors import InputError
+from recbole_symcere.files import replacing
 
 __all__ = ["TextVectors", "cached_vectors", "encode_texts", "weights_fingerprint"]
 
@@ -120,7 +119,8 @@ def cached_vectors(
     rows = _read(path)
     if rows is None:
         rows = encode_plan(encoder, store, plan, batch_tokens, torch.device(device), show_progress)
-        _write(path, rows)
+        with replacing(path) as aside:
+            save_file(rows, aside, metadata={"sha256": _digest(rows)})
     return _spread(rows, plan.text_ids, len(store))
 
 
@@ -201,15 +201,3 @@ def _read(path: Path) -> dict[str, _Floats] | None:
         reason = f"{type(error).__name__}: {error}"
     _LOG.warning("Cached text vectors %s are damaged (%s); encoding again.", path, reason)
     return None
-
-
-def _write(path: Path, rows: dict[str, _Floats]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem[:16]}.{uuid.uuid4().hex}")
-    try:
-        save_file(rows, aside, metadata={"sha256": _digest(rows)})
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Graph encoders over the user-item graph: LightGCN and NGCF."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch

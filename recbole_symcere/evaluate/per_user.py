@@ -11,8 +11,8 @@ __all__ = ["PerUserEvaluator"]
 class PerUserEvaluator(Evaluator):  # type: ignore[misc] # RecBole has no types
     """RecBole's Evaluator that also keeps each user's values.
 
-    A top-k metric hands an array [n_users, max(topk)] to `topk_result`, which averages it over users.
-    That array is kept, so the kept values average to RecBole's own number by construction.
+    A top-k metric hands an array [n_users, max(topk)] to `topk_result`, which averages it over
+    users. That array is kept, so the kept values average to RecBole's own number by construction.
 
     Attributes:
         per_user: metric name such as "ndcg@10" -> float64 array [n_users], in the order of the

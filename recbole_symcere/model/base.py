@@ -107,7 +107,7 @@ class GraphRecommender(VectorRecommender):
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
-        users, items = self.nodes(self.graph).split([self.n_users, self.n_items])
+        users, items = torch.split(self.nodes(self.graph), [self.n_users, self.n_items])
         return users, items
 
     def nodes(self, graph: BipartiteGraph) -> torch.Tensor:

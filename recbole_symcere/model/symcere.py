@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
+from torch import Tensor
 
 from recbole_symcere.data import dataloader as batch
 from recbole_symcere.data.history import negative_mask
@@ -55,9 +56,9 @@ class SymCEREOptions:
 class SymCERELoss(NamedTuple):
     """The weighted terms of eq. 13: L_cross, alpha L_intra, beta L_BPR; their sum is the loss."""
 
-    cross: torch.Tensor
-    intra: torch.Tensor
-    bpr: torch.Tensor
+    cross: Tensor
+    intra: Tensor
+    bpr: Tensor
 
 
 class SymCERE(GraphRecommender):
@@ -97,7 +98,7 @@ class SymCERE(GraphRecommender):
         """Graph and projection at learning_rate; LoRA, where there is one, at its own rate."""
         return self.groups(self.reviews, self.options.lora_learning_rate)
 
-    def _unit(self, vectors: torch.Tensor) -> torch.Tensor:
+    def _unit(self, vectors: Tensor) -> Tensor:
         """Eq. 3, unless the ablation leaves it out."""
         return F.normalize(vectors, dim=-1) if self.options.l2_normalize else vectors
 
@@ -108,9 +109,10 @@ class SymCERE(GraphRecommender):
         items, negatives = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
         # few large operations: at this size a step's time is the number of its operations
         drawn = F.embedding(torch.cat([users, items, negatives]), self.nodes(self.graph))
-        user, item, negative = drawn.chunk(3)  # [B, d], not normalised
+        user, item, _ = drawn.chunk(3)  # [B, d], not normalised
         view = F.embedding(torch.cat([users, items]), self.nodes(self.augmented_graph()))
-        pairs = torch.cat([user + item, sum(view.chunk(2))]) / 2
+        user_view, item_view = view.chunk(2)
+        pairs = torch.cat([user + item, user_view + item_view]) / 2
         pair, augmented = self._unit(pairs).chunk(2)  # g^ and g^'
         user_unit, item_unit, negative_unit = self._unit(drawn).chunk(3)
         ranking = bpr(
@@ -119,7 +121,8 @@ class SymCERE(GraphRecommender):
 
         fields = (batch.TEXT_ID, batch.REVIEW_IDS, batch.REVIEW_ATTENTION, batch.REVIEW_WORDS)
         reviews = [interaction[field] for field in fields]
-        history, rated = interaction[batch.HISTORY_MASK], (pair, user, item, items)
+        history = interaction[batch.HISTORY_MASK]  # [B, B]
+        rated: list[Tensor] = [pair, user, item, items]
         reviewed = interaction[batch.REVIEW_ATTENTION].any(dim=1)  # [B]
         if not reviewed.all():  # leave the rows without a review out of what follows
             reviews = [tokens[reviewed] for tokens in reviews]
@@ -127,27 +130,20 @@ class SymCERE(GraphRecommender):
         views = torch.cat(self.reviews(*reviews))  # [2R, d_t]
         text, masked = self._unit(self.projection(views)).chunk(2)  # t^ and t^'
         *graph, rated_items = rated
-        cross = self._cross(*graph, text, negative_mask(rated_items, history))
+        cross = self._cross(text, negative_mask(rated_items, history), *graph)
         tau = o.intra_temperature or o.temperature
         intra = info_nce(pair, augmented, tau) + info_nce(text, masked, tau)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(
-        self,
-        pair: torch.Tensor,
-        user: torch.Tensor,
-        item: torch.Tensor,
-        text: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
+        self, text: Tensor, mask: Tensor, pair: Tensor, user: Tensor, item: Tensor
+    ) -> Tensor:
         """Eq. 7-9; ``user`` and ``item`` are not normalised, ``mask`` is True at negatives."""
-        o = self.options
+        o, tau = self.options, self.options.temperature
         if o.cross_modal_loss == "info_nce":
             mask = torch.ones_like(mask)
         if o.text_to_graph == "inbatch":
-            return symmetric_sincere(
-                pair, text, mask, o.temperature, orientation=o.mask_orientation
-            )
-        logits = anchor_user_logits(text, user, item, o.temperature, o.l2_normalize)
-        graph_to_text = sincere(pair, text, mask, o.temperature)
+            return symmetric_sincere(pair, text, mask, tau, orientation=o.mask_orientation)
+        logits = anchor_user_logits(text, user, item, tau, o.l2_normalize)
+        graph_to_text = sincere(pair, text, mask, tau)
         return (graph_to_text + sincere_from_logits(logits, mask)) / 2

@@ -34,7 +34,8 @@ def test_each_row_carries_its_own_review(small):
             for text in texts
         ]
         assert tokens_of(data[batch.REVIEW_IDS], data[batch.REVIEW_ATTENTION]) == expected
-        same = [a == b for a, b in zip(data[batch.TEXT_ID], data[batch.TEXT_ID].roll(1))]
+        found = data[batch.TEXT_ID]
+        same = [a == b for a, b in zip(found, found.roll(1), strict=True)]
         assert same == [a == b for a, b in zip(texts, np.roll(texts, 1), strict=True)]
         seen += len(texts)
     assert seen == 24 * 6

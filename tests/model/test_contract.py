@@ -116,7 +116,7 @@ def test_cached_vectors_do_not_outlive_a_step(name, small):
 
 
 def test_no_held_out_pair_or_text_is_needed_to_train(name, small):
-    model, (train, *_) = trained(name, small)
+    _, (train, *_) = trained(name, small)
     assert train.dataset.split == "train"
     batch = next(iter(train))
     assert all(len(batch[field]) == len(batch) for field in batch.columns)
