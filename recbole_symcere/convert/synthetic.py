@@ -99,7 +99,7 @@ def write_texts(
         rng: the random generator, advanced by this.
 
     Returns:
-        The texts, about 16 words each.
+        The texts, about 10 words each: a CPU has to encode them in a minute or so.
     """
     n_reviews = len(ratings)
     openers = _draw(words.OPENERS, rng, n_reviews)

@@ -45,14 +45,14 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 
 #: Attribute group -> the phrases that mention one of its words.
 MENTIONS: Mapping[str, tuple[str, ...]] = {
-    "cuisine": ("{} food", "the {} kitchen", "{} menu"),
-    "dish": ("ordered the {}", "{} on the menu", "had {}"),
-    "drink": ("{} to drink", "had the {}", "{} for two"),
-    "place": ("the {} spot", "{} seating", "the {} location"),
-    "equipment": ("{} inside", "next to the {}", "with {}"),
-    "service": ("they offer {}", "{} on request", "used the {}"),
-    "guests": ("many {} there", "set up for {}", "{} around us"),
-    "style": ("{} walls", "the {} interior", "{} tables"),
+    "cuisine": ("{} food", "{} kitchen", "{} menu"),
+    "dish": ("had {}", "{} plate", "ordered {}"),
+    "drink": ("drank {}", "had {}", "{} for two"),
+    "place": ("{} spot", "{} seating", "{} location"),
+    "equipment": ("{} inside", "with {}", "{} there"),
+    "service": ("offers {}", "{} possible", "used {}"),
+    "guests": ("many {}", "for {}", "{} around"),
+    "style": ("{} walls", "{} interior", "{} tables"),
 }
 
 POSITIVE = (
@@ -63,16 +63,12 @@ NEGATIVE = (
     "awful", "terrible", "disappointing", "poor", "dreadful", "unpleasant", "mediocre", "horrible",
     "annoying", "sad",
 )  # fmt: skip
-JUDGEMENTS = ("it was {}", "overall {}", "all in all {}")
+JUDGEMENTS = ("was {}", "overall {}", "felt {}")
 
 OPENERS = (
-    "", "", "went there on a monday", "second visit this year", "stopped by after work",
-    "came in around noon", "we were a group of four", "found it on the map",
+    "", "", "", "monday visit", "second visit", "after work", "around noon", "group of four",
 )  # fmt: skip
-CLOSERS = (
-    "", "", "", "we stayed an hour", "paid by card", "parked across the street",
-    "walked home afterwards",
-)  # fmt: skip
+CLOSERS = ("", "", "", "", "stayed an hour", "paid by card", "parked nearby", "walked home")
 
 
 def filler_words() -> list[str]:

@@ -47,7 +47,7 @@ def test_the_default_has_the_shape_of_the_papers_set(default):
     assert len(reviews) == len(reviews.unique(["user_id", "item_id"])) == 11_879
     assert len(filter_core(reviews, k_core=CORE)) == 11_879
     lengths = reviews["text"].str.split(" ").list.len()
-    assert 15 <= lengths.mean() <= 18
+    assert 9 <= lengths.mean() <= 12
     assert lengths.max() <= 40
 
 
