@@ -124,6 +124,8 @@ def _encode_config(config: Any, place: str, tensors: dict[str, torch.Tensor]) ->
         if value is None or isinstance(value, bool | int | float | str | list | tuple | dict)
     }
     settings |= {"model": config["model"], "dataset": config["dataset"]}
+    # whether it is a Config of ours, whose protocol holds for RecBole's models too
+    settings["common_protocol"] = config.common_protocol
     folder = Path(config["data_path"])
     if folder.name == config["dataset"]:
         settings["data_path"] = str(folder.parent.resolve())

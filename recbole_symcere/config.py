@@ -20,7 +20,7 @@ from recbole_symcere.options import RunOptions, read_options
 from recbole_symcere.register import MODELS
 from recbole_symcere.settings import known_keys
 
-__all__ = ["Config", "model_names"]
+__all__ = ["Config", "StoredConfig", "model_names"]
 
 
 class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
@@ -117,6 +117,13 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
             f"{did_you_mean(self['dataset'], bundled)} Bundled: {', '.join(bundled)}. Convert your "
             f"own with: run_recbole_symcere.py convert SOURCE --input FILE --name {self['dataset']}"
         )
+
+
+class StoredConfig(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
+    """RecBole's own Config made again from what a checkpoint of a stock run holds."""
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
 
 
 def _keys_of_all_models() -> set[str]:

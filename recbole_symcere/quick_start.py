@@ -12,7 +12,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere import checkpoint
-from recbole_symcere.config import Config
+from recbole_symcere.config import Config, StoredConfig
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
 from recbole_symcere.results import RunDirectory, data_fingerprint, versions
@@ -266,8 +266,9 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     if path.is_dir():
         path = path / "checkpoint" / "best.safetensors"
     state = checkpoint.load(path)
-    settings = state["config"]
-    config = Config(config_dict={k: v for k, v in settings.items() if k != "run_dir"})
+    settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
+    ours = state["config"]["common_protocol"]
+    config = Config(config_dict=settings) if ours else StoredConfig(config_dict=settings)
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     train_data, valid_data, test_data = data_preparation(config, dataset)

@@ -82,23 +82,24 @@ def extend_recbole_config(config_class: Any) -> None:
 
 
 def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
-    """Merge ``properties/`` after RecBole's own yaml files, whose sample.yaml comes last there."""
+    """Merge ``properties/`` after RecBole's own yaml files, whose sample.yaml comes last there.
+
+    Arguments of the process that mean nothing to RecBole are left out.
+    """
 
     @wraps(load)
     def loaded(self: Any, model: str, model_class: type, dataset: str) -> None:
         load(self, model, model_class, dataset)
-        if not (self.common_protocol or model in MODELS):
-            return
-        for name in ("overall.yaml", f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
-            path = properties_path() / name
-            if path.is_file():
-                self._update_internal_config_dict(path)
-        if not self.common_protocol:
-            # RecBole reads the arguments of whatever process it is in (a test runner, a worker)
-            given = {**self.file_config_dict, **self.variable_config_dict}
-            for key in self.cmd_config_dict:
-                if key not in given and key not in known_keys(self):
-                    del self.external_config_dict[key]
+        if self.common_protocol or model in MODELS:
+            for name in ("overall.yaml", f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
+                path = properties_path() / name
+                if path.is_file():
+                    self._update_internal_config_dict(path)
+        if model_class.__module__.startswith(("recbole.", "recbole_symcere.")):
+            # RecBole reads the arguments of whatever process it is in: a test runner, a worker
+            known = {*self.file_config_dict, *self.variable_config_dict, *known_keys(self)}
+            for key in self.cmd_config_dict.keys() - known:
+                del self.external_config_dict[key]
 
     return loaded
 

@@ -65,15 +65,22 @@ def test_stock_objective_function(small):
 
 
 @pytest.mark.parametrize("model", STOCK)
-def test_recboles_models_run_through_stock_functions(stock, model):
+def test_recboles_models_run_through_stock_functions(stock, model, monkeypatch):
     from recbole.quick_start import load_data_and_model, run_recbole
+    from recbole.utils import get_trainer
 
-    result = run_recbole(model=model, dataset="small", config_dict=stock)
+    monkeypatch.setattr("sys.argv", ["pytest", "--durations=30"])  # no key of RecBole's
+    settings = {**stock, "a_key_of_ones_own": 1}
+    result = run_recbole(model=model, dataset="small", config_dict=settings)
     (file,) = Path(stock["checkpoint_dir"]).iterdir()
-    _, loaded, dataset, *_ = load_data_and_model(model_file=str(file))
+    config, loaded, dataset, train, _, test = load_data_and_model(model_file=str(file))
     assert type(loaded).__name__ == model
     assert type(dataset).__name__ == "Dataset"  # RecBole's own
-    assert np.isfinite(result["test_result"]["ndcg@10"])
+    assert config["eval_args"]["order"] == "RO"  # and its protocol
+    assert "durations" not in config
+    trainer = get_trainer(config["MODEL_TYPE"], model)(config, loaded)
+    trainer.eval_collector.data_collect(train)
+    assert trainer.evaluate(test, load_best_model=False) == result["test_result"]
 
 
 @pytest.mark.parametrize("model", STOCK)
