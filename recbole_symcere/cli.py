@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from recbole_symcere.errors import InputError, did_you_mean
@@ -103,6 +105,11 @@ def parse_pairs(words: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+def file_list(value: str) -> list[str]:
+    """The files that ``--config_files`` names: one path, or several with quotes where needed."""
+    return [value] if Path(value).is_file() else shlex.split(value)
+
+
 def _train(words: list[str]) -> int:
     pairs = parse_pairs(words)
     # torch, RecBole and transformers take seconds to load; a typing error shouldn't
@@ -114,7 +121,7 @@ def _train(words: list[str]) -> int:
         changes = {key: parse_value(value) for key, value in pairs.items()}
         quick_start.resume(run_dir, changes)
         return 0
-    files = pairs.pop("config_files", "").split()
+    files = file_list(pairs.pop("config_files", ""))
     names: dict[str, Any] = {key: pairs.pop(key, None) for key in ("model", "dataset")}
     quick_start.run_recbole(**names, config_file_list=files, config_dict=pairs)
     return 0
@@ -131,4 +138,5 @@ def _convert(words: list[str]) -> int:
 def _audit(words: list[str]) -> int:
     from recbole_symcere.evaluate import audit
 
-    return audit.run(parse_pairs(words))
+    pairs = parse_pairs(words)
+    return audit.run(pairs, file_list(pairs.pop("config_files", "")))

@@ -66,6 +66,8 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
             raise InputError(f"RecBole refuses these settings: {error}") from error
         self._refuse_unknown_keys()
         read_options(RunOptions, self)
+        self._refuse_uncomputed_metric()
+        self._refuse_pickles()
         self._refuse_missing_data()
 
     def _load_cmd_line(self) -> dict[str, Any]:
@@ -106,6 +108,26 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
                     "those of RecBole's and our properties/ files."
                 )
             getLogger(__name__).warning(f"{self.model} doesn't read the key {key!r}.")
+
+    def _refuse_uncomputed_metric(self) -> None:
+        computed = [f"{metric}@{k}" for metric in self["metrics"] for k in self["topk"]]
+        computed += self["metrics"]  # metrics of single values, such as AUC, have no k
+        if not self["metrics"] or not self["topk"]:
+            raise InputError("metrics and topk must name at least one value each.")
+        if self["valid_metric"].lower() not in {name.lower() for name in computed}:
+            raise InputError(
+                f"valid_metric is {self['valid_metric']!r}, but only {', '.join(computed)} are "
+                "computed. Change valid_metric, metrics or topk."
+            )
+
+    def _refuse_pickles(self) -> None:
+        pickles = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
+        for key in pickles:
+            if self[key]:
+                raise InputError(
+                    f"{key} makes RecBole write and read pickles, which can run any code. "
+                    "Leave it out: reviews and their vectors are kept in cache_dir anyway."
+                )
 
     def _refuse_missing_data(self) -> None:
         folder = Path(self["data_path"])

@@ -61,7 +61,20 @@ class RunOptions:
 
     reproducibility: bool
     repeatable: bool
+    show_progress: bool
     checkpoint_dir: str
+    data_path: str
+    runs_dir: str
+    cache_dir: str
+    metrics: list[str]
+    valid_metric: str
+    learner: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"]
+    rm_dup_inter: Literal["first", "last"] | None
+    clip_grad_norm: dict[str, Any] | None
+    val_interval: dict[str, Any] | None
+    load_col: dict[str, Any] | None
+    benchmark_filename: list[str] | None
+    state: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     topk: list[int] = option(minimum=1)
     epochs: int = option(minimum=1)
     train_batch_size: int = option(minimum=1)
@@ -110,6 +123,9 @@ def _checked(key: str, value: Any, hint: Any) -> Any:
         return str(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise InputError(f"{key} is {value!r}, but it must be of type {kind.__name__}.")
+    if kind is list and not all(isinstance(x, get_args(hint)[0]) for x in value):
+        names = get_args(hint)[0].__name__
+        raise InputError(f"{key} is {value!r}, but it must be a list of {names}.")
     return value
 
 

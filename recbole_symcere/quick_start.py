@@ -90,7 +90,8 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
                 "can. Start a new run for anything else."
             )
         settings[key] = value
-    config = Config(config_dict=settings)
+    model, name = settings.pop("model"), settings.pop("dataset")
+    config = Config(model, name, config_dict=settings)
     with folder.locked():
         if changes:
             folder.write_config(config)
@@ -163,25 +164,58 @@ def _checked_fingerprint(config: Any, folder: RunDirectory, resumed: bool) -> st
             "began, so it can't go on. Start a new run."
         )
     write_bytes(file, found.encode())
+    config["data_fingerprint"] = found
     return found
 
 
 def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Data loaders, model and trainer, seeded as RecBole does."""
     init_seed(config["seed"], config["reproducibility"])
-    dataset = create_dataset(config)
+    dataset = _dataset(config)
     _log.info(data_line(config, dataset))
     if max(config["topk"]) >= dataset.item_num:
         raise InputError(
             f"topk is {config['topk']}, but {config['dataset']} has only {dataset.item_num - 1} "
             "items. Give a topk of at most that."
         )
-    train_data, valid_data, test_data = data_preparation(config, dataset)
+    train_data, valid_data, test_data = _loaders(config, dataset)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = config.model_class(config, train_data.dataset).to(config["device"])
     logging.getLogger().info(model)
     trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))(config, model)
     return train_data, valid_data, test_data, model, trainer
+
+
+def _dataset(config: Any) -> Any:
+    """The data set; what RecBole can't read is an InputError."""
+    if any(Path(config["checkpoint_dir"]).glob("*.pth")):
+        raise InputError(
+            f"{config['checkpoint_dir']} holds a .pth file. RecBole would unpickle it, which can "
+            "run any code. Remove it."
+        )
+    try:
+        return create_dataset(config)
+    except (ValueError, KeyError, TypeError, LookupError, NotImplementedError) as error:
+        raise _as_input_error(config, error) from error
+
+
+def _loaders(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
+    """The training, validation and test loaders."""
+    try:
+        loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
+    except (ValueError, KeyError, TypeError, LookupError, NotImplementedError) as error:
+        raise _as_input_error(config, error) from error
+    return loaders
+
+
+def _as_input_error(config: Any, error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    logging.getLogger().info("RecBole's error", exc_info=error)
+    return InputError(
+        f"RecBole can't prepare {config['dataset']} for {config['model']} with these settings: "
+        f"{type(error).__name__}: {error}"
+    )
 
 
 def _plain(result: Any) -> dict[str, float]:
@@ -206,9 +240,9 @@ def _protocol(config: Any, model: Any) -> dict[str, Any]:
     )
     return {
         **{key: config[key] for key in keys},
-        "masked_at_valid": "train",
-        "masked_at_test": "train and valid",
-        "selected_on": "valid",
+        "masked_at_valid": "nothing" if config["repeatable"] else "train",
+        "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
+        "selected_on": "valid" if config["eval_step"] > 0 else "nothing: the last epoch",
         **getattr(model, "protocol", {}),
     }
 
@@ -268,10 +302,16 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     state = checkpoint.load(path)
     settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
     ours = state["config"]["common_protocol"]
-    config = Config(config_dict=settings) if ours else StoredConfig(config_dict=settings)
+    names = (settings.pop("model"), settings.pop("dataset"))
+    config = (Config if ours else StoredConfig)(*names, config_dict=settings)
+    if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
+        raise InputError(
+            f"The data set {config['dataset']} in {config['data_path']} has changed since {path} "
+            "was written, so its vectors would belong to other users and items."
+        )
     init_seed(config["seed"], config["reproducibility"])
-    dataset = create_dataset(config)
-    train_data, valid_data, test_data = data_preparation(config, dataset)
+    dataset = _dataset(config)
+    train_data, valid_data, test_data = _loaders(config, dataset)
     init_seed(config["seed"], config["reproducibility"])
     model = config.model_class(config, train_data.dataset).to(config["device"])
     model.load_state_dict(state["state_dict"])

@@ -82,7 +82,8 @@ class RunDirectory:
         """
         if config["run_dir"]:
             path = Path(config["run_dir"])
-            if (path / "config.yaml").exists():
+            done = (path / "metrics.json", path / "checkpoint" / "last.safetensors")
+            if any(file.exists() for file in done):
                 raise InputError(
                     f"{path} holds a run already. Go on with it by --resume={path}, or name "
                     "another folder."
@@ -100,7 +101,11 @@ class RunDirectory:
         Raises:
             InputError: if another process works in it.
         """
-        with (self.path / ".lock").open("w") as file:
+        try:
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise InputError(f"{self.path} can't be written: {error}.") from None
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -143,7 +148,12 @@ class RunDirectory:
         file = self.path / "config.yaml"
         if not file.is_file():
             raise InputError(f"{self.path} holds no run: it has no config.yaml.")
-        settings: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        try:
+            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise InputError(f"{file} isn't valid YAML: {error}") from None
+        if not isinstance(settings, dict):
+            raise InputError(f"{file} holds no settings.")
         return settings
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:

@@ -27,6 +27,13 @@ _UNLISTED_KEYS = frozenset(
         *("local_rank", "nproc", "world_size", "offset", "ip", "port"),
     }
 )
+# Names and paths, which stay what they are even where they look like a number.
+_TEXT_KEYS = frozenset(
+    {
+        *("model", "dataset", "data_path", "run_dir", "runs_dir", "cache_dir", "checkpoint_dir"),
+        "text_encoder",
+    }
+)
 _WORDS = {"true": True, "false": False, "none": None, "null": None, "~": None}
 
 
@@ -63,7 +70,10 @@ def _parse_yaml_collection(stripped: str, text: str) -> Any:
 
 def _convert_config_dict(self: Any, settings: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
     """`Config._convert_config_dict` without ``eval``; a new dictionary, the caller's stays."""
-    return {k: parse_value(v) if isinstance(v, str) else v for k, v in settings.items()}
+    return {
+        k: parse_value(v) if isinstance(v, str) and k not in _TEXT_KEYS else v
+        for k, v in settings.items()
+    }
 
 
 def extend_recbole_config(config_class: Any) -> None:

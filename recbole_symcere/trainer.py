@@ -197,6 +197,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def _state(self, epoch: int) -> dict[str, Any]:
         return {
             "config": self.config,
+            "data_fingerprint": self.config["data_fingerprint"],
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": self.best_valid_score,

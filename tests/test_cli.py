@@ -121,6 +121,14 @@ def test_convert_then_train(small, capsys):
         (["--model=SymCERE", "--dataset=yelp", "--epochs=many"],
          "epochs is 'many', but it must be"),
         (["--model=SymCERE", "--dataset=yelp", "--learning_rate=0"], "learning_rate is 0.0, but"),
+        (["--model=SymCERE", "--dataset=yelp", "--topk=[20]"], "valid_metric is 'NDCG@10', but"),
+        (["--model=SymCERE", "--dataset=yelp", "--topk=[10.5]"], "topk is [10.5]"),
+        (["--model=SymCERE", "--dataset=yelp", "--metrics=[]"], "metrics"),
+        (["--model=SymCERE", "--dataset=yelp", "--state=foo"], "state is 'foo', but it must be"),
+        (["--model=SymCERE", "--dataset=yelp", "--rm_dup_inter=foo"], "rm_dup_inter is 'foo'"),
+        (["--model=SymCERE", "--dataset=yelp", "--load_col=abc"], "load_col is 'abc'"),
+        (["--model=BPR", "--dataset=yelp", "--eval_args={order: XX}"], "RecBole can't prepare yelp"),
+        (["--model=SymCERE", "--dataset=yelp", "--run_dir=/proc"], "/proc can't be written"),
         (["--model=SymCERE", "--dataset=yelp", "--config_files=none.yaml"], "none.yaml"),
         (["--model=SymCERE", "--dataset=yelp", "--text_encoder=./nowhere"], "there is no such"),
         (["--model=SymCERE", "--dataset=yelp", "--user_inter_num_interval=[500,inf)"],
@@ -147,6 +155,44 @@ def test_a_folder_that_holds_a_run_is_kept(small, capsys):
     assert main(run) == 2
     assert "run holds a run already. Go on with it by --resume=run" in capsys.readouterr().err
     assert Path("run/metrics.json").read_bytes() == before
+
+
+def test_a_failed_first_try_does_not_keep_the_folder(small, capsys):
+    run = ["--model=SymCERE", "--dataset=small", "--run_dir=run", *words(small)]
+    wrong = [word for word in run if "text_encoder" not in word]
+    assert main([*wrong, "--text_encoder=./nowhere"]) == 2
+    assert "there is no such" in capsys.readouterr().err
+    assert main(run) == 0
+
+
+def test_a_data_set_named_like_a_number(small, tmp_path):
+    from small_data import write_small
+
+    write_small(tmp_path / "d", "123")
+    settings = {**small, "data_path": str(tmp_path / "d"), "run_dir": "2024"}
+    assert main(["--model=SymCERE", "--dataset=123", *words(settings)]) == 0
+    assert main(["--resume=2024"]) == 0
+
+
+def test_a_checkpoint_and_data_that_changed(small, tmp_path):
+    from small_data import write_small
+
+    from recbole_symcere.quick_start import load_data_and_model
+
+    write_small(tmp_path / "d")
+    settings = {**small, "data_path": str(tmp_path / "d"), "run_dir": "run"}
+    assert main(["--model=BPR", "--dataset=small", *words(settings)]) == 0
+    write_small(tmp_path / "d", seed=1)
+    with pytest.raises(InputError, match="small in .* has changed since"):
+        load_data_and_model("run")
+
+
+def test_a_planted_pickle_is_not_read(small, capsys):
+    run = ["--model=SymCERE", "--dataset=small", "--run_dir=run", *words(small)]
+    assert main(run) == 0
+    Path("run/checkpoint/small-ReviewDataset.pth").write_bytes(b"anything")
+    assert main(["--resume=run"]) == 2
+    assert "RecBole would unpickle it" in capsys.readouterr().err
 
 
 def test_help_and_version(capsys):

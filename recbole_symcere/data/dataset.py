@@ -166,7 +166,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
                 f"Only the training split hands out reviews, but this is split {self.split!r}."
             )
         texts = self._read_reviews(["text"])["text"].take(self.inter_feat[ROW_FIELD].numpy())
-        return pc.fill_null(texts.combine_chunks(), "")
+        return pc.fill_null(texts.cast(pa.string()).combine_chunks(), "")
 
     def training_item_texts(self) -> pa.Array:
         """For each item id, its training reviews joined in order of time; "" for none [n_items]."""

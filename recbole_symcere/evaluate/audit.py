@@ -1,15 +1,15 @@
-"""Show that no held-out review reaches a model: plant a word in each and see that nothing changes.
+"""Show that nothing held out reaches a model: change it, and see that nothing else changes.
 
-Two runs of one seed are compared bit by bit, one on the data as they are, one on a copy in which
-every validation and test review carries a planted word. A third look, with the word in the training
-reviews, must differ; otherwise the comparison itself would be blind.
+Trainings of one seed are compared bit by bit: on the data as they are; with a word planted in every
+validation and test review; with another item in every validation and test interaction. A last look,
+with the word in the training reviews, must differ; otherwise the comparison would be blind.
 """
 
 import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,44 +56,53 @@ class AuditResult:
         return all(self.equal.values()) and self.control_differs and not self.held_out_in_history
 
 
-def run(pairs: dict[str, Any]) -> int:
+def run(pairs: dict[str, Any], files: list[str]) -> int:
     """The command ``audit --dataset=NAME [--model=SymCERE] [--key=value ...]``.
 
     Returns:
         0 if nothing leaks, 1 if something does.
     """
-    result = audit(pairs.pop("model", "SymCERE"), pairs.pop("dataset", None), pairs)
+    settings = dict(pairs)
+    names = settings.pop("model", "SymCERE"), settings.pop("dataset", None)
+    result = audit(*names, settings, files)
     lines = [f"planted {CANARY!r} in {result.planted:,} validation and test reviews"]
     lines += [
-        f"  {name:<34}{'bit-equal' if equal else 'CHANGED: held-out text leaks'}"
+        f"  {name:<40}{'bit-equal' if equal else 'CHANGED: it leaks'}"
         for name, equal in result.equal.items()
     ]
     history = result.held_out_in_history
     lines.append(
-        f"  {'held-out pairs in the history mask':<34}{history:,}{'  LEAK' if history else ''}"
+        f"  {'held-out pairs in the history mask':<40}{history:,}{'  LEAK' if history else ''}"
     )
     seen = (
         "changes the batches" if result.control_differs else "CHANGES NOTHING: the check is blind"
     )
-    lines.append(f"  {'control: planted in training':<34}{seen}")
-    lines.append("no held-out review reaches the model" if result.clean else "the audit FAILED")
+    lines.append(f"  {'control: planted in training':<40}{seen}")
+    lines.append(
+        "no held-out review or pair reaches the model" if result.clean else "the audit FAILED"
+    )
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if result.clean else 1
 
 
-def audit(model: str, dataset: str | None, settings: Mapping[str, Any]) -> AuditResult:
+def audit(
+    model: str, dataset: str | None, settings: Mapping[str, Any], files: Sequence[str] = ()
+) -> AuditResult:
     """Compare two trainings of one epoch, without and with a word planted in held-out reviews.
 
     Args:
         model: a model that reads reviews.
         dataset: name of the data set.
         settings: further settings, as of `run_recbole`; ``epochs`` is 1 unless given.
+        files: yaml files of settings.
 
     Raises:
         InputError: if the model reads no reviews, or a setting is wrong.
     """
-    settings = {"epochs": 1, **settings}
-    config = Config(model, dataset, config_dict=settings)
+    # without validation, which may see held-out pairs, nothing may depend on them
+    settings = {"epochs": 1, **settings, "eval_step": 0}
+    config = Config(model, dataset, [*files], settings)
+    settings = {**config.external_config_dict, **settings}
     data = create_dataset(config)
     if not isinstance(data, ReviewDataset):
         raise InputError(f"{config['model']} reads no reviews, so there is nothing to audit.")
@@ -103,20 +112,25 @@ def audit(model: str, dataset: str | None, settings: Mapping[str, Any]) -> Audit
     with tempfile.TemporaryDirectory(prefix="recbole_symcere-audit-") as folder:
         place = Path(folder)
 
-        def observe(name: str, planted: np.ndarray, train: bool) -> dict[str, str]:
+        def observe(name: str, planted: np.ndarray, **how: bool) -> dict[str, Any]:
             source = _planted_copy(data, place / name, planted)
             own = {"data_path": str(source), "cache_dir": str(place / f"cache-{name}")}
             own |= {"checkpoint_dir": str(place / f"saved-{name}")}
-            return dict(_observations(config, {**settings, **own}, train))
+            return dict(_observations(config, {**settings, **own}, **how))
 
-        before = observe("original", np.array([], dtype=np.int64), train=True)
-        after = observe("planted", held_out, train=True)
+        nothing = np.array([], dtype=np.int64)
+        before = observe("original", nothing)
+        after = observe("planted", held_out)
+        moved = observe("moved", nothing, move_pairs=True)
         control = observe("control", rows[0], train=False)
+    known = before.pop("held-out pairs known")
+    texts = {f"{name}, texts": before[name] == after[name] for name in before}
+    pairs = {f"{name}, pairs": before[name] == moved[name] for name in before}
     return AuditResult(
         planted=len(held_out),
-        equal={name: before[name] == after[name] for name in before},
+        equal=texts | pairs,
         control_differs=control["training batches"] != before["training batches"],
-        held_out_in_history=_held_out_in_history(config, parts),
+        held_out_in_history=known,
     )
 
 
@@ -139,23 +153,46 @@ def _planted_copy(data: ReviewDataset, folder: Path, rows: np.ndarray) -> Path:
     return folder
 
 
-def _observations(config: Any, settings: dict[str, Any], train: bool) -> Iterator[tuple[str, str]]:
-    """Digests of everything that held-out text could reach."""
+def _observations(
+    config: Any, settings: dict[str, Any], train: bool = True, move_pairs: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """Digests of everything that held-out texts and pairs could reach.
+
+    With ``move_pairs`` every held-out interaction is given another item before training.
+    """
     config = Config(config["model"], config["dataset"], config_dict=settings)
     init_seed(config["seed"], config["reproducibility"])
-    train_data, valid_data, _ = data_preparation(config, create_dataset(config))
+    dataset = create_dataset(config)
+    if move_pairs:
+        build = dataset.build
+        dataset.build = lambda: _moved(build())
+    train_data, _, _ = data_preparation(config, dataset)
     yield "training batches", _digest(tensor for batch in train_data for tensor in _tensors(batch))
     if not train:
         return
+    held_out = train_data.dataset.all_history - train_data.dataset.history().astype(np.int8)
+    yield "held-out pairs known", int((train_data.history.multiply(held_out > 0)).sum())
     init_seed(config["seed"], config["reproducibility"])
     model = config.model_class(config, train_data.dataset).to(config["device"])
     yield "vectors before training", _digest([*model.buffers(), *model.parameters()])
     trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))(config, model)
-    trainer.fit(train_data, valid_data, verbose=False, saved=False)
+    trainer.fit(train_data, verbose=False, saved=False)
     yield "vectors after training", _digest([*model.buffers(), *model.parameters()])
     model.eval()
     users = Interaction({model.USER_ID: torch.arange(1, model.n_users)}).to(config["device"])
     yield "scores of all users and items", _digest([model.full_sort_predict(users)])
+
+
+def _moved(parts: list[Any]) -> list[Any]:
+    """The splits with the items of validation and test interactions shifted by one id."""
+    train, *others = parts
+    for part in others:
+        items = part.inter_feat[part.iid_field]
+        part.inter_feat[part.iid_field] = items % (part.item_num - 1) + 1
+    union = sum((part.history().astype(np.int8) for part in parts), start=0 * train.history())
+    for part in parts:
+        part.all_history = (union > 0).tocsr()
+    return parts
 
 
 def _tensors(batch: Interaction) -> Iterator[torch.Tensor]:
@@ -170,10 +207,3 @@ def _digest(tensors: Any) -> str:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array.data)
     return digest.hexdigest()
-
-
-def _held_out_in_history(config: Any, parts: list[Any]) -> int:
-    """Validation and test pairs that the mask's history holds."""
-    train, *others = parts
-    history = train.all_history if config["history_scope"] == "all" else train.history()
-    return sum(int(part.history().multiply(history).sum()) for part in others)

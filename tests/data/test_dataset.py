@@ -227,7 +227,11 @@ def test_the_row_field_cannot_be_dropped(small):
 
 
 def test_a_saved_dataset_still_finds_its_reviews(small):
-    config = Config("SymCERE", "small", config_dict={**small, "save_dataset": True})
+    from recbole.config import Config as RecBoleConfig
+
+    with pytest.raises(InputError, match="save_dataset makes RecBole write and read pickles"):
+        Config("SymCERE", "small", config_dict={**small, "save_dataset": True})
+    config = RecBoleConfig("SymCERE", "small", config_dict={**small, "save_dataset": True})
     create_dataset(config)
     again = create_dataset(config)  # unpickled by RecBole, from the folder it wrote to
     train, *_ = data_preparation(config, again)

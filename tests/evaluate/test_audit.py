@@ -12,12 +12,9 @@ def test_nothing_leaks(small, extra):
     result = audit("SymCERE", "small", {**small, **extra})
     assert result.clean
     assert result.planted == 24 * 2
-    assert set(result.equal) == {
-        "training batches",
-        "vectors before training",
-        "vectors after training",
-        "scores of all users and items",
-    }
+    seen = ("training batches", "vectors before training", "vectors after training")
+    seen += ("scores of all users and items",)
+    assert set(result.equal) == {f"{s}, {what}" for s in seen for what in ("texts", "pairs")}
 
 
 def test_a_leak_through_the_texts_is_seen(small, monkeypatch):
@@ -39,13 +36,47 @@ def test_a_leak_through_the_texts_is_seen(small, monkeypatch):
     monkeypatch.setattr(ReviewDataset, "training_item_texts", leaking)
     result = audit("SymCERE", "small", {**small, "text_level": "item", "max_length": 64})
     assert not result.clean
-    assert not result.equal["training batches"]
-    assert not result.equal["scores of all users and items"]
+    assert not result.equal["training batches, texts"]
+    assert not result.equal["scores of all users and items, texts"]
 
 
 def test_held_out_pairs_in_the_mask_are_counted(small):
     result = audit("SymCERE", "small", {**small, "history_scope": "all"})
     assert result.held_out_in_history == 24 * 2
+    assert not result.clean
+
+
+def test_pairs_that_leak_by_a_bug_are_seen(small, monkeypatch):
+    # not by the setting that says so, but as if somebody had taken the wrong matrix
+    from recbole_symcere.data.dataloader import ReviewTrainDataLoader
+    from recbole_symcere.model.base import GraphRecommender
+
+    load = ReviewTrainDataLoader.__init__
+
+    def wrong_mask(self, config, dataset, *args, **kwargs):
+        load(self, config, dataset, *args, **kwargs)
+        self.history = dataset.all_history
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReviewTrainDataLoader, "__init__", wrong_mask)
+        result = audit("SymCERE", "small", small)
+    assert result.held_out_in_history == 24 * 2
+    assert not result.clean
+    make = GraphRecommender.__init__
+
+    def wrong_graph(self, config, dataset, *args):
+        import copy
+
+        import torch
+
+        everything = copy.copy(dataset)
+        users, items = (torch.from_numpy(ids) for ids in dataset.all_history.nonzero())
+        everything.inter_feat = {"user_id": users.long(), "item_id": items.long()}
+        make(self, config, everything, *args)
+
+    monkeypatch.setattr(GraphRecommender, "__init__", wrong_graph)
+    result = audit("SymCERE", "small", small)
+    assert not result.equal["vectors before training, pairs"]
     assert not result.clean
 
 
@@ -73,7 +104,7 @@ def test_the_command(small, capsys):
     assert main(["audit", "--dataset=small", *words]) == 0
     out = capsys.readouterr().out
     assert "planted 'zyxcanaryxyz' in 48 validation and test reviews" in out
-    assert out.count("bit-equal") == 4
-    assert "no held-out review reaches the model" in out
+    assert out.count("bit-equal") == 8
+    assert "no held-out review or pair reaches the model" in out
     assert main(["audit", "--dataset=small", *words, "--history_scope=all"]) == 1
     assert "LEAK" in capsys.readouterr().out
