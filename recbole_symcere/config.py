@@ -60,7 +60,7 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
                 config_file_list=config_file_list,
                 config_dict=settings,
             )
-        except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"RecBole refuses these settings: {error}") from error

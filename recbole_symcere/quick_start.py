@@ -188,11 +188,12 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
 
 def _dataset(config: Any) -> Any:
     """The data set; what RecBole can't read is an InputError."""
-    if any(Path(config["checkpoint_dir"]).glob("*.pth")):
-        raise InputError(
-            f"{config['checkpoint_dir']} holds a .pth file. RecBole would unpickle it, which can "
-            "run any code. Remove it."
-        )
+    folder, name = Path(config["checkpoint_dir"]), config["dataset"]
+    for pattern in (f"{name}-*Dataset.pth", f"{name}-for-*-dataloader.pth"):
+        for path in folder.glob(pattern):
+            raise InputError(
+                f"{path} stands where RecBole would unpickle it, which can run any code. Remove it."
+            )
     try:
         return create_dataset(config)
     except (ValueError, KeyError, TypeError, LookupError, NotImplementedError) as error:
