@@ -63,7 +63,10 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         except (TypeError, ValueError, LookupError, RuntimeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"RecBole refuses these settings: {error}") from error
+            raise InputError(
+                f"RecBole refuses these settings: {error}. Look at metrics, topk, eval_args and "
+                "train_neg_sample_args."
+            ) from error
         self._refuse_unknown_keys()
         read_options(RunOptions, self)
         self._refuse_uncomputed_metric()

@@ -127,7 +127,7 @@ def test_convert_then_train(small, capsys):
         (["--model=SymCERE", "--dataset=yelp", "--state=foo"], "state is 'foo', but it must be"),
         (["--model=SymCERE", "--dataset=yelp", "--rm_dup_inter=foo"], "rm_dup_inter is 'foo'"),
         (["--model=SymCERE", "--dataset=yelp", "--load_col=abc"], "load_col is 'abc'"),
-        (["--model=BPR", "--dataset=yelp", "--eval_args={order: XX}"], "RecBole can't prepare yelp"),
+        (["--model=BPR", "--dataset=yelp", "--eval_args={order: XX}"], "RecBole can't prepare"),
         (["--model=SymCERE", "--dataset=yelp", "--run_dir=/proc"], "/proc can't be written"),
         (["--model=SymCERE", "--dataset=yelp", "--config_files=none.yaml"], "none.yaml"),
         (["--model=SymCERE", "--dataset=yelp", "--text_encoder=./nowhere"], "there is no such"),
