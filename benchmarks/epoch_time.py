@@ -12,20 +12,16 @@ import sys
 import time
 from typing import Any
 
-from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_trainer, init_seed
-
 from recbole_symcere.cli import parse_pairs
 from recbole_symcere.config import Config
+from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 
 
 def prepare(model: str, dataset: str, settings: dict[str, Any]) -> tuple[Any, Any]:
     """A trainer and its training loader."""
     config = Config(model, dataset, config_dict=settings)
-    init_seed(config["seed"], config["reproducibility"])
-    train_data, _, _ = data_preparation(config, create_dataset(config))
-    network = config.model_class(config, train_data.dataset).to(config["device"])
-    return get_trainer(config["MODEL_TYPE"], model)(config, network), train_data
+    train_data, _, _ = split_data(config, read_dataset(config))
+    return build_trainer(config, build_model(config, train_data)), train_data
 
 
 def main() -> None:

@@ -7,11 +7,10 @@ import sys
 import time
 
 import torch
-from recbole.data import create_dataset, data_preparation
-from recbole.utils import init_seed
 
 from recbole_symcere.cli import parse_pairs
 from recbole_symcere.config import Config
+from recbole_symcere.prepare import build_model, read_dataset, split_data
 
 
 def main() -> None:
@@ -20,9 +19,8 @@ def main() -> None:
     dataset, steps = pairs.pop("dataset", "yelp"), int(pairs.pop("steps", 12))
     settings = {"text_mode": "lora", "train_batch_size": 64, "lora_learning_rate": 0.001, **pairs}
     config = Config("SymCERE", dataset, config_dict=settings)
-    init_seed(config["seed"], config["reproducibility"])
-    train_data, _, _ = data_preparation(config, create_dataset(config))
-    model = config.model_class(config, train_data.dataset).train()
+    train_data, _, _ = split_data(config, read_dataset(config))
+    model = build_model(config, train_data).train()
     optimizer = torch.optim.Adam(model.parameter_groups(), lr=config["learning_rate"])
     started = time.perf_counter()
     for step, batch in zip(range(steps), train_data, strict=False):

@@ -136,6 +136,9 @@ def _convert(words: list[str]) -> int:
 
 
 def _audit(words: list[str]) -> int:
+    if words[:1] in (["-h"], ["--help"]):
+        sys.stdout.write("audit --dataset=NAME [--model=SymCERE] [--key=value ...]\n")
+        return 0
     from recbole_symcere.evaluate import audit
 
     pairs = parse_pairs(words)

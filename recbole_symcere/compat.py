@@ -11,7 +11,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -211,10 +211,11 @@ class _Proxy(ModuleType):
 
 
 def torch_proxy(module: ModuleType) -> None:
-    """Torch >= 2.6 can't read the checkpoints that RecBole pickles (#2212).
+    """Mend the use of torch in ``module``, which is `recbole.trainer.trainer`.
 
-    Inside ``module`` (`recbole.trainer.trainer`), `torch.save` and `torch.load` use our checkpoint
-    format, which holds no pickle at all.
+    * torch >= 2.6 can't read the checkpoints that RecBole pickles (#2212): `torch.save` and
+      `torch.load` use our checkpoint format there, which holds no pickle at all;
+    * torch >= 2.4 warns of `torch.cuda.amp.GradScaler` in every epoch (seen in #2154).
     """
     import torch
 
@@ -228,6 +229,9 @@ def torch_proxy(module: ModuleType) -> None:
 
     if not isinstance(module.torch, _Proxy):
         module.torch = _Proxy(torch, save=save, load=load)  # type: ignore[attr-defined]
+        if hasattr(torch.amp, "GradScaler"):
+            scaler = partial(torch.amp.GradScaler, "cuda")
+            module.amp = _Proxy(module.amp, GradScaler=scaler)  # type: ignore[attr-defined]
 
 
 # --- Ray and hyperopt ----------------------------------------------------------------------------

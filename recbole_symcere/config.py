@@ -4,6 +4,7 @@ It also never reads ``sys.argv``, which belongs to the process that calls us.
 """
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from logging import getLogger
@@ -13,6 +14,7 @@ from typing import Any
 import recbole
 import yaml
 from recbole.config.configurator import Config as RecBoleConfig
+from recbole.utils import InputType, get_model
 
 from recbole_symcere.errors import InputError, did_you_mean
 from recbole_symcere.folders import bundled_data_path, properties_path
@@ -70,6 +72,8 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         self._refuse_unknown_keys()
         read_options(RunOptions, self)
         self._refuse_uncomputed_metric()
+        self._refuse_unreadable_intervals()
+        self._refuse_unusable_model()
         self._refuse_pickles()
         self._refuse_missing_data()
 
@@ -88,12 +92,10 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         for key, value in (("model", model), ("dataset", dataset)):
             if value is None and self.external_config_dict.get(key) is None:
                 raise InputError(f"No {key} is given. Name one with --{key}=NAME.")
+        _check_dataset_name(dataset or self.external_config_dict["dataset"])
         wanted = model if model is not None else self.external_config_dict["model"]
-        if isinstance(wanted, str) and wanted not in (names := model_names()):
-            raise InputError(
-                f"There is no model named {wanted!r}.{did_you_mean(wanted, names)} "
-                f"Ours: {', '.join(MODELS)}; every model of RecBole runs too."
-            )
+        if not isinstance(wanted, type):
+            _check_model_name(wanted)
         return super()._get_model_and_dataset(model, dataset)  # type: ignore[no-any-return]
 
     def _refuse_unknown_keys(self) -> None:
@@ -122,6 +124,29 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
                 f"valid_metric is {self['valid_metric']!r}, but only {', '.join(computed)} are "
                 "computed. Change valid_metric, metrics or topk."
             )
+
+    def _refuse_unreadable_intervals(self) -> None:
+        """RecBole leaves out an interval that it can't read, and filters nothing."""
+        intervals = {f"val_interval {k!r}": v for k, v in (self["val_interval"] or {}).items()}
+        for key in ("user_inter_num_interval", "item_inter_num_interval"):
+            intervals[key] = self[key]
+        for key, value in intervals.items():
+            if value is None or isinstance(value, list):  # a list names values of a token field
+                continue
+            if not all(_INTERVAL.fullmatch(part.strip()) for part in str(value).split(";")):
+                raise InputError(
+                    f"{key} is {value!r}; expected an interval such as [5,inf) or (0,10];[20,30)."
+                )
+
+    def _refuse_unusable_model(self) -> None:
+        sampled = (self["train_neg_sample_args"] or {}).get("distribution", "none") != "none"
+        if self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not sampled:
+            raise InputError(
+                f"{self['model']} compares items with sampled negatives, so train_neg_sample_args "
+                "can't be none. Leave it out."
+            )
+        if self["log_wandb"] and importlib.util.find_spec("wandb") is None:
+            raise InputError("log_wandb needs the package wandb: pip install wandb.")
 
     def _refuse_pickles(self) -> None:
         pickles = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
@@ -177,6 +202,32 @@ def _read_yaml(name: str, loader: Any) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise InputError(f"Configuration file {name} must hold `key: value` lines.")
     return settings
+
+
+_INTERVAL = re.compile(r"[\[(]\s*[-+.\deinf]+\s*,\s*[-+.\deinf]+\s*[\])]")
+
+
+def _check_dataset_name(name: Any) -> None:
+    text = str(name)
+    if not text or text in {".", ".."} or {"/", "\\", "\0"} & set(text):
+        raise InputError(
+            f"dataset is {name!r}, but it must be the name of a folder; say where that lies with "
+            "--data_path=DIR."
+        )
+
+
+def _check_model_name(name: Any) -> None:
+    """Stop unless RecBole finds a model of this name, ours included."""
+    try:
+        get_model(str(name))
+    except (ValueError, AttributeError, ImportError) as error:
+        names = model_names()
+        if name in names:
+            raise InputError(f"The model {name} can't be loaded: {error}.") from None
+        raise InputError(
+            f"There is no model named {name!r}.{did_you_mean(str(name), names)} "
+            f"Ours: {', '.join(MODELS)}; every model of RecBole runs too."
+        ) from None
 
 
 def model_names() -> set[str]:

@@ -61,6 +61,7 @@ class RunOptions:
 
     reproducibility: bool
     repeatable: bool
+    use_gpu: bool
     show_progress: bool
     checkpoint_dir: str
     data_path: str

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere import checkpoint
 from recbole_symcere.config import Config, StoredConfig
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
+from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 from recbole_symcere.results import RunDirectory, data_fingerprint, versions
 from recbole_symcere.summary import data_line, epoch_line, result_table
-from recbole_symcere.trainer import resumable
 
 __all__ = ["load_data_and_model", "objective_function", "resume", "run_recbole"]
 
@@ -169,54 +167,13 @@ def _checked_fingerprint(config: Any, folder: RunDirectory, resumed: bool) -> st
 
 
 def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Data loaders, model and trainer, seeded as RecBole does."""
-    init_seed(config["seed"], config["reproducibility"])
-    dataset = _dataset(config)
+    """Data loaders, model and trainer."""
+    dataset = read_dataset(config)
     _log.info(data_line(config, dataset))
-    if max(config["topk"]) >= dataset.item_num:
-        raise InputError(
-            f"topk is {config['topk']}, but {config['dataset']} has only {dataset.item_num - 1} "
-            "items. Give a topk of at most that."
-        )
-    train_data, valid_data, test_data = _loaders(config, dataset)
-    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    model = config.model_class(config, train_data.dataset).to(config["device"])
+    train_data, valid_data, test_data = split_data(config, dataset)
+    model = build_model(config, train_data)
     logging.getLogger().info(model)
-    trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))(config, model)
-    return train_data, valid_data, test_data, model, trainer
-
-
-def _dataset(config: Any) -> Any:
-    """The data set; what RecBole can't read is an InputError."""
-    folder, name = Path(config["checkpoint_dir"]), config["dataset"]
-    for pattern in (f"{name}-*Dataset.pth", f"{name}-for-*-dataloader.pth"):
-        for path in folder.glob(pattern):
-            raise InputError(
-                f"{path} stands where RecBole would unpickle it, which can run any code. Remove it."
-            )
-    try:
-        return create_dataset(config)
-    except (ValueError, KeyError, TypeError, LookupError, NotImplementedError) as error:
-        raise _as_input_error(config, error) from error
-
-
-def _loaders(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
-    """The training, validation and test loaders."""
-    try:
-        loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
-    except (ValueError, KeyError, TypeError, LookupError, NotImplementedError) as error:
-        raise _as_input_error(config, error) from error
-    return loaders
-
-
-def _as_input_error(config: Any, error: Exception) -> InputError:
-    if isinstance(error, InputError):
-        return error
-    logging.getLogger().info("RecBole's error", exc_info=error)
-    return InputError(
-        f"RecBole can't prepare {config['dataset']} for {config['model']} with these settings: "
-        f"{type(error).__name__}: {error}"
-    )
+    return train_data, valid_data, test_data, model, build_trainer(config, model)
 
 
 def _plain(result: Any) -> dict[str, float]:
@@ -310,11 +267,9 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
             f"The data set {config['dataset']} in {config['data_path']} has changed since {path} "
             "was written, so its vectors would belong to other users and items."
         )
-    init_seed(config["seed"], config["reproducibility"])
-    dataset = _dataset(config)
-    train_data, valid_data, test_data = _loaders(config, dataset)
-    init_seed(config["seed"], config["reproducibility"])
-    model = config.model_class(config, train_data.dataset).to(config["device"])
+    dataset = read_dataset(config)
+    train_data, valid_data, test_data = split_data(config, dataset)
+    model = build_model(config, train_data)
     model.load_state_dict(state["state_dict"])
     model.load_other_parameter(state["other_parameter"])
     return config, model, dataset, train_data, valid_data, test_data

@@ -11,6 +11,7 @@ import re
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,9 @@ class RunDirectory:
         to_terminal.addFilter(_for_people)
         level_before = root.level
         root.setLevel(level.upper())
+        shown_before = warnings.showwarning
         logging.captureWarnings(True)
+        captured_before = warnings.showwarning is shown_before
         root.addHandler(to_file)
         root.addHandler(to_terminal)
         try:
@@ -131,7 +134,7 @@ class RunDirectory:
             root.removeHandler(to_file)
             root.removeHandler(to_terminal)
             to_file.close()
-            logging.captureWarnings(False)
+            logging.captureWarnings(captured_before)
             root.setLevel(level_before)
 
     def write_config(self, config: Any) -> None:

@@ -217,7 +217,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
                 "numpy": (version, words, position, *gauss),
                 "torch": torch.get_rng_state(),
                 "cuda": torch.cuda.get_rng_state_all() if self.gpu_available else [],
-                "loader": self._train_data.generator.get_state(),
+                "loader": [g.get_state() for g in _generators(self._train_data)],
             }
         }
 
@@ -249,7 +249,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         torch.set_rng_state(rng["torch"])
         if rng["cuda"] and self.gpu_available:
             torch.cuda.set_rng_state_all(rng["cuda"])
-        train_data.generator.set_state(rng["loader"])
+        for generator, loader_state in zip(_generators(train_data), rng["loader"], strict=True):
+            generator.set_state(loader_state)
         return True
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
@@ -269,6 +270,13 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.model.load_state_dict(state["state_dict"])
         self.model.load_other_parameter(state["other_parameter"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _generators(train_data: Any) -> list[torch.Generator]:
+    """The generators of a loader, or of the two that a knowledge-aware loader is made of."""
+    names = ("general_dataloader", "kg_dataloader")
+    loaders = [getattr(train_data, name) for name in names if hasattr(train_data, name)]
+    return [loader.generator for loader in loaders or [train_data]]
 
 
 class ReviewTrainer(Resumable, Trainer):  # type: ignore[misc] # RecBole has no types

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,25 @@ def test_pairs_with_and_without_an_equals_sign():
 def test_what_is_not_understood(given, message):
     with pytest.raises(InputError, match=message):
         parse_pairs(given)
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda text: "\ufeff" + text, "begins with a byte order mark"),
+        (lambda text: text.replace("timestamp:float", "when:float"), "no column 'timestamp'"),
+        (lambda text: text.replace("item_id:token", "item_id"), "isn't of the form name:type"),
+    ],
+    ids=["mark", "column", "type"],
+)
+def test_a_broken_header_is_named(small, small_folder, tmp_path, capsys, model, harm, message):
+    folder = shutil.copytree(small_folder, tmp_path / "harmed")
+    file = folder / "small" / "small.inter"
+    file.write_text(harm(file.read_text()))
+    given = [f"--model={model}", "--dataset=small", *words(small | {"data_path": str(folder)})]
+    assert main([word for word in given if model == "SymCERE" or "max_l" not in word]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_run_leaves_everything_in_its_folder(small, capsys):
@@ -133,6 +153,13 @@ def test_convert_then_train(small, capsys):
         (["--model=SymCERE", "--dataset=yelp", "--text_encoder=./nowhere"], "there is no such"),
         (["--model=SymCERE", "--dataset=yelp", "--user_inter_num_interval=[500,inf)"],
          "no interaction is left"),
+        (["--model=SymCERE", "--dataset=../yelp"], "must be the name of a folder"),
+        (["--model=SymCERE", "--dataset=yelp", "--encoding=foo"], "encoding is 'foo'"),
+        (["--model=SymCERE", "--dataset=yelp", "--use_gpu=maybe"], "use_gpu is 'maybe'"),
+        (["--model=SymCERE", "--dataset=yelp", "--user_inter_num_interval=abc"],
+         "expected an interval such as [5,inf)"),
+        (["--model=BPR", "--dataset=yelp", "--train_neg_sample_args=None"], "can't be none"),
+        (["--model=BPR", "--dataset=yelp", "--log_wandb=True"], "pip install wandb"),
         (["--model=SymCERE"], "No dataset is given"),
         (["--resume=nowhere"], "no run folder nowhere"),
         (["trian"], "no command 'trian'"),

@@ -14,10 +14,17 @@ __all__ = ["check_header", "explain_unreadable"]
 _TYPES = ("token", "token_seq", "float", "float_seq")
 
 
-def _fields(path: str, separator: str) -> list[tuple[str, str]]:
+def _fields(path: str | Path, separator: str, encoding: str) -> list[tuple[str, str]]:
     """Name and type of each column, from the header ``name:type<separator>...``."""
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline().rstrip("\r\n")
+    try:
+        with Path(path).open(encoding=encoding, newline="") as file:
+            header = file.readline().rstrip("\r\n")
+    except UnicodeError as error:
+        raise InputError(f"{path} isn't {encoding} ({error}); name its encoding.") from None
+    if header.startswith("\ufeff"):
+        raise InputError(
+            f"{path} begins with a byte order mark. Save it without, or give --encoding=utf-8-sig."
+        )
     fields = []
     for column in header.split(separator):
         name, _, kind = column.rpartition(":")
@@ -30,18 +37,21 @@ def _fields(path: str, separator: str) -> list[tuple[str, str]]:
     return fields
 
 
-def check_header(path: str, separator: str, needed: Iterable[str]) -> None:
+def check_header(
+    path: str | Path, separator: str, needed: Iterable[str], encoding: str = "utf-8"
+) -> None:
     """Stop if the file lacks a column.
 
     Args:
         path: the ``.inter`` file.
         separator: what stands between columns.
         needed: names of columns that must be there.
+        encoding: of the file.
 
     Raises:
-        InputError: naming the missing column and those found.
+        InputError: naming the missing column and those found, or what is wrong with the header.
     """
-    found = [name for name, _ in _fields(path, separator)]
+    found = [name for name, _ in _fields(path, separator, encoding)]
     for name in needed:
         if name not in found:
             raise InputError(
@@ -50,10 +60,12 @@ def check_header(path: str, separator: str, needed: Iterable[str]) -> None:
             )
 
 
-def explain_unreadable(path: str, separator: str, error: Exception) -> InputError:
+def explain_unreadable(
+    path: str | Path, separator: str, error: Exception, encoding: str = "utf-8"
+) -> InputError:
     """The error for a file that pandas can't read: the first row that breaks a rule, if any."""
-    fields = _fields(path, separator)
-    for number, row in _rows(path, separator):
+    fields = _fields(path, separator, encoding)
+    for number, row in _rows(path, separator, encoding):
         if len(row) != len(fields):
             return InputError(
                 f"{path}, row {number}: {len(row)} columns, but the header has {len(fields)}."
@@ -67,8 +79,8 @@ def explain_unreadable(path: str, separator: str, error: Exception) -> InputErro
     return InputError(f"{path} can't be read: {error}")
 
 
-def _rows(path: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    with Path(path).open(encoding="utf-8", newline="") as file:
+def _rows(path: str | Path, separator: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    with Path(path).open(encoding=encoding, newline="") as file:
         reader = csv.reader(file, delimiter=separator)
         next(reader)
         for row in reader:

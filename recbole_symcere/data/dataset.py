@@ -52,15 +52,16 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         )
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
-        needed = [self.uid_field, self.iid_field]
-        if source == FeatureSource.INTERACTION and self.config["eval_args"]["order"] == "TO":
-            needed.append(self.time_field)
+        separator, encoding = self.config["field_separator"], self.config["encoding"]
         if source == FeatureSource.INTERACTION:
-            check_header(filepath, self.config["field_separator"], needed)
+            needed = [self.uid_field, self.iid_field]
+            if self.config["eval_args"]["order"] == "TO":
+                needed.append(self.time_field)
+            check_header(filepath, separator, needed, encoding)
         try:
             return super()._load_feat(filepath, source)
         except ValueError as error:
-            raise explain_unreadable(filepath, self.config["field_separator"], error) from None
+            raise explain_unreadable(filepath, separator, error, encoding) from None
 
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         super()._load_inter_feat(token, dataset_path)
@@ -96,11 +97,21 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
     def _check_complete(self) -> None:
         """Stop at an interaction without user, item or time, which RecBole drops or makes up."""
         for field in (self.uid_field, self.iid_field, self.time_field):
-            if field in self.inter_feat and self.inter_feat[field].isna().any():
-                row = int(self.inter_feat[field].isna().to_numpy().argmax())
+            if field not in self.inter_feat:
+                continue
+            column = self.inter_feat[field]
+            missing = column.isna().to_numpy()
+            infinite = field == self.time_field and np.isinf(column.to_numpy(dtype=float))
+            bad = missing | infinite
+            if bad.any():
+                row = int(bad.argmax())
+                what = (
+                    "missing, or a word that stands for a missing value, such as NA or null"
+                    if missing[row]
+                    else f"{column.iloc[row]}, but it must be a finite number"
+                )
                 raise InputError(
-                    f"{self.dataset_name}.inter, data row {row + 1:,}: {field} is missing, or a "
-                    "word that stands for a missing value, such as NA or null."
+                    f"{self.dataset_name}.inter, data row {row + 1:,}: {field} is {what}."
                 )
 
     # --- reviews ---------------------------------------------------------------------------------

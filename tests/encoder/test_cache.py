@@ -9,7 +9,7 @@ from tiny_models import synthetic_texts, tiny_bert, tiny_llama
 
 from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder import cache, encode
-from recbole_symcere.encoder.cache import cached_vectors, encode_texts, weights_fingerprint
+from recbole_symcere.encoder.cache import text_vectors, weights_fingerprint
 from recbole_symcere.encoder.encode import make_plan
 from recbole_symcere.encoder.masking import draw_words, mask_words_by_draws
 from recbole_symcere.encoder.text import TextEncoder, load_encoder
@@ -45,7 +45,7 @@ def test_vectors_are_those_of_the_encoder(folders, tmp_path, name, batch_tokens)
     model, tokenizer = load_encoder(folders[name])
     encoder = TextEncoder(model, "mean")
     store = TokenStore.open_or_build(TEXTS, tokenizer, 32, tmp_path)
-    vectors = encode_texts(encoder, tokenizer, store, batch_tokens=batch_tokens, **SETTINGS)
+    vectors = text_vectors(encoder, tokenizer, store, batch_tokens=batch_tokens, **SETTINGS)
     assert vectors.original.shape == (len(store), 32)
     assert vectors.masked.shape == (2, len(store), 32)
     expected = torch.stack([_plain(encoder, store, i) for i in range(len(store))])
@@ -65,7 +65,7 @@ def test_masked_view_is_the_vector_of_the_masked_text(folders, tmp_path, name):
     model, tokenizer = load_encoder(folders[name])
     encoder = TextEncoder(model, "first" if name == "bert" else "last")
     store = TokenStore.open_or_build(TEXTS, tokenizer, 32, tmp_path)
-    views = encode_texts(encoder, tokenizer, store, batch_tokens=200, **SETTINGS).masked
+    views = text_vectors(encoder, tokenizer, store, batch_tokens=200, **SETTINGS).masked
     for view, text_id in [(0, 0), (1, 0), (1, 7), (0, 30)]:
         batch = store.take(np.array([text_id]))
         draws, _ = draw_words(batch.input_ids, batch.attention_mask, SETTINGS["seed"], view)
@@ -86,9 +86,9 @@ def test_batches_do_not_depend_on_the_order_of_the_texts(bert, tmp_path):
 
 def test_masked_view_does_not_depend_on_the_other_texts(bert, tmp_path):
     encoder, tokenizer, store = bert
-    whole = encode_texts(encoder, tokenizer, store, **SETTINGS)
+    whole = text_vectors(encoder, tokenizer, store, **SETTINGS)
     few = TokenStore.open_or_build(["new", *TEXTS[10:5:-1]], tokenizer, 32, tmp_path)
-    part = encode_texts(encoder, tokenizer, few, **SETTINGS)
+    part = text_vectors(encoder, tokenizer, few, **SETTINGS)
     rows = store.text_index[np.arange(10, 5, -1)]
     torch.testing.assert_close(part.masked[:, 1:], whole.masked[:, rows], atol=1e-5, rtol=0)
 
@@ -98,15 +98,15 @@ def test_texts_not_asked_for_have_no_influence(bert, folders, tmp_path):
     wanted = np.arange(0, 30)
     directory = tmp_path / "cache"
     keep = {**SETTINGS, "directory": directory}
-    part = cached_vectors(encoder, tokenizer, store, text_ids=wanted, **keep)
+    part = text_vectors(encoder, tokenizer, store, text_ids=wanted, **keep)
     assert (part.original[30:] == 0).all()
     assert (part.masked[:, 30:] == 0).all()
     assert (part.original[:30].abs().amax(dim=1) > 0).all()
     planted = [text if i < 30 else f"{text} planted" for i, text in enumerate(TEXTS)]
     other = TokenStore.open_or_build(planted, tokenizer, 32, tmp_path)
     for again in (
-        encode_texts(encoder, tokenizer, other, text_ids=wanted, **SETTINGS),
-        cached_vectors(encoder, tokenizer, other, text_ids=wanted, **keep),
+        text_vectors(encoder, tokenizer, other, text_ids=wanted, **SETTINGS),
+        text_vectors(encoder, tokenizer, other, text_ids=wanted, **keep),
     ):
         assert torch.equal(again.original[:30], part.original[:30])
         assert torch.equal(again.masked[:, :30], part.masked[:, :30])
@@ -116,10 +116,10 @@ def test_texts_not_asked_for_have_no_influence(bert, folders, tmp_path):
 def test_second_run_is_byte_equal_and_encodes_nothing(bert, tmp_path, monkeypatch):
     encoder, tokenizer, store = bert
     keep = {**SETTINGS, "directory": tmp_path / "cache"}
-    first = cached_vectors(encoder, tokenizer, store, **keep)
-    fresh = encode_texts(encoder, tokenizer, store, **SETTINGS)
+    first = text_vectors(encoder, tokenizer, store, **keep)
+    fresh = text_vectors(encoder, tokenizer, store, **SETTINGS)
     monkeypatch.setattr(cache, "encode_plan", None)
-    second = cached_vectors(encoder, tokenizer, store, **keep)
+    second = text_vectors(encoder, tokenizer, store, **keep)
     for vectors in (second, fresh):
         assert vectors.original.numpy().tobytes() == first.original.numpy().tobytes()
         assert vectors.masked.numpy().tobytes() == first.masked.numpy().tobytes()
@@ -131,7 +131,7 @@ def test_every_input_that_matters_changes_the_file(bert, folders, tmp_path):
 
     def files(store=store, **changes):
         keep = {**SETTINGS, "directory": directory, **changes}
-        cached_vectors(encoder, tokenizer, store, **keep)
+        text_vectors(encoder, tokenizer, store, **keep)
         return len(list(directory.iterdir()))
 
     assert files() == 1
@@ -166,16 +166,16 @@ def _empty(path):
 @pytest.mark.parametrize("harm", [_cut, _flip, _empty])
 def test_damaged_file_is_computed_anew_with_a_warning(bert, tmp_path, caplog, harm):
     keep = {**SETTINGS, "directory": tmp_path / "cache"}
-    first = cached_vectors(*bert, **keep)
+    first = text_vectors(*bert, **keep)
     (path,) = (tmp_path / "cache").iterdir()
     harm(path)
     with caplog.at_level(logging.WARNING, logger="recbole_symcere"):
-        again = cached_vectors(*bert, **keep)
+        again = text_vectors(*bert, **keep)
     assert "are damaged" in caplog.text
     assert torch.equal(again.original, first.original)
     assert torch.equal(again.masked, first.masked)
     caplog.clear()
-    cached_vectors(*bert, **keep)
+    text_vectors(*bert, **keep)
     assert not caplog.text
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -184,10 +184,10 @@ def test_encoder_and_threads_are_left_as_they_were(bert):
     encoder, tokenizer, store = bert
     threads = torch.get_num_threads()
     encoder.train()
-    vectors = encode_texts(encoder, tokenizer, store, batch_tokens=100, **SETTINGS)
+    vectors = text_vectors(encoder, tokenizer, store, batch_tokens=100, **SETTINGS)
     assert encoder.training
     assert torch.get_num_threads() == threads
-    again = encode_texts(encoder, tokenizer, store, batch_tokens=100, **SETTINGS)
+    again = text_vectors(encoder, tokenizer, store, batch_tokens=100, **SETTINGS)
     assert torch.equal(vectors.original, again.original)  # no dropout
     assert not vectors.original.requires_grad
 
@@ -199,7 +199,7 @@ def test_error_in_a_thread_reaches_the_caller(bert, monkeypatch):
     threads = torch.get_num_threads()
     monkeypatch.setattr(encode, "_masked", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        encode_texts(*bert, batch_tokens=100, **SETTINGS)
+        text_vectors(*bert, batch_tokens=100, **SETTINGS)
     assert torch.get_num_threads() == threads
 
 
@@ -234,19 +234,18 @@ def test_weights_without_a_pooler_give_one_fingerprint(folders, tmp_path):
     ],
 )
 def test_wrong_settings(bert, tmp_path, changes, message):
-    for call in (encode_texts, cached_vectors):
-        extra = {"directory": tmp_path} if call is cached_vectors else {}
+    for directory in (None, tmp_path):
         with pytest.raises(InputError, match=message):
-            call(*bert, **{**SETTINGS, **changes, **extra})
+            text_vectors(*bert, directory=directory, **{**SETTINGS, **changes})
 
 
 def test_texts_longer_than_the_model_reads(bert, tmp_path):
     encoder, tokenizer, _ = bert
     store = TokenStore.open_or_build(["bala " * 80], tokenizer, 100, tmp_path)
     with pytest.raises(InputError, match=r"max_length=100: a text has 100 tokens.*at most 66"):
-        encode_texts(encoder, tokenizer, store, **SETTINGS)
+        text_vectors(encoder, tokenizer, store, **SETTINGS)
 
 
 def test_no_masked_view(bert):
-    vectors = encode_texts(*bert, **{**SETTINGS, "masked_views": 0})
+    vectors = text_vectors(*bert, **{**SETTINGS, "masked_views": 0})
     assert vectors.masked.shape == (0, len(bert[2]), 32)
