@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -108,7 +109,12 @@ def write_csv(
 
 
 def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number, as HyperOpt suggests them, as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def write_markdown(
@@ -123,8 +129,8 @@ def write_markdown(
     else:
         wish = "higher" if mode == "max" else "lower"
         lines += [
-            f"Best: trial {top.number}, {metric} {top.score:.6g} on the validation split ({wish} is "
-            "better). A stopped trial shows its best value before the stop.",
+            f"Best: trial {top.number}, {metric} {top.score:.6g} on the validation split "
+            f"({wish} is better). A stopped trial shows its best value before the stop.",
             "",
         ]
     if trials:
@@ -157,7 +163,8 @@ def _escaped(text: str) -> str:
 
 
 def _reason(trial: TrialRecord) -> str:
-    lines = (trial.error or "").strip().splitlines()
+    """The first line of the error, without the colours that Ray gives to tracebacks."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", trial.error or "").strip().splitlines()
     return lines[0].strip() if lines else "no reason is known"
 
 
@@ -227,7 +234,7 @@ def live_table(
 
 
 def _cell_of(trial: TrialRecord, key: str) -> str:
-    return json.dumps([trial.config[key]]) if key in trial.config else ""
+    return json.dumps([trial.config[key]], default=_plain) if key in trial.config else ""
 
 
 def _cut(line: str, width: int) -> str:
