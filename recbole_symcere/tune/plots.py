@@ -118,7 +118,7 @@ def parallel_coordinates(
         if trial is top:
             look = {"color": _BEST, "linewidth": 3, "zorder": 3}
         axes.plot(places, **look)
-    absent = any(scale.name not in trial.config for trial in trials for scale in scales)
+    absent = {s.name for s in scales for trial in trials if s.name not in trial.config}
     _draw_scales(axes, [*scales, last], absent)
     shown: dict[str, tuple[Any, Any]] = {
         f"best: trial {top.number}, {label(metric)} {_score(top):.4g}": (_BEST, "-")
@@ -142,13 +142,13 @@ def _axes_of(trials: Sequence[TrialRecord], space: SearchSpace | None) -> list[A
     return [axis_of(name, trials, parameters.get(name)) for name in names]
 
 
-def _draw_scales(axes: Axes, scales: Sequence[Axis], absent: bool) -> None:
+def _draw_scales(axes: Axes, scales: Sequence[Axis], absent: set[str]) -> None:
     """Vertical lines with ticks; every second name is higher, so that long ones don't meet."""
     box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
     for x, scale in enumerate(scales):
         axes.plot([x, x], [0, 1], color="black", linewidth=1, zorder=5)
         ticks = scale.ticks()
-        if absent and x < len(scales) - 1:
+        if scale.name in absent:
             ticks.append((ABSENT, "-"))
         for y, text in ticks:
             axes.plot([x - 0.03, x + 0.03], [y, y], color="black", linewidth=1, zorder=5)
@@ -242,7 +242,7 @@ def _explained(
     error = 0.0
     shuffled = np.zeros((_REPEATS, features.shape[1]))
     for train, test in KFold(_FOLDS, shuffle=True, random_state=seed).split(features):
-        forest = RandomForestRegressor(200, min_samples_leaf=2, random_state=seed)
+        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=seed)
         forest.fit(features[train], scores[train])
         error += float(((forest.predict(features[test]) - scores[test]) ** 2).sum())
         for repeat, column in np.ndindex(shuffled.shape):

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.errors import InputError
 from recbole_symcere.tune.parameter import Parameter, frozen
+from recbole_symcere.tune.space_checks import check_conditions, check_keys
 from recbole_symcere.tune.space_file import parameters_of, read_parameters
 
 __all__ = ["Parameter", "SearchSpace"]
@@ -19,15 +20,6 @@ __all__ = ["Parameter", "SearchSpace"]
 _LARGEST_GRID = 100_000
 _DRAWS_WITHOUT_NEWS = 1000
 _LONGEST_LIST = 1000
-# Settings that change what a score means, or (history_scope) buy it with held-out data.
-_PROTOCOL = frozenset(
-    {
-        *("model", "dataset", "data_path", "benchmark_filename", "load_col", "val_interval"),
-        *("rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval"),
-        *("metrics", "topk", "valid_metric", "valid_metric_bigger", "metric_decimal_place"),
-        *("eval_args", "repeatable", "history_scope"),
-    }
-)
 _OTHER = object()  # any value that no condition names
 
 
@@ -51,43 +43,7 @@ class SearchSpace:
     source: str = "the search space"
 
     def __post_init__(self) -> None:
-        if not self.parameters:
-            raise InputError(
-                f"{self.source} is empty; give at least one setting to tune, such as "
-                "learning_rate: {loguniform: [0.0001, 0.01]}."
-            )
-        earlier: dict[str, Parameter] = {}
-        names = [parameter.name for parameter in self.parameters]
-        for parameter in self.parameters:
-            if parameter.name in earlier:
-                raise InputError(f"{self.source}: {parameter.name} comes twice.")
-            for key, values in parameter.when.items():
-                self._check_condition(parameter.name, key, values, earlier, names)
-            earlier[parameter.name] = parameter
-
-    def _check_condition(
-        self,
-        name: str,
-        key: str,
-        values: tuple[Any, ...],
-        earlier: Mapping[str, Parameter],
-        names: list[str],
-    ) -> None:
-        here = f"{self.source}: {name} has the condition {key}: {list(values)!r}, but"
-        if key == name:
-            raise InputError(f"{here} a setting can't be its own condition.")
-        if key in names and key not in earlier:
-            raise InputError(f"{here} {key} comes later; write it above {name}.")
-        if key in earlier:
-            if earlier[key].continuous:
-                raise InputError(f"{here} {key} is {earlier[key].kind}; it needs listed values.")
-            for value in values:
-                if not earlier[key].allows(value):
-                    known = [str(x) for x in earlier[key].values]
-                    raise InputError(
-                        f"{here} {key} never is {value!r}; it is {earlier[key].kind}: "
-                        f"{earlier[key].words()}.{did_you_mean(str(value), known)}"
-                    )
+        check_conditions(self.parameters, self.source)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SearchSpace":
@@ -123,24 +79,7 @@ class SearchSpace:
             InputError: for a key (tuned or in a condition) that the model doesn't have, a key
                 that is tuned and given, or one that decides what a score means.
         """
-        known, given = set(known_keys), set(given)
-        for parameter in self.parameters:
-            for key in (parameter.name, *parameter.when):
-                if key not in known:
-                    raise InputError(
-                        f"{self.source}: the model has no setting {key!r}."
-                        f"{did_you_mean(key, known)}"
-                    )
-            if parameter.name in given:
-                raise InputError(
-                    f"{parameter.name} is tuned in {self.source} and also given as "
-                    f"--{parameter.name}; leave out one of them."
-                )
-            if parameter.name in _PROTOCOL:
-                raise InputError(
-                    f"{self.source}: {parameter.name} can't be tuned, because scores of trials "
-                    f"that differ in it can't be compared; give --{parameter.name} instead."
-                )
+        check_keys(self.parameters, self.source, set(known_keys), set(given))
 
     def bind(self, settings: Mapping[str, Any]) -> "SearchSpace":
         """Settle the conditions on keys that aren't tuned.
@@ -239,12 +178,12 @@ class SearchSpace:
                 {**config, **more}
                 for config in configs
                 for more in (
-                    [{parameter.name: copy.deepcopy(x)} for x in parameter.all_values()]
+                    [{parameter.name: value} for value in parameter.all_values()]
                     if self._active(parameter, config)
                     else [{}]
                 )
             ]
-        return configs
+        return [copy.deepcopy(config) for config in configs]
 
     @property
     def size(self) -> int | None:
@@ -301,11 +240,15 @@ class SearchSpace:
 
     def describe(self) -> str:
         """A table for a person: each setting, its kind, its values and when it matters."""
-        size = self.size
-        count = "infinitely many" if size is None else f"{size:,}"
+        names = self.names
+        if all(key in names for p in self.parameters for key in p.when):
+            size = self.size
+            count = "infinitely many configurations" if size is None else f"{size:,} configurations"
+        else:
+            count = "some depending on the configuration"
         rows = [(p.name, p.kind, p.words() + _condition_words(p)) for p in self.parameters]
         widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
-        lines = [f"{self.source}: {len(rows)} settings, {count} configurations"]
+        lines = [f"{self.source}: {len(rows)} setting{'s' * (len(rows) > 1)}, {count}"]
         lines += [f"  {n:<{widths[0]}}  {kind:<{widths[1]}}  {text}" for n, kind, text in rows]
         return "\n".join(lines)
 
