@@ -79,7 +79,8 @@ def _keys(trials: Iterable[TrialRecord]) -> list[str]:
 def _counts(trials: Sequence[TrialRecord]) -> str:
     counted = Counter(trial.status for trial in trials)
     shown = [f"{counted[status]} {status}" for status in get_args(Status) if counted[status]]
-    return f"{len(trials)} trials: {', '.join(shown)}" if trials else "no trials"
+    word = "trial" if len(trials) == 1 else "trials"
+    return f"{len(trials)} {word}: {', '.join(shown)}" if trials else "no trials"
 
 
 def write_csv(

@@ -318,6 +318,13 @@ def test_a_rare_configuration_is_not_waited_for_for_ever():
     assert space.configurations(5, 0) == drawn[:5]
 
 
+def test_an_infinite_space_repeats_none_of_its_rare_discrete_configurations():
+    space = SearchSpace.of({"a": [1, 2], "x": {"uniform": [0, 1], "when": {"a": 1}}})
+    drawn = space.configurations(60, 0)
+    assert drawn.count({"a": 2}) == 1
+    assert len({repr(config) for config in drawn}) == 60
+
+
 def test_configurations_share_no_lists():
     space = SearchSpace.of({"sizes": [[1, 2]], "x": {"uniform": [0, 1]}})
     first, second = space.configurations(2, 0)
