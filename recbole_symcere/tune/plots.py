@@ -36,6 +36,7 @@ _DOTS = {  # colour and marker: they differ also in print and for the colour-bli
     "running": ("#7a7a7a", "D"),
 }
 _FEWEST = 8  # scored trials from which on a forest says something
+_WEAK = 0.1  # share of variance up to which the importance plot warns
 _FOLDS = 4
 _REPEATS = 10
 
@@ -173,7 +174,7 @@ def importance(
     A random forest is fitted to some of the trials and predicts the others (4-fold cross-fitting).
     A setting's importance is how much the share of variance that it predicts (R squared) falls when
     the setting's values are shuffled among those others: 0 for one that doesn't matter. The share
-    itself is in the title; where it is near 0, the bars mean nothing. Scores of trials that the
+    itself is in the title, with a warning where it is near 0. Scores of trials that the
     scheduler stopped count as they are, although those trials trained for fewer epochs.
 
     Args:
@@ -210,13 +211,12 @@ def importance(
         error_kw={"ecolor": "#555555", "capsize": 2, "linewidth": 1},
     )
     axes.set_xlim(left=0)
-    axes.set_xlabel("fall of R² when the setting is shuffled (bar: mean, line: ± 1 SD)")
-    weak = "" if share > 0.1 else ": too little for the bars to mean anything"
-    axes.set_title(
-        f"{label(metric)}: settings predict {max(share, 0):.0%} of the variance of "
+    figure.supxlabel("fall of R² when the setting is shuffled (bar: mean, line: ± 1 SD)", size=9)
+    weak = "" if share > _WEAK else ":\ntoo little for the bars to mean anything"
+    figure.suptitle(
+        f"{label(metric)}: the settings predict {max(share, 0):.0%} of the variance of "
         f"{len(scored)} trials{weak}",
-        fontsize=9.5,
-        loc="right" if weak else "center",
+        size=10,
     )
     return _save(figure, path)
 

@@ -69,7 +69,7 @@ def check_png(path):
 def boxes(figure):
     """The places of the texts that are drawn in the axes or at their ticks, in pixels."""
     axes = figure.axes[0]
-    texts = list(axes.texts)
+    texts = [*axes.texts, *figure.texts]
     if axes.axison:
         for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
             ticks = axis.get_major_ticks()
@@ -85,6 +85,16 @@ def overlapping(found):
     ]
 
 
+def check_texts(figure):
+    """No text is cut off or overlaps another."""
+    found = boxes(figure)
+    assert len(found) > 4
+    assert not overlapping(found)
+    for box in found:
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+
+
 @pytest.mark.parametrize("n", [1, 2, 40])
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_plots_are_legible_whatever_the_number_of_trials(n, mode, drawn):
@@ -95,12 +105,7 @@ def test_plots_are_legible_whatever_the_number_of_trials(n, mode, drawn):
     for path in ("a/best.png", "par.png", "free.png"):
         check_png(path)
     for figure in drawn:
-        found = boxes(figure)
-        assert len(found) > 5
-        assert not overlapping(found)
-        for box in found:  # nothing is cut off
-            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+        check_texts(figure)
 
 
 def test_no_figure_stays_open():
@@ -193,13 +198,14 @@ def test_importance_finds_the_settings_that_the_score_is_made_of(drawn):
     assert names[-1] == "learning_rate"  # the bar at the top
     assert widths == sorted(widths)
     assert widths[-1] > 5 * widths[-3]
-    assert not overlapping(boxes(drawn[0]))
+    check_texts(drawn[0])
 
 
-def test_importance_is_the_same_each_time():
+def test_importance_is_the_same_each_time(drawn):
     space = SearchSpace(SPACE.parameters[:2])
     importance(trials(14, space), "one.png", "N", space)
     importance(trials(14, space), "two.png", "N", space)
+    check_texts(drawn[0])
     assert Path("one.png").read_bytes() == Path("two.png").read_bytes()
 
 
