@@ -1,0 +1,1 @@
+"""Hyper-parameter search: search spaces, results as files, plots."""
