@@ -30,6 +30,9 @@ Go on with a run that was stopped:
 Make a data set from review files:
   run_recbole_symcere.py convert SOURCE --input FILE --name NAME   (convert --help)
 
+Search the settings of a model on validation, then test the best once:
+  run_recbole_symcere.py tune --model=NAME --dataset=NAME [--num_samples=12]   (tune --help)
+
 Show that no held-out review reaches a model:
   run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
 
@@ -73,7 +76,11 @@ def _run(words: list[str]) -> int:
         return 0
     if words[0].startswith("-"):
         return _train(words)
-    commands: dict[str, Callable[[list[str]], int]] = {"convert": _convert, "audit": _audit}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "convert": _convert,
+        "audit": _audit,
+        "tune": _tune,
+    }
     if words[0] not in commands:
         raise InputError(
             f"There is no command {words[0]!r}.{did_you_mean(words[0], commands)} "
@@ -133,6 +140,16 @@ def _convert(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="run_recbole_symcere.py convert")
     command.add_arguments(parser)
     return command.run(parser.parse_args(words))
+
+
+def _tune(words: list[str]) -> int:
+    from recbole_symcere.tune import command
+
+    if words[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(command.HELP)
+        return 0
+    pairs = parse_pairs(words)
+    return command.run(pairs, file_list(pairs.pop("config_files", "")))
 
 
 def _audit(words: list[str]) -> int:

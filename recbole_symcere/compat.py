@@ -23,6 +23,7 @@ __all__ = [
     "numpy_aliases",
     "optional_ray",
     "quick_start_shims",
+    "ray_api",
     "scipy_dok_update",
     "torch_proxy",
 ]
@@ -92,6 +93,8 @@ def dataset_shims(module: ModuleType) -> None:
         dataset._fill_nan = _fill_nan
         dataset._concat_remaped_tokens = _concat_tokens
         dataset._remap = _remap
+        # pandas 3 gives read-only arrays, of which RecBole makes tensors that it only reads
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     dataset._remove_duplication = _remove_duplication
     dataset._data_processing = _in_order_of_time(dataset._data_processing)
 
@@ -268,23 +271,33 @@ def quick_start_shims(module: ModuleType) -> None:
             place.load_data_and_model = load_data_and_model  # type: ignore[union-attr]
 
 
-def _ray_report(**metrics: float) -> None:
-    """`tune.report(**metrics)` for every Ray; nothing outside of a trial."""
-    if "ray.tune" not in sys.modules:
-        return
+def ray_api() -> SimpleNamespace:
+    """Ray Tune's names that moved after Ray 2.6.3, in one place."""
+    from ray import air, tune
+
+    names: tuple[str, ...] = ("Checkpoint", "RunConfig", "FailureConfig", "CheckpointConfig")
+    if hasattr(tune, "RunConfig"):
+        names = (*names, "report", "get_checkpoint")
+        return SimpleNamespace(**{name: getattr(tune, name) for name in names})
+    session = air.session
+    moved = {"report": session.report, "get_checkpoint": session.get_checkpoint}
+    return SimpleNamespace(**{name: getattr(air, name) for name in names}, **moved)
+
+
+def _in_ray_trial() -> bool:
     from ray import tune
 
     if hasattr(tune, "is_session_enabled"):  # Ray <= 2.6
-        from ray.air import session
-
-        if tune.is_session_enabled():
-            session.report(metrics)
-        return
+        return bool(tune.is_session_enabled())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # get_trial_id warns outside of a trial
-        trial = tune.get_context().get_trial_id()
-    if trial is not None:
-        tune.report(metrics)
+        return tune.get_context().get_trial_id() is not None
+
+
+def _ray_report(**metrics: float) -> None:
+    """`tune.report(**metrics)` for every Ray; nothing outside of a trial."""
+    if "ray.tune" in sys.modules and _in_ray_trial():
+        ray_api().report(metrics)
 
 
 def hyper_tuning_shims(module: ModuleType) -> None:

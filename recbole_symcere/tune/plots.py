@@ -234,8 +234,8 @@ def _explained(
     Returns:
         R squared over all held-out trials, and (n_repeats, n_settings) falls of it.
     """
-    from sklearn.ensemble import RandomForestRegressor  # type: ignore[import-untyped] # has none
-    from sklearn.model_selection import KFold  # type: ignore[import-untyped] # has none
+    from sklearn.ensemble import RandomForestRegressor  # has none
+    from sklearn.model_selection import KFold  # has none
 
     rng = np.random.default_rng(seed)
     total = float(((scores - scores.mean()) ** 2).sum())

@@ -1,0 +1,108 @@
+"""Starts Ray on this machine or joins a cluster, and decides how many trials run at a time."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from recbole_symcere.errors import InputError
+from recbole_symcere.tune.options import SearchOptions
+
+__all__ = ["connected", "trial_resources"]
+
+_SECONDS_TO_CONNECT = 3.0
+_MEMORY_HEADROOM = 0.8
+_MEMORY_OF_A_TRIAL = 1.0e9  # bytes: torch, transformers and RecBole loaded
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Ray for the length of a block; one that is there already is left running.
+
+    Without ``address`` Ray starts on this machine alone, bound to the loopback interface, without
+    dashboard and usage reports.
+
+    Raises:
+        InputError: if Ray isn't installed, or the cluster can't be reached (found out in seconds).
+    """
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+        os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+        import ray
+    except ImportError:
+        raise InputError("tune needs Ray: pip install 'ray[tune]'.") from None
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+    else:
+        _check_reachable(address)
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise _unreachable(address, str(error).splitlines()[0]) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for a minute."""
+    if address == "auto":
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        raise InputError(f"ray_address is {address!r}; expected auto or host:port.")
+    try:
+        socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, str(error)) from None
+
+
+def _unreachable(address: str, reason: str) -> InputError:
+    return InputError(
+        f"There is no Ray cluster at {address} ({reason}). Start one with `ray start --head`, or "
+        "leave ray_address out to search on this machine."
+    )
+
+
+def trial_resources(options: SearchOptions) -> tuple[dict[str, float], int]:
+    """What a trial gets, and how many run at a time.
+
+    Args:
+        options: of the search.
+
+    Returns:
+        Ray's resources {"cpu", "gpu"}, and the number of trials that fit in cores, GPUs and memory.
+
+    Raises:
+        InputError: if a trial wants more than the machine or cluster has: it would wait forever.
+    """
+    import ray
+
+    there = ray.cluster_resources()
+    cpus, gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
+    wanted_gpus = min(gpus, 1.0) if options.gpus_per_trial is None else options.gpus_per_trial
+    for key, wanted, found in (
+        ("cpus_per_trial", options.cpus_per_trial, cpus),
+        ("gpus_per_trial", wanted_gpus, gpus),
+    ):
+        if wanted > found:
+            raise InputError(
+                f"{key} is {wanted:g}, but Ray has {found:g} here, so trials would wait forever."
+            )
+    fit = [cpus / options.cpus_per_trial]
+    if wanted_gpus:
+        fit.append(gpus / wanted_gpus)
+    if there.get("memory"):
+        fit.append(_MEMORY_HEADROOM * there["memory"] / _MEMORY_OF_A_TRIAL)
+    concurrent = max(1, int(min(fit)))
+    if options.max_concurrent:
+        concurrent = min(concurrent, options.max_concurrent)
+    return {"cpu": options.cpus_per_trial, "gpu": wanted_gpus}, concurrent

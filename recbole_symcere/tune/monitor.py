@@ -1,0 +1,144 @@
+"""Watches the trials of a search: keeps their records on disk, shows them on the terminal."""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from recbole_symcere.errors import InputError
+from recbole_symcere.files import write_bytes
+from recbole_symcere.tune.table import Mode, TrialRecord, live_table
+
+__all__ = ["Monitor", "read_records", "write_records"]
+
+_SECONDS_ON_TERMINAL = 2.0
+_SECONDS_ELSEWHERE = 30.0
+
+
+def read_records(path: Path) -> list[TrialRecord]:
+    """The trials that had ended when the file was written, in that order.
+
+    Raises:
+        InputError: if the file can't be read.
+    """
+    if not path.is_file():
+        return []
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return [TrialRecord(**{**row, "scores": tuple(row["scores"])}) for row in rows]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} can't be read ({error}); start a new search.") from None
+
+
+def write_records(path: Path, records: list[TrialRecord]) -> None:
+    """trials.json: what `read_records` reads."""
+    rows = [dataclasses.asdict(record) for record in records]
+    write_bytes(path, json.dumps(rows, indent=1, default=_plain).encode())
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+class Monitor(Callback):  # type: ignore[misc] # Ray has no types
+    """Ray's callback of a search.
+
+    Args:
+        path: trials.json, rewritten whenever a trial ends.
+        ended: the records of trials that ended before.
+        searcher: knows the trials' numbers and configurations.
+        metric: name of the validation metric.
+        mode: max or min.
+
+    Attributes:
+        ended: records in the order in which trials ended.
+        prepare_seconds: how long each trial took before its first epoch.
+    """
+
+    def __init__(
+        self, path: Path, ended: list[TrialRecord], searcher: Any, metric: str, mode: Mode
+    ) -> None:
+        self.ended = list(ended)
+        self.prepare_seconds: list[float] = []
+        self._path, self._searcher = path, searcher
+        self._metric, self._mode = metric, mode
+        self._running: dict[int, TrialRecord] = {}
+        self._started: dict[int, float] = {}
+        self._results: dict[int, Mapping[str, Any]] = {}
+        self._shown_at, self._lines = 0.0, 0
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """All trials so far."""
+        return [*self.ended, *self._running.values()]
+
+    def on_trial_start(self, trial: Any, **_: Any) -> None:
+        """Note a trial, or that it is tried again."""
+        number = self._searcher.numbers[trial.trial_id]
+        self._started.setdefault(number, time.perf_counter())
+        if number not in self._running:
+            config = self._searcher.configs[number]
+            self._running[number] = TrialRecord(number, "running", config)
+        self._show()
+
+    def on_trial_result(self, trial: Any, result: Any, **_: Any) -> None:
+        """Note the validation after an epoch."""
+        number = self._searcher.numbers[trial.trial_id]
+        if "valid_score" not in result:
+            return
+        if number not in self._results:
+            self.prepare_seconds.append(result["prepare_seconds"])
+        self._results[number] = result
+        before = self._running[number]
+        self._running[number] = dataclasses.replace(
+            before,
+            # with pbt the settings change on the way
+            config={key: trial.config[key] for key in trial.config},
+            score=result["best_valid_score"],
+            best_epoch=result["best_epoch"],
+            epochs=result["epoch"],
+            seconds=time.perf_counter() - self._started[number],
+            # a trial that is tried again may go over an epoch twice
+            scores=(*before.scores[: result["evaluations"] - 1], result["valid_score"]),
+        )
+        self._show()
+
+    def on_trial_complete(self, trial: Any, **_: Any) -> None:
+        """Note whether the trial came to its own end or was stopped."""
+        number = self._searcher.numbers[trial.trial_id]
+        finished = self._results.get(number, {}).get("finished", False)
+        self._end(number, "finished" if finished else "stopped", None)
+
+    def on_trial_error(self, trial: Any, **_: Any) -> None:
+        """Note why the trial failed for good."""
+        file = Path(trial.error_file) if trial.error_file else None
+        lines = file.read_text(errors="replace").split("\n") if file and file.is_file() else []
+        said = [line.strip() for line in lines if line.strip()]
+        self._end(self._searcher.numbers[trial.trial_id], "failed", said[-1] if said else None)
+
+    def _end(self, number: int, status: Any, error: str | None) -> None:
+        record = self._running.pop(number, None)
+        if record is None:
+            return
+        self.ended.append(dataclasses.replace(record, status=status, error=error))
+        write_records(self._path, self.ended)
+        self._show(at_once=True)
+
+    def _show(self, at_once: bool = False) -> None:
+        terminal = sys.stdout.isatty()
+        pause = _SECONDS_ON_TERMINAL if terminal else _SECONDS_ELSEWHERE
+        if time.perf_counter() - self._shown_at < pause and not (at_once and terminal):
+            return
+        self._shown_at = time.perf_counter()
+        table = live_table(self.records, self._metric, self._mode)
+        if terminal:  # over the table before
+            sys.stdout.write((f"\x1b[{self._lines}F\x1b[J" if self._lines else "") + table + "\n")
+            self._lines = table.count("\n") + 1
+        else:
+            sys.stdout.write(table.split("\n")[0] + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,239 @@
+"""Ray's schedulers and searchers as a search uses them, and what a resumed search tells them."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune import schedulers
+from ray.tune.search import Searcher
+
+from recbole_symcere.errors import InputError
+from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.tune.space import SearchSpace
+from recbole_symcere.tune.table import Mode, TrialRecord
+
+__all__ = ["ListSearcher", "OptunaSearcher", "make_scheduler", "make_searcher", "remember"]
+
+
+def make_scheduler(options: SearchOptions, space: SearchSpace, epochs: int, mode: Mode) -> Any:
+    """The scheduler: which trials are ended, by their validation after each epoch.
+
+    asha, hyperband and median compare the best values so far; pbt, which copies weights, the
+    values of this epoch. pbt mutates continuous settings alone: another width or depth can't take
+    over weights.
+    """
+    grace = options.grace_period or max(1, epochs // 20)
+    best: dict[str, Any] = {"time_attr": "epoch", "metric": "best_valid_score", "mode": mode}
+    name = options.scheduler
+    if name == "asha":
+        factor = options.reduction_factor
+        return schedulers.AsyncHyperBandScheduler(
+            **best, max_t=epochs, grace_period=min(grace, epochs), reduction_factor=factor
+        )
+    if name == "hyperband":
+        factor = options.reduction_factor
+        return schedulers.HyperBandScheduler(**best, max_t=epochs, reduction_factor=factor)
+    if name == "median":
+        # a slice of that length: trials aren't paused to wait for others
+        return schedulers.MedianStoppingRule(**best, grace_period=grace, min_time_slice=10**9)
+    if name == "pbt":
+        continuous = {p.name for p in space.parameters if p.continuous}
+        mutations = {k: v for k, v in space.mutations().items() if k in continuous}
+        if not mutations:
+            raise InputError(
+                f"{space.source}: pbt needs a setting with continuous values, such as "
+                "learning_rate: {loguniform: [0.0001, 0.01]}; take another scheduler."
+            )
+        return schedulers.PopulationBasedTraining(
+            time_attr="epoch",
+            metric="valid_score",
+            mode=mode,
+            perturbation_interval=grace,
+            hyperparam_mutations=mutations,
+            custom_explore_fn=space.clip,
+        )
+    return schedulers.FIFOScheduler()
+
+
+def remember(scheduler: Any, records: list[TrialRecord], eval_step: int) -> None:
+    """Tell a new scheduler of the trials that ended before the search was killed.
+
+    asha and median then judge the next trials as if the search had never stopped. The brackets of
+    hyperband and the population of pbt begin anew.
+    """
+    if not isinstance(
+        scheduler, schedulers.AsyncHyperBandScheduler | schedulers.MedianStoppingRule
+    ):
+        return
+    controller = SimpleNamespace(get_live_trials=list)  # all that they ask of Ray
+    pick = max if scheduler._mode == "max" else min
+    for record in records:
+        if not record.scores:
+            continue
+        trial = SimpleNamespace(trial_id=f"before-{record.number}")
+        scheduler.on_trial_add(controller, trial)
+        result: dict[str, Any] = {}
+        for n, _ in enumerate(record.scores, start=1):
+            result = {"epoch": n * eval_step, "best_valid_score": pick(record.scores[:n])}
+            scheduler.on_trial_result(controller, trial, result)
+        scheduler.on_trial_complete(controller, trial, result)
+
+
+class _NumberedSearcher(Searcher):  # type: ignore[misc] # Ray has no types
+    """Gives configurations and remembers which trial got which number.
+
+    Attributes:
+        numbers: Ray's trial id -> the trial's number.
+        configs: number -> its configuration.
+    """
+
+    def __init__(self, metric: str, mode: Mode) -> None:
+        super().__init__(metric=metric, mode=mode)
+        self.numbers: dict[str, int] = {}
+        self.configs: dict[int, dict[str, Any]] = {}
+
+    def set_search_properties(self, *_: Any, **__: Any) -> bool:
+        """Metric and mode are known already."""
+        return True
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Nothing to learn from."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a search goes on from its own records, not from Ray's pickles."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """See `save`."""
+
+    def _given(self, trial_id: str, number: int, config: dict[str, Any]) -> dict[str, Any]:
+        self.numbers[trial_id], self.configs[number] = number, config
+        return dict(config)
+
+
+class ListSearcher(_NumberedSearcher):
+    """Configurations that are known before the search: random ones and grids.
+
+    Args:
+        metric: what Ray shall call the metric.
+        mode: max or min.
+        configs: number -> configuration, in the order to try.
+    """
+
+    def __init__(self, metric: str, mode: Mode, configs: Mapping[int, dict[str, Any]]) -> None:
+        super().__init__(metric, mode)
+        self._left: Iterator[tuple[int, dict[str, Any]]] = iter(configs.items())
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next configuration."""
+        number, config = next(self._left, (None, None))
+        if number is None or config is None:
+            return Searcher.FINISHED
+        return self._given(trial_id, number, config)
+
+
+class OptunaSearcher(_NumberedSearcher):
+    """Optuna's tree-structured Parzen estimator, whose study lies in a journal on disk.
+
+    Args:
+        metric: name of the value in a result.
+        mode: max or min.
+        space: the search space.
+        journal: Optuna's file (JSON lines); a study that is there is gone on with.
+        seed: of the sampler; trial n has the seed ``seed + n``.
+        numbers: the trials to run.
+        fixed_seed: the seed of all trials, or None for one each.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        mode: Mode,
+        space: SearchSpace,
+        journal: Path,
+        seed: int,
+        numbers: list[int],
+        fixed_seed: int | None,
+    ) -> None:
+        super().__init__(metric, mode)
+        try:
+            import optuna
+        except ImportError:
+            raise InputError("search=optuna needs a package: pip install optuna.") from None
+        optuna.logging.set_verbosity(logging.WARNING)
+        storages = optuna.storages
+        storage = storages.JournalStorage(storages.journal.JournalFileBackend(str(journal)))
+        done = len(numbers) and numbers[0]
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name="search",
+            load_if_exists=True,
+            direction="maximize" if mode == "max" else "minimize",
+            sampler=optuna.samplers.TPESampler(seed=seed + done),
+        )
+        running, failed = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.FAIL
+        for trial in self._study.get_trials(states=(running,)):  # the killed ones
+            self._study.tell(trial.number, state=failed)
+        self._failed = failed
+        self._space, self._seed, self._fixed_seed = space, seed, fixed_seed
+        self._left, self._asked = iter(numbers), {}
+
+    _asked: dict[str, Any]
+
+    def suggest(self, trial_id: str) -> Any:
+        """A configuration that the estimator finds promising."""
+        number = next(self._left, None)
+        if number is None:
+            return Searcher.FINISHED
+        self._asked[trial_id] = self._study.ask()
+        config = self._space.suggest(self._asked[trial_id])
+        config["seed"] = self._seed + number if self._fixed_seed is None else self._fixed_seed
+        return self._given(trial_id, number, config)
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Tell the study."""
+        trial = self._asked.pop(trial_id, None)
+        if trial is None:
+            return
+        if error or not result or self.metric not in result:
+            self._study.tell(trial, state=self._failed)
+        else:
+            self._study.tell(trial, result[self.metric])
+
+
+def make_searcher(
+    options: SearchOptions,
+    space: SearchSpace,
+    mode: Mode,
+    seed: int,
+    one_seed: bool,
+    ended: set[int],
+    journal: Path,
+) -> tuple[Any, int]:
+    """The searcher, and how many trials the whole search has.
+
+    Args:
+        options: of the search.
+        space: bound to the fixed settings.
+        mode: max or min.
+        seed: of the search; trial n is trained with ``seed + n``.
+        one_seed: train every trial with ``seed`` instead.
+        ended: numbers of the trials that need not run again.
+        journal: where Optuna keeps its study.
+    """
+    metric = "best_valid_score"
+    if options.search == "optuna":
+        left = [n for n in range(options.num_samples) if n not in ended]
+        fixed = seed if one_seed else None
+        searcher = OptunaSearcher(metric, mode, space, journal, seed, left, fixed)
+        return searcher, options.num_samples
+    if options.search == "grid":
+        configs = space.grid()
+    else:
+        configs = space.configurations(options.num_samples, seed)
+    seeded = {
+        n: {**config, "seed": seed if one_seed else seed + n} for n, config in enumerate(configs)
+    }
+    left_configs = {n: config for n, config in seeded.items() if n not in ended}
+    return ListSearcher(metric, mode, left_configs), len(configs)

@@ -1,0 +1,302 @@
+"""Ray Tune search: selects on validation, ends bad trials early, survives a kill.
+
+The search's folder holds everything that it needs to go on: search.json, the space, and trials.json
+with every trial that has ended. Nothing of Ray's own pickled state is read back.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_symcere import quick_start
+from recbole_symcere.compat import ray_api
+from recbole_symcere.config import Config
+from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.files import write_bytes
+from recbole_symcere.folders import properties_path
+from recbole_symcere.results import RunDirectory, data_fingerprint, portable_settings, versions
+from recbole_symcere.settings import known_keys
+from recbole_symcere.tune import plots
+from recbole_symcere.tune.cluster import connected, trial_resources
+from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.tune.space import SearchSpace
+from recbole_symcere.tune.table import Mode, TrialRecord, best, write_csv, write_markdown
+
+__all__ = ["SearchResult", "resume", "search"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        out: its folder.
+        trials: a record per trial, in the order in which they ended.
+        best: the trial with the best validation value.
+        refit: what `run_recbole` returned for the best configuration: validation and test.
+    """
+
+    out: Path
+    trials: tuple[TrialRecord, ...]
+    best: TrialRecord
+    refit: dict[str, Any]
+
+
+def search(
+    model: str | None,
+    dataset: str | None,
+    settings: Mapping[str, Any] | None = None,
+    files: Sequence[str] = (),
+    options: SearchOptions | None = None,
+) -> SearchResult:
+    """Search the settings of a model, then train the best ones once more and test them once.
+
+    Args:
+        model: name of a model, ours or RecBole's.
+        dataset: name of the data set.
+        settings: fixed settings, as of `run_recbole`.
+        files: yaml files of fixed settings.
+        options: how to search; by default 12 random trials under ASHA.
+
+    Raises:
+        InputError: for a mistake in settings, space, resources or address, before any training.
+        KeyboardInterrupt: if it was stopped; `resume` goes on.
+    """
+    if options is None:
+        from recbole_symcere.tune.options import take_options
+
+        options = take_options({})
+    config = Config(model, dataset, [*files], settings)
+    space = SearchSpace.load(_params_file(config, options))
+    given = set(settings or {}) | set(config.file_config_dict)
+    space.check(known_keys(config), given)
+    if config["eval_step"] < 1:
+        raise InputError("eval_step is 0, but a search needs validation; give 1 or more.")
+    out = _new_folder(config, options)
+    fixed = _fixed_settings(config)
+    shutil.copyfile(space.source, out / f"space{Path(space.source).suffix}")
+    manifest = {
+        "settings": fixed,
+        "space": f"space{Path(space.source).suffix}",
+        "options": dataclasses.asdict(options) | {"out": None, "params_file": None},
+        "data_fingerprint": data_fingerprint(config),
+        "versions": versions(),
+    }
+    write_bytes(out / "search.json", json.dumps(manifest, indent=1).encode())
+    return _search(out, fixed, space, options, [])
+
+
+def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
+    """Go on with a search that was stopped: trials that had ended are kept, others start anew.
+
+    Args:
+        out: the search's folder.
+        ray_address: the cluster, if it has another address now.
+
+    Raises:
+        InputError: if the folder holds no search, or its data have changed.
+    """
+    out = Path(out).absolute()
+    file = out / "search.json"
+    if not file.is_file():
+        raise InputError(f"{out} holds no search: it has no search.json.")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        options = SearchOptions(**manifest["options"])
+        fixed, space_file = manifest["settings"], out / manifest["space"]
+        fingerprint = manifest["data_fingerprint"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{file} can't be read ({error}); start a new search.") from None
+    if data_fingerprint(_config(fixed)) != fingerprint:
+        raise InputError(
+            f"The data set {fixed['dataset']} has changed since the search in {out} began, so its "
+            "trials can't be compared with new ones. Start a new search."
+        )
+    from recbole_symcere.tune.monitor import read_records
+
+    if ray_address:
+        options = dataclasses.replace(options, ray_address=ray_address)
+    ended = read_records(out / "trials.json")
+    return _search(out, fixed, SearchSpace.load(space_file), options, ended)
+
+
+def _search(
+    out: Path,
+    fixed: dict[str, Any],
+    space: SearchSpace,
+    options: SearchOptions,
+    ended: list[TrialRecord],
+) -> SearchResult:
+    with RunDirectory(out).locked():
+        config = _config(fixed)
+        mode: Mode = "max" if config["valid_metric_bigger"] else "min"
+        space = space.bind({key: config[key] for key in known_keys(config)})
+        trials = _run_trials(out, fixed, config, space, options, ended, mode)
+        metric = config["valid_metric"]
+        write_csv(out / "trials.csv", trials, metric, mode)
+        write_markdown(out / "trials.md", trials, metric, mode)
+        plots.best_so_far(trials, out / "best_so_far.png", metric, mode)
+        plots.parallel_coordinates(trials, out / "parallel_coordinates.png", metric, mode, space)
+        plots.importance(trials, out / "importance.png", metric, space)
+        winner = best(trials, mode)
+        if winner is None:
+            raise InputError(f"No trial has a validation value; {out / 'trials.md'} says why.")
+        _say(f"best: trial {winner.number}, valid {metric} {winner.score:.6f}")
+        refit = _refit(out, fixed, winner)
+    _say(f"the search's tables and plots are in {os.path.relpath(out)}")
+    _say(f"use its settings with --config_files={os.path.relpath(out / 'best.yaml')}")
+    return SearchResult(out, tuple(trials), winner, refit)
+
+
+def _run_trials(
+    out: Path,
+    fixed: dict[str, Any],
+    config: Config,
+    space: SearchSpace,
+    options: SearchOptions,
+    ended: list[TrialRecord],
+    mode: Mode,
+) -> list[TrialRecord]:
+    """Run what is left of the search; returns the records in the order of their end."""
+    with connected(options.ray_address):
+        from ray import tune
+
+        from recbole_symcere.tune.monitor import Monitor
+        from recbole_symcere.tune.schedulers import make_scheduler, make_searcher, remember
+        from recbole_symcere.tune.trial import prepare_job, run_trial
+
+        scheduler = make_scheduler(options, space, config["epochs"], mode)
+        # a random split is drawn with the seed, and values on two splits can't be compared
+        one_seed = (config["eval_args"] or {}).get("order") == "RO"
+        searcher, n_trials = make_searcher(
+            options, space, mode, config["seed"], one_seed,
+            {record.number for record in ended}, out / "optuna.log",
+        )  # fmt: skip
+        left = n_trials - len(ended)
+        if left <= 0:
+            return ended
+        resources, concurrent = trial_resources(options)
+        started = time.perf_counter()
+        job = prepare_job(config, fixed, max(1, int(resources["cpu"])))
+        prepared = time.perf_counter() - started
+        _say(space.describe())
+        _say(
+            f"{left} trials, {min(concurrent, left)} at a time, each with {resources['cpu']:g} CPU "
+            f"and {resources['gpu']:g} GPU; data, tokens and text vectors prepared once in "
+            f"{prepared:.1f} s"
+        )
+        remember(scheduler, ended, config["eval_step"])
+        monitor = Monitor(out / "trials.json", ended, searcher, config["valid_metric"], mode)
+        api = ray_api()
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(run_trial, job=job), resources),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=scheduler,
+                num_samples=left,
+                max_concurrent_trials=concurrent,
+                reuse_actors=options.scheduler != "pbt",
+            ),
+            run_config=api.RunConfig(
+                name="ray",
+                storage_path=str(out),
+                verbose=0,
+                callbacks=[monitor],
+                failure_config=api.FailureConfig(max_failures=options.max_failures),
+                checkpoint_config=api.CheckpointConfig(num_to_keep=1),
+            ),
+        )
+        tuner.fit()
+    if monitor.prepare_seconds:
+        median = statistics.median(monitor.prepare_seconds)
+        _say(f"a trial starts in {median:.1f} s (median), without tokenising or encoding")
+    if len(monitor.ended) < n_trials:
+        sys.stderr.write(f"stopped after {len(monitor.ended)} of {n_trials} trials; go on with ")
+        sys.stderr.write(f"tune --resume={os.path.relpath(out)}\n")
+        raise KeyboardInterrupt
+    shutil.rmtree(out / "ray", ignore_errors=True)  # the trials' checkpoints have served
+    return monitor.ended
+
+
+def _refit(out: Path, fixed: dict[str, Any], winner: TrialRecord) -> dict[str, Any]:
+    """Train the best configuration once and test it once; best.yaml repeats that."""
+    settings = {**fixed, **winner.config}
+    write_bytes(
+        out / "best.yaml",
+        yaml.safe_dump(portable_settings(_config(settings)), allow_unicode=True).encode(),
+    )
+    folder = out / "best"
+    if (folder / "checkpoint" / "last.safetensors").is_file():
+        return quick_start.resume(folder)
+    return quick_start.run_recbole(
+        config_file_list=[str(out / "best.yaml")], config_dict={"run_dir": str(folder)}
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _config(settings: Mapping[str, Any]) -> Config:
+    settings = dict(settings)
+    return Config(settings.pop("model"), settings.pop("dataset"), config_dict=settings)
+
+
+def _fixed_settings(config: Config) -> dict[str, Any]:
+    """The complete settings with absolute paths: workers stand in other folders."""
+    fixed = portable_settings(config)
+    for key in ("cache_dir", "runs_dir"):
+        fixed[key] = str(Path(fixed[key]).absolute())
+    encoder = fixed.get("text_encoder")
+    if encoder and Path(encoder).is_dir():
+        fixed["text_encoder"] = str(Path(encoder).absolute())
+    return fixed
+
+
+def _params_file(config: Config, options: SearchOptions) -> Path:
+    if options.params_file:
+        return Path(options.params_file)
+    folder = properties_path() / "tune"
+    file = folder / f"{config['model']}.yaml"
+    if not file.is_file():
+        names = [path.stem for path in sorted(folder.glob("*.yaml"))]
+        raise InputError(
+            f"There is no search space for {config['model']}; write one and give it as "
+            f"--params_file=FILE.{did_you_mean(config['model'], names)} There are spaces for "
+            f"{', '.join(names)}."
+        )
+    return file
+
+
+def _new_folder(config: Config, options: SearchOptions) -> Path:
+    if options.out:
+        out = Path(options.out).absolute()
+    else:
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-tune-{config['model']}-{config['dataset']}"
+        out = Path(config["runs_dir"]).absolute() / f"{stamp}-{uuid.uuid4().hex[:6]}"
+    if (out / "search.json").is_file():
+        raise InputError(
+            f"{out} holds a search already. Go on with it by tune --resume={options.out}, or name "
+            "another folder."
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_bytes(out / "search.json.tmp", b"")
+        (out / "search.json.tmp").unlink()
+    except OSError as error:
+        raise InputError(f"The search's folder {out} can't be written: {error}.") from None
+    return out

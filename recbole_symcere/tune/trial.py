@@ -1,0 +1,126 @@
+"""What a Ray worker does: train one configuration and report its validation after each epoch."""
+
+import copy
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_symcere.compat import ray_api
+from recbole_symcere.config import Config
+from recbole_symcere.data.reviews import reviews_of
+from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.register import MODELS
+
+__all__ = ["Job", "prepare_job", "run_trial"]
+
+# Settings that change a text's tokens; a trial that tunes them tokenises for itself.
+_TEXT_KEYS = frozenset({"text_encoder", "max_length", "text_level", "cache_dir"})
+
+
+@dataclass
+class Job:
+    """What all trials of a search share; Ray hands it to the workers.
+
+    Attributes:
+        settings: the fixed settings, complete, with absolute paths, model and dataset included.
+        dataset: the data set, read and filtered.
+        parts: its training, validation and test split; reviews are tokenised.
+        threads: CPU threads of a trial.
+    """
+
+    settings: dict[str, Any]
+    dataset: Any
+    parts: list[Any]
+    threads: int
+
+    def config(self, tuned: Mapping[str, Any]) -> Config:
+        """The Config of a trial."""
+        settings = {**self.settings, **tuned}
+        return Config(settings.pop("model"), settings.pop("dataset"), config_dict=settings)
+
+    def loaders(self, config: Config, tuned: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        """The trial's loaders over the shared splits."""
+        dataset, *parts = (copy.copy(part) for part in (self.dataset, *self.parts))
+        for part in (dataset, *parts):
+            part.config = config
+        if _TEXT_KEYS & tuned.keys():
+            parts[0].tokenised = None
+        dataset.build = lambda: parts
+        return split_data(config, dataset)
+
+
+def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
+    """Read, split, tokenise and encode once, so that no trial has to.
+
+    The model is built and thrown away: that fills the cache of text vectors, and a setting that it
+    refuses is found before the first trial.
+
+    Raises:
+        InputError: for a mistake in settings or data.
+    """
+    dataset = read_dataset(config)
+    job = Job(settings, dataset, dataset.build(), threads)
+    if config["model"] in MODELS:
+        reviews_of(job.parts[0])
+    train_data, _, _ = job.loaders(config, {})
+    build_model(config, train_data)
+    return job
+
+
+def run_trial(tuned: dict[str, Any], job: Job) -> None:
+    """Ray's objective: returns nothing, reports after each validation, never evaluates test.
+
+    Args:
+        tuned: the values of the tuned settings and the trial's seed.
+        job: what the trials share.
+    """
+    ray = ray_api()
+    started = time.perf_counter()
+    torch.set_num_threads(job.threads)
+    with tempfile.TemporaryDirectory(prefix="recbole_symcere-trial-") as folder:
+        # run_dir: where the trainer keeps its checkpoints
+        own = {"run_dir": folder, "checkpoint_dir": f"{folder}/best"}
+        config = job.config({**tuned, **own})
+        train_data, valid_data, _ = job.loaders(config, tuned)
+        trainer = build_trainer(config, build_model(config, train_data))
+        _restore(trainer, train_data, ray.get_checkpoint())
+        prepared = time.perf_counter() - started
+
+        def report(epoch: int, score: float) -> None:
+            over = epoch + 1 + trainer.eval_step > trainer.epochs
+            result = {
+                "epoch": epoch + 1,
+                "valid_score": float(score),
+                "best_valid_score": float(trainer.best_valid_score),
+                "best_epoch": trainer.best_epoch,
+                "evaluations": sum("valid" in epoch for epoch in trainer.history),
+                "finished": over or trainer.cur_step > trainer.stopping_step,
+                "prepare_seconds": prepared,
+            }
+            checkpoint = None
+            if trainer.epochs > 1:  # a model without epochs has nothing to go on with
+                checkpoint = ray.Checkpoint.from_directory(str(trainer.last_file.parent))
+            ray.report(result, checkpoint=checkpoint)
+
+        trainer.saved_model_file = f"{folder}/best/best.safetensors"
+        trainer.fit(train_data, valid_data, verbose=False, callback_fn=report)
+
+
+def _restore(trainer: Any, train_data: Any, checkpoint: Any) -> None:
+    """Go on from a trial's checkpoint: its own after a failure, or with pbt a better trial's."""
+    if checkpoint is None:
+        return
+    wanted = [(group["lr"], group["weight_decay"]) for group in trainer.optimizer.param_groups]
+    with checkpoint.as_directory() as folder:
+        trainer.last_file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(folder, trainer.last_file.name), trainer.last_file)
+    trainer.resume(train_data)
+    # pbt changes these on the way, and the optimizer's state brings back the old ones
+    for group, (rate, decay) in zip(trainer.optimizer.param_groups, wanted, strict=True):
+        group["lr"], group["weight_decay"] = rate, decay
