@@ -34,6 +34,7 @@ def connected(address: str | None) -> Iterator[None]:
         import ray
     except ImportError:
         raise InputError("tune needs Ray: pip install 'ray[tune]'.") from None
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the tables say which trials failed
     if ray.is_initialized():
         yield
         return

@@ -15,7 +15,7 @@ tune --resume=DIR
   --search            random, grid, optuna
   --scheduler         asha, hyperband, pbt, median, none: which trials are ended early
   --num_samples       number of trials
-  --grace_period      evaluations before a trial may be ended (default: a twentieth of epochs)
+  --grace_period      epochs before a trial may be ended (default: a third of stopping_step)
   --reduction_factor  asha, hyperband: one of so many trials goes on (default: 3)
   --cpus_per_trial    CPU cores of a trial (default: 1)
   --gpus_per_trial    GPUs of a trial, such as 0.5 (default: 1 if there is one)

@@ -1,5 +1,6 @@
 """Ray's schedulers and searchers as a search uses them, and what a resumed search tells them."""
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,14 +18,23 @@ from recbole_symcere.tune.table import Mode, TrialRecord
 __all__ = ["ListSearcher", "OptunaSearcher", "make_scheduler", "make_searcher", "remember"]
 
 
-def make_scheduler(options: SearchOptions, space: SearchSpace, epochs: int, mode: Mode) -> Any:
+def make_scheduler(
+    options: SearchOptions, space: SearchSpace, epochs: int, patience: int, mode: Mode
+) -> Any:
     """The scheduler: which trials are ended, by their validation after each epoch.
 
     asha, hyperband and median compare the best values so far; pbt, which copies weights, the
     values of this epoch. pbt mutates continuous settings alone: another width or depth can't take
     over weights.
+
+    Args:
+        options: of the search.
+        space: bound to the fixed settings.
+        epochs: most epochs of a trial.
+        patience: a trial ends by itself after so many evaluations without a better one.
+        mode: max or min.
     """
-    grace = options.grace_period or max(1, epochs // 20)
+    grace = options.grace_period or max(1, min(epochs // 20, patience // 3))
     best: dict[str, Any] = {"time_attr": "epoch", "metric": "best_valid_score", "mode": mode}
     name = options.scheduler
     if name == "asha":
@@ -72,13 +82,18 @@ def remember(scheduler: Any, records: list[TrialRecord], eval_step: int) -> None
     for record in records:
         if not record.scores:
             continue
-        trial = SimpleNamespace(trial_id=f"before-{record.number}")
+        trial = _PastTrial(f"before-{record.number}")
         scheduler.on_trial_add(controller, trial)
         result: dict[str, Any] = {}
         for n, _ in enumerate(record.scores, start=1):
             result = {"epoch": n * eval_step, "best_valid_score": pick(record.scores[:n])}
             scheduler.on_trial_result(controller, trial, result)
         scheduler.on_trial_complete(controller, trial, result)
+
+
+@dataclasses.dataclass(frozen=True)
+class _PastTrial:
+    trial_id: str
 
 
 class _NumberedSearcher(Searcher):  # type: ignore[misc] # Ray has no types

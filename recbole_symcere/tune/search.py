@@ -178,7 +178,8 @@ def _run_trials(
         from recbole_symcere.tune.schedulers import make_scheduler, make_searcher, remember
         from recbole_symcere.tune.trial import prepare_job, run_trial
 
-        scheduler = make_scheduler(options, space, config["epochs"], mode)
+        patience = config["stopping_step"]
+        scheduler = make_scheduler(options, space, config["epochs"], patience, mode)
         # a random split is drawn with the seed, and values on two splits can't be compared
         one_seed = (config["eval_args"] or {}).get("order") == "RO"
         searcher, n_trials = make_searcher(

@@ -1,0 +1,252 @@
+"""Searches from end to end, on the small data set with a tiny encoder."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from small_data import small_rows, write_rows
+
+pytest.importorskip("ray.tune")
+
+from recbole_symcere.cli import main
+from recbole_symcere.errors import InputError
+from recbole_symcere.quick_start import run_recbole
+from recbole_symcere.tune.cluster import connected
+from recbole_symcere.tune.options import SearchOptions, take_options
+from recbole_symcere.tune.schedulers import make_scheduler, remember
+from recbole_symcere.tune.search import resume, search
+from recbole_symcere.tune.space import SearchSpace
+from recbole_symcere.tune.table import TrialRecord
+
+SPACE = "learning_rate: {loguniform: [0.001, 0.05]}\nn_layers: {int: [1, 2]}\n"
+
+
+@pytest.fixture(scope="module")
+def ray_here():
+    with connected(None):
+        yield
+
+
+@pytest.fixture
+def options(tmp_path):
+    file = tmp_path / "space.yaml"
+    file.write_text(SPACE)
+
+    def made(**changes):
+        given = {"num_samples": 4, "out": str(tmp_path / "out"), "params_file": str(file)}
+        return take_options(given | changes)
+
+    return made
+
+
+def test_a_search_from_end_to_end(small, options, ray_here, tmp_path, capsys):
+    result = search("SymCERE", "small", {**small, "epochs": 4}, options=options(grace_period=1))
+    out = tmp_path / "out"
+    scores = {trial.number: trial.score for trial in result.trials}
+    assert sorted(scores) == [0, 1, 2, 3]
+    assert result.best.score == max(scores.values())
+    # every trial has its own seed, and the best one trained again is the same model
+    assert {trial.config["seed"] for trial in result.trials} == {2020, 2021, 2022, 2023}
+    assert result.refit["best_valid_score"] == pytest.approx(result.best.score, abs=1e-12)
+    assert {trial.status for trial in result.trials} <= {"finished", "stopped"}
+    for trial in result.trials:
+        assert len(trial.scores) == trial.epochs
+        assert max(trial.scores) == trial.score
+        assert trial.scores[trial.best_epoch] == trial.score
+    # no trial has seen the test split: only the refit has test values
+    assert "test" not in (out / "trials.json").read_text()
+    assert json.loads((out / "best" / "metrics.json").read_text())["test"]
+    for name in ("trials.csv", "trials.md", "best_so_far.png", "parallel_coordinates.png"):
+        assert (out / name).stat().st_size > 100
+    assert not (out / "ray").exists()
+    best = yaml.safe_load((out / "best.yaml").read_text())
+    assert best["learning_rate"] == result.best.config["learning_rate"]
+    again = run_recbole(config_file_list=[str(out / "best.yaml")])
+    assert again["test_result"] == result.refit["test_result"]
+    said = capsys.readouterr().out
+    assert "prepared once in" in said
+    assert "a trial starts in" in said
+    with pytest.raises(InputError, match="holds a search already"):
+        search("SymCERE", "small", small, options=options())
+
+
+def test_a_killed_search_goes_on(small, options, ray_here, tmp_path):
+    whole = search("SymCERE", "small", {**small, "epochs": 3}, options=options(max_concurrent=1))
+    out = tmp_path / "out"
+    # as it was when the second trial had just ended
+    kept = json.loads((out / "trials.json").read_text())[:2]
+    (out / "trials.json").write_text(json.dumps(kept))
+    for name in ("best", "best.yaml", "trials.csv"):
+        shutil.rmtree(out / name) if (out / name).is_dir() else (out / name).unlink()
+    resumed = resume(out)
+    without_time = [
+        [(t.number, t.status, t.config, t.scores) for t in r.trials] for r in (whole, resumed)
+    ]
+    assert without_time[0] == without_time[1]
+    assert [t.seconds for t in resumed.trials[:2]] == [row["seconds"] for row in kept]
+    assert resumed.refit["test_result"] == whole.refit["test_result"]
+
+
+def test_selection_never_sees_the_test_split(small, options, ray_here, tmp_path):
+    rows = small_rows()
+    by_part = {"train": [], "valid": [], "test": []}
+    for n, row in enumerate(rows):
+        by_part[{6: "valid", 7: "test"}.get(n % 8, "train")].append(row)
+    noise = np.random.default_rng(1).permutation(len(by_part["test"]))
+    results = []
+    for name, order in (("as_is", range(len(noise))), ("noise", noise)):
+        test = [(u, by_part["test"][k][1], *r) for (u, _, *r), k in zip(
+            by_part["test"], order, strict=True)]  # fmt: skip
+        for part, content in (by_part | {"test": test}).items():
+            write_rows(tmp_path / name, "small", content, part)
+        settings = {**small, "data_path": str(tmp_path / name), "epochs": 3}
+        settings |= {"benchmark_filename": ["train", "valid", "test"]}
+        own = options(out=str(tmp_path / f"out-{name}"), num_samples=3, max_concurrent=1)
+        results.append(search("SymCERE", "small", settings, options=own))
+    one, other = ([(t.config, t.status, t.scores) for t in r.trials] for r in results)
+    assert one == other
+    assert results[0].best.number == results[1].best.number
+    assert results[0].refit["test_result"] != results[1].refit["test_result"]
+
+
+def test_a_trial_that_fails_does_not_end_the_search(small, options, ray_here, tmp_path):
+    space = tmp_path / "space.yaml"
+    space.write_text("learning_rate: [0.01, 1.0e+38]\n")
+    made = options(search="grid", scheduler="none", params_file=str(space), max_failures=0)
+    result = search("SymCERE", "small", small, options=made)
+    status = {trial.number: trial.status for trial in result.trials}
+    assert status == {0: "finished", 1: "failed"}
+    failed = next(trial for trial in result.trials if trial.status == "failed")
+    assert "RuntimeError: value cannot be converted" in failed.error
+    assert "value cannot be converted" in (tmp_path / "out" / "trials.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["hyperband", "pbt", "median", "none", "optuna"])
+def test_every_scheduler_and_optuna(small, options, ray_here, how):
+    choice = {"search": "optuna"} if how == "optuna" else {"scheduler": how}
+    if how == "optuna":
+        pytest.importorskip("optuna")
+    settings = {**small, "epochs": 4, "stopping_step": 10}
+    result = search("SymCERE", "small", settings, options=options(grace_period=1, **choice))
+    assert len(result.trials) == 4
+    assert all(trial.score is not None for trial in result.trials)
+    lowest, highest = 0.001, 0.05
+    assert all(lowest <= trial.config["learning_rate"] <= highest for trial in result.trials)
+    if how == "none":
+        assert {trial.status for trial in result.trials} == {"finished"}
+
+
+class PastTrial:
+    def __init__(self, trial_id):
+        self.trial_id = trial_id
+
+
+def feed(scheduler, trial, scores):
+    """What the scheduler says after each evaluation of a trial, as far as it lets it go."""
+    controller = SimpleNamespace(get_live_trials=list)
+    scheduler.on_trial_add(controller, trial)
+    said, result = [], {}
+    for n, _ in enumerate(scores, start=1):
+        result = {"epoch": n, "best_valid_score": max(scores[:n])}
+        said.append(scheduler.on_trial_result(controller, trial, result))
+        if said[-1] != "CONTINUE":
+            break
+    scheduler.on_trial_complete(controller, trial, result)
+    return said
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_a_new_scheduler_is_told_of_the_trials_before(name):
+    rng = np.random.default_rng(3)
+    scores = [tuple(float(x) for x in rng.random(9)) for _ in range(8)]
+    space = SearchSpace.of({"learning_rate": {"loguniform": [0.1, 1]}})
+    chosen = take_options({"scheduler": name, "grace_period": 1})
+    whole = make_scheduler(chosen, space, 9, 9, "max")
+    said = [feed(whole, PastTrial(str(n)), s) for n, s in enumerate(scores)]
+    assert any(answers[-1] == "STOP" and len(answers) < 9 for answers in said)
+    seen = [s[: len(answers)] for s, answers in zip(scores, said, strict=True)]
+    records = [TrialRecord(n, "stopped", {}, scores=s) for n, s in enumerate(seen[:5])]
+    later = make_scheduler(chosen, space, 9, 9, "max")
+    remember(later, records, eval_step=1)
+    again = [feed(later, PastTrial(str(n)), s) for n, s in enumerate(scores[5:], start=5)]
+    assert again == said[5:]
+    fresh = make_scheduler(chosen, space, 9, 9, "max")
+    forgot = [feed(fresh, PastTrial(str(n)), s) for n, s in enumerate(scores[5:], start=5)]
+    assert forgot != said[5:]  # otherwise this shows nothing
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--scheduler=ash"], "scheduler is 'ash', but it must be one of asha"),
+        (["--search=bayes"], "search is 'bayes'"),
+        (["--num_samples=0"], "num_samples is 0, but it must be at least 1"),
+        (["--params_file=empty.yaml"], "empty"),
+        (["--params_file=foreign.yaml"], "no setting 'learnin_rate'. Did you mean 'learning_rate'"),
+        (["--params_file=fine.yaml", "--learning_rate=0.1"], "also given as --learning_rate"),
+        (["--params_file=fine.yaml", "--eval_step=0"], "a search needs validation"),
+        (["--params_file=fine.yaml", "--out=/proc/x"], "can't be written"),
+        (["--params_file=fine.yaml", "--search=grid"], "a grid needs values that can be listed"),
+        (["--params_file=fine.yaml", "--gpus_per_trial=64"], "trials would wait forever"),
+        (["--resume=nowhere"], "holds no search"),
+        (["--resume=nowhere", "--epochs=3"], "give nothing else"),
+    ],
+    ids=str,
+)
+def test_a_mistake_gets_one_line(given, message, small, ray_here, capsys):
+    Path("empty.yaml").write_text("")
+    Path("foreign.yaml").write_text("learnin_rate: [1, 2]")
+    Path("fine.yaml").write_text(SPACE)
+    if "--resume=nowhere" not in given:
+        given = [*given, "--model=SymCERE", "--dataset=small"]
+        given += [f"--{key}={value}" for key, value in small.items()]
+        given += [] if any("--out" in word for word in given) else ["--out=o"]
+    assert main(["tune", *given]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere.invalid:6379", "host"])
+def test_an_unreachable_cluster_is_found_out_in_seconds(address, monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    started = time.perf_counter()
+    words = "There is no Ray cluster at|expected auto or host:port"
+    with pytest.raises(InputError, match=words), connected(address):
+        pass
+    assert time.perf_counter() - started < 30  # a minute if Ray itself tried
+
+
+def test_a_model_without_a_space_needs_a_file(small, capsys):
+    given = ["--model=DMF", "--dataset=small", f"--data_path={small['data_path']}"]
+    assert main(["tune", *given]) == 2
+    assert "There is no search space for DMF" in capsys.readouterr().err
+
+
+def test_options_have_types():
+    made = take_options({"num_samples": "3", "gpus_per_trial": "0.5", "scheduler": "none"})
+    assert made == SearchOptions(
+        search="random", scheduler="none", params_file=None, out=None, ray_address=None,
+        num_samples=3, grace_period=None, reduction_factor=3.0, cpus_per_trial=1.0,
+        gpus_per_trial=0.5, max_concurrent=None, max_failures=1,
+    )  # fmt: skip
+
+
+def test_the_table_of_trials_is_complete(small, options, ray_here, tmp_path):
+    made = options(num_samples=2, scheduler="none")
+    result = search("SymCERE", "small", {**small, "epochs": 1}, options=made)
+    table = pd.read_csv(tmp_path / "out" / "trials.csv")
+    assert list(table["number"]) == [
+        t.number for t in sorted(result.trials, key=lambda t: -t.score)
+    ]
+    assert table["config/learning_rate"].between(0.001, 0.05).all()
