@@ -58,6 +58,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
     Attributes:
         ended: records in the order in which trials ended.
         prepare_seconds: how long each trial took before its first epoch.
+        nodes: Ray's ids of the nodes on which trials ran.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
     ) -> None:
         self.ended = list(ended)
         self.prepare_seconds: list[float] = []
+        self.nodes: set[str] = set()
         self._path, self._searcher = path, searcher
         self._metric, self._mode = metric, mode
         self._running: dict[int, TrialRecord] = {}
@@ -93,6 +95,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
             return
         if number not in self._results:
             self.prepare_seconds.append(result["prepare_seconds"])
+        self.nodes.add(result["node"])
         self._results[number] = result
         before = self._running[number]
         self._running[number] = dataclasses.replace(

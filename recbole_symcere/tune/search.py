@@ -148,9 +148,10 @@ def _search(
         metric = config["valid_metric"]
         write_csv(out / "trials.csv", trials, metric, mode)
         write_markdown(out / "trials.md", trials, metric, mode)
-        plots.best_so_far(trials, out / "best_so_far.png", metric, mode)
-        plots.parallel_coordinates(trials, out / "parallel_coordinates.png", metric, mode, space)
-        plots.importance(trials, out / "importance.png", metric, space)
+        drawn = [_without_seed(trial) for trial in trials]
+        plots.best_so_far(drawn, out / "best_so_far.png", metric, mode)
+        plots.parallel_coordinates(drawn, out / "parallel_coordinates.png", metric, mode, space)
+        plots.importance(drawn, out / "importance.png", metric, space)
         winner = best(trials, mode)
         if winner is None:
             raise InputError(f"No trial has a validation value; {out / 'trials.md'} says why.")
@@ -223,7 +224,9 @@ def _run_trials(
         tuner.fit()
     if monitor.prepare_seconds:
         median = statistics.median(monitor.prepare_seconds)
-        _say(f"a trial starts in {median:.1f} s (median), without tokenising or encoding")
+        nodes = len(monitor.nodes)
+        where = f" on {nodes} nodes" if nodes > 1 else ""
+        _say(f"a trial starts in {median:.1f} s (median){where}, without tokenising or encoding")
     if len(monitor.ended) < n_trials:
         sys.stderr.write(f"stopped after {len(monitor.ended)} of {n_trials} trials; go on with ")
         sys.stderr.write(f"tune --resume={os.path.relpath(out)}\n")
@@ -245,6 +248,11 @@ def _refit(out: Path, fixed: dict[str, Any], winner: TrialRecord) -> dict[str, A
     return quick_start.run_recbole(
         config_file_list=[str(out / "best.yaml")], config_dict={"run_dir": str(folder)}
     )
+
+
+def _without_seed(trial: TrialRecord) -> TrialRecord:
+    config = {key: value for key, value in trial.config.items() if key != "seed"}
+    return dataclasses.replace(trial, config=config)
 
 
 def _say(text: str) -> None:

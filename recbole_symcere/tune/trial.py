@@ -80,7 +80,9 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
         tuned: the values of the tuned settings and the trial's seed.
         job: what the trials share.
     """
-    ray = ray_api()
+    from ray import get_runtime_context
+
+    ray, node = ray_api(), get_runtime_context().get_node_id()
     started = time.perf_counter()
     torch.set_num_threads(job.threads)
     with tempfile.TemporaryDirectory(prefix="recbole_symcere-trial-") as folder:
@@ -102,6 +104,7 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
                 "evaluations": sum("valid" in epoch for epoch in trainer.history),
                 "finished": over or trainer.cur_step > trainer.stopping_step,
                 "prepare_seconds": prepared,
+                "node": node,
             }
             checkpoint = None
             if trainer.epochs > 1:  # a model without epochs has nothing to go on with

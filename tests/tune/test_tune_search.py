@@ -1,7 +1,11 @@
 """Searches from end to end, on the small data set with a tiny encoder."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +28,7 @@ from recbole_symcere.tune.search import resume, search
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.table import TrialRecord
 
+ROOT = Path(__file__).parents[2]
 SPACE = "learning_rate: {loguniform: [0.001, 0.05]}\nn_layers: {int: [1, 2]}\n"
 
 
@@ -231,6 +236,66 @@ def test_a_model_without_a_space_needs_a_file(small, capsys):
     given = ["--model=DMF", "--dataset=small", f"--data_path={small['data_path']}"]
     assert main(["tune", *given]) == 2
     assert "There is no search space for DMF" in capsys.readouterr().err
+
+
+def command(*given, **settings):
+    words = [sys.executable, str(ROOT / "run_recbole_symcere.py"), "tune", *given]
+    return [*words, *(f"--{key}={value}" for key, value in settings.items())]
+
+
+@pytest.mark.slow
+def test_a_search_killed_for_real_goes_on(small, options, tmp_path):
+    settings = {**small, "epochs": 40, "stopping_step": 50, "max_concurrent": 1}
+    settings |= {"params_file": options().params_file, "num_samples": 5}
+    settings |= {"model": "SymCERE", "dataset": "small"}
+    subprocess.run(command(out=tmp_path / "whole", **settings), check=True)
+    process = subprocess.Popen(command(out=tmp_path / "killed", **settings), start_new_session=True)
+    trials = tmp_path / "killed" / "trials.json"
+    while not trials.is_file() or len(json.loads(trials.read_text())) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = json.loads(trials.read_text())
+    assert 2 <= len(kept) < 5
+    subprocess.run(command(resume=tmp_path / "killed"), check=True)
+    whole, killed = (json.loads((tmp_path / n / "trials.json").read_text()) for n in (
+        "whole", "killed"))  # fmt: skip
+    assert killed[: len(kept)] == kept
+    facts = ("number", "status", "config", "scores")
+    assert [[t[f] for f in facts] for t in whole] == [[t[f] for f in facts] for t in killed]
+    best = [yaml.safe_load((tmp_path / n / "best.yaml").read_text()) for n in ("whole", "killed")]
+    assert best[0] == best[1]
+
+
+@pytest.mark.slow
+def test_two_nodes_share_a_search(small, options, tmp_path):
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    port = "6399"
+    start = [*ray, "start", "--num-cpus=1", "--disable-usage-stats"]
+    try:
+        head = [
+            "--head",
+            "--port",
+            port,
+            "--include-dashboard=false",
+            "--node-ip-address=127.0.0.1",
+        ]
+        subprocess.run([*start, *head], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*start, f"--address=127.0.0.1:{port}"], check=True, stdout=subprocess.DEVNULL
+        )
+        settings = {**small, "epochs": 20, "stopping_step": 50, "model": "SymCERE"}
+        settings |= {"dataset": "small", "params_file": options().params_file, "num_samples": 4}
+        settings |= {"scheduler": "none", "ray_address": f"127.0.0.1:{port}"}
+        done = subprocess.run(
+            command(out=tmp_path / "out", **settings), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "4 trials, 2 at a time" in done.stdout
+        assert "on 2 nodes" in done.stdout
+    finally:
+        subprocess.run([*ray, "stop", "--force"], check=False, stdout=subprocess.DEVNULL)
 
 
 def test_options_have_types():
