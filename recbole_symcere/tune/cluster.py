@@ -5,8 +5,8 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
 
+from recbole_symcere.compat import bind_ray_to_loopback, ray_settings
 from recbole_symcere.errors import InputError
 from recbole_symcere.tune.options import SearchOptions
 
@@ -38,9 +38,10 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False, **ray_settings()}
     if address is None:
-        ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+        bind_ray_to_loopback()
+        ray.init(address="local", include_dashboard=False, **quiet)
     else:
         _check_reachable(address)
         try:

@@ -96,7 +96,12 @@ def search(
         "versions": versions(),
     }
     write_bytes(out / "search.json", json.dumps(manifest, indent=1).encode())
-    return _search(out, fixed, space, options, [])
+    try:
+        return _search(out, fixed, space, options, [])
+    except InputError:
+        if not (out / "trials.json").is_file():
+            (out / "search.json").unlink()  # nothing to go on with: the folder is free again
+        raise
 
 
 def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:

@@ -218,6 +218,7 @@ def test_a_mistake_gets_one_line(given, message, small, ray_here, capsys):
     assert err.startswith("error: ")
     assert message in err
     assert "Traceback" not in err
+    assert not Path("o", "search.json").exists()  # the folder can be used for the next try
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere.invalid:6379", "host"])
@@ -230,6 +231,23 @@ def test_an_unreachable_cluster_is_found_out_in_seconds(address, monkeypatch):
     with pytest.raises(InputError, match=words), connected(address):
         pass
     assert time.perf_counter() - started < 30  # a minute if Ray itself tried
+
+
+def test_a_local_ray_listens_to_this_machine_alone(ray_here):
+    import psutil
+
+    processes = [
+        p for p in psutil.process_iter(["name"]) if p.info["name"] in {"gcs_server", "raylet"}
+    ]
+    ours = [p for p in processes if psutil.Process() in p.parents()]
+    assert ours
+    places = {
+        connection.laddr.ip
+        for process in ours
+        for connection in process.net_connections("tcp")
+        if connection.status == "LISTEN"
+    }
+    assert places <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def test_a_model_without_a_space_needs_a_file(small, capsys):

@@ -1,0 +1,97 @@
+"""Ray 2.6.3 and 2.60 for RecBole and for our search; Ray is imported when it is needed."""
+
+import importlib.util
+import os
+import sys
+import warnings
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from recbole_symcere.compat.arrays import numpy_aliases
+
+__all__ = ["bind_ray_to_loopback", "optional_ray", "quick_start_shims", "ray_api", "ray_settings"]
+
+
+def optional_ray() -> None:
+    """Without Ray `recbole.quick_start` can't be imported, though only tuning uses it (#1518)."""
+    if "ray" in sys.modules or importlib.util.find_spec("ray") is not None:
+        return
+    stub = ModuleType("ray")
+    stub.tune = SimpleNamespace()  # type: ignore[attr-defined]
+    sys.modules["ray"] = stub
+
+
+def quick_start_shims(module: ModuleType) -> None:
+    """Mend `recbole.quick_start.quick_start`.
+
+    * its `tune.report(**result)` fails on Ray >= 2.7 and outside of a Ray trial (#1990, #1741);
+    * its `load_data_and_model` imports torch by itself, so it needs our reader of checkpoints.
+    """
+    stub = sys.modules.get("ray")
+    if stub is not None and getattr(stub, "__file__", None) is None:
+        del sys.modules["ray"]  # put there by optional_ray for the length of this import
+    module.tune = SimpleNamespace(report=_ray_report)  # type: ignore[attr-defined]
+
+    def load_data_and_model(model_file: str) -> tuple[Any, ...]:
+        from recbole_symcere.quick_start import load_data_and_model
+
+        return load_data_and_model(model_file)
+
+    load_data_and_model.__doc__ = module.load_data_and_model.__doc__
+    for place in (module, sys.modules.get("recbole.quick_start")):
+        if hasattr(place, "load_data_and_model"):
+            place.load_data_and_model = load_data_and_model  # type: ignore[union-attr]
+
+
+def ray_api() -> SimpleNamespace:
+    """Ray Tune's names that moved after Ray 2.6.3, in one place."""
+    from ray import air, tune
+
+    names: tuple[str, ...] = ("Checkpoint", "RunConfig", "FailureConfig", "CheckpointConfig")
+    if hasattr(tune, "RunConfig"):
+        names = (*names, "report", "get_checkpoint")
+        return SimpleNamespace(**{name: getattr(tune, name) for name in names})
+    from ray.air import session
+
+    moved = {"report": session.report, "get_checkpoint": session.get_checkpoint}
+    return SimpleNamespace(**{name: getattr(air, name) for name in names}, **moved)
+
+
+def ray_settings() -> dict[str, Any]:
+    """What `ray.init` must be told so that its workers run.
+
+    Ray 2.6.3 imports names that NumPy 2 dropped (#2162), in its workers too.
+    """
+    from ray import tune
+
+    if hasattr(tune, "RunConfig"):
+        return {}
+    return {"runtime_env": {"worker_process_setup_hook": numpy_aliases}}
+
+
+def bind_ray_to_loopback() -> None:
+    """Let a Ray that starts in this process listen to this machine alone.
+
+    On Linux every Ray binds all interfaces, even one without a cluster (ray-project/ray#18730 made
+    that a switch, for other systems). To be called before `ray.init`.
+    """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # for Ray's own processes
+    import ray
+
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # read when Ray was imported
+
+
+def _in_ray_trial() -> bool:
+    from ray import tune
+
+    if hasattr(tune, "is_session_enabled"):  # Ray <= 2.6
+        return bool(tune.is_session_enabled())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # get_trial_id warns outside of a trial
+        return tune.get_context().get_trial_id() is not None
+
+
+def _ray_report(**metrics: float) -> None:
+    """`tune.report(**metrics)` for every Ray; nothing outside of a trial."""
+    if "ray.tune" in sys.modules and _in_ray_trial():
+        ray_api().report(metrics)

@@ -1,0 +1,130 @@
+"""RecBole's Dataset on pandas 3, and its order of times."""
+
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+__all__ = ["dataset_shims"]
+
+
+def dataset_shims(module: ModuleType) -> None:
+    """Mend `recbole.data.dataset.dataset.Dataset` for pandas 3 and for times of one second.
+
+    * pandas 3 ignores ``column.fillna(inplace=True)``: missing values would stay (no issue yet);
+    * pandas 3 breaks ``Series.agg(len)`` on sequence columns (no issue yet);
+    * repeated pairs are sorted by an unstable sort before the first or last is kept;
+    * times become float32, whose step is 128 s today, before they are sorted (#2204, #1653, #1762).
+    """
+    import pandas as pd
+
+    dataset = module.Dataset
+    if int(pd.__version__.split(".")[0]) >= 3:
+        dataset._fill_nan = _fill_nan
+        dataset._concat_remaped_tokens = _concat_tokens
+        dataset._remap = _remap
+        # pandas 3 gives read-only arrays, of which RecBole makes tensors that it only reads
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    dataset._remove_duplication = _remove_duplication
+    dataset._data_processing = _in_order_of_time(dataset._data_processing)
+
+
+def _fill_nan(self: Any) -> None:
+    """`Dataset._fill_nan` by assignment: PAD (0) for tokens, the mean for floats."""
+    import numpy as np
+
+    for name in self.feat_name_list:
+        feat = getattr(self, name)
+        for field in feat:
+            kind = self.field2type[field].value
+            if kind == "token":
+                feat[field] = feat[field].fillna(0)
+            elif kind == "float":
+                feat[field] = feat[field].fillna(feat[field].mean())
+            else:
+                empty = np.array([], dtype=np.int64 if kind == "token_seq" else np.float64)
+                values = [empty if isinstance(x, float) else x for x in feat[field]]
+                feat[field] = _sequences(values, feat.index)
+
+
+def _sequences(values: list[Any], index: Any) -> Any:
+    """A pandas column that holds one array per row."""
+    import numpy as np
+    import pandas as pd
+
+    column = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        column[row] = value
+    return pd.Series(column, index=index)
+
+
+def _concat_tokens(self: Any, remap_list: list[Any]) -> tuple[Any, Any]:  # noqa: ARG001 # a method
+    """`Dataset._concat_remaped_tokens` without ``Series.agg(np.concatenate)``."""
+    import numpy as np
+
+    tokens = [
+        np.asarray(feat[field], dtype=object)
+        if kind.value == "token"
+        else np.concatenate([np.asarray(x, dtype=object) for x in feat[field]])
+        for feat, field, kind in remap_list
+    ]
+    return np.concatenate(tokens), np.cumsum([len(part) for part in tokens])[:-1]
+
+
+def _remap(self: Any, remap_list: list[Any]) -> None:
+    """`Dataset._remap` without ``Series.agg(len)``."""
+    import numpy as np
+    import pandas as pd
+
+    if not remap_list:
+        return
+    tokens, split_point = self._concat_remaped_tokens(remap_list)
+    ids, names = pd.factorize(tokens)
+    names = np.array(["[PAD]", *names])
+    ids_of = {name: number for number, name in enumerate(names)}
+    for (feat, field, kind), new_ids in zip(
+        remap_list, np.split(ids + 1, split_point), strict=True
+    ):
+        self.field2id_token.setdefault(field, names)
+        self.field2token_id.setdefault(field, ids_of)
+        if kind.value == "token":
+            feat[field] = new_ids
+        else:
+            ends = np.cumsum([len(x) for x in feat[field]])[:-1]
+            feat[field] = _sequences(np.split(new_ids, ends), feat.index)
+
+
+def _remove_duplication(self: Any) -> None:
+    """`Dataset._remove_duplication`, stably sorted: rows of one second keep the file's order."""
+    keep = self.config["rm_dup_inter"]
+    if keep is None:
+        return
+    self._check_field("uid_field", "iid_field")
+    if self.time_field in self.inter_feat:
+        self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable")
+    else:
+        self.logger.warning(
+            f"TIME_FIELD [{self.time_field}] isn't loaded, so rm_dup_inter={keep} goes by the "
+            "order of the file."
+        )
+    pair = [self.uid_field, self.iid_field]
+    self.inter_feat = self.inter_feat.drop_duplicates(subset=pair, keep=keep)
+
+
+def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Sort rows by their float64 times (#2204).
+
+    The later float32 sort is stable and monotone, so it keeps that order.
+    """
+
+    @wraps(data_processing)
+    def processed(self: Any) -> None:
+        data_processing(self)
+        by_time = (self.config["eval_args"] or {}).get("order") == "TO"
+        if by_time and self.benchmark_filename_list is None and self.time_field in self.inter_feat:
+            self.inter_feat = self.inter_feat.sort_values(
+                self.time_field, kind="stable", ignore_index=True
+            )
+
+    return processed
