@@ -1,6 +1,5 @@
 """The command line: training without a sub-command, and the sub-commands."""
 
-import argparse
 import os
 import shlex
 import sys
@@ -27,8 +26,10 @@ Train, choose the epoch on validation, test once:
 Go on with a run that was stopped:
   run_recbole_symcere.py --resume=RUN_DIR
 
-Make a data set from review files:
-  run_recbole_symcere.py convert SOURCE --input FILE --name NAME   (convert --help)
+Make a data set from review files, describe it, add reviews to an existing one:
+  run_recbole_symcere.py convert SOURCE --input FILE --name NAME   (convert --help, --list)
+  run_recbole_symcere.py convert stats --name NAME
+  run_recbole_symcere.py convert attach --input FILE --name NAME
 
 Show that no held-out review reaches a model:
   run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
@@ -129,10 +130,9 @@ def _train(words: list[str]) -> int:
 
 def _convert(words: list[str]) -> int:
     from recbole_symcere.convert import command
+    from recbole_symcere.folders import properties_path
 
-    parser = argparse.ArgumentParser(prog="run_recbole_symcere.py convert")
-    command.add_arguments(parser)
-    return command.run(parser.parse_args(words))
+    return command.main(words, properties_path() / "dataset")
 
 
 def _audit(words: list[str]) -> int:

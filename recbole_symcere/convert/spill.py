@@ -1,0 +1,192 @@
+"""Reviews on disk, numbers in memory: how a source of any size is filtered and put in order.
+
+`Spill` writes each batch to a file as it comes and remembers per row only a user code, an item
+code, a time, a hash and the size of the text. `Spill.ordered` then hands out chosen rows in any
+order: it deals them into files of neighbouring places and sorts one such file at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recbole_symcere.convert.parallel import ordered_map
+
+_BUCKET_BYTES = 64 << 20
+_EMPTY_HASH = np.uint64(0)
+
+
+class Rows(NamedTuple):
+    """What is known of every row without its text, in the order of the source.
+
+    Attributes:
+        users: (rows,) int64 user numbers; a smaller number is a smaller id.
+        items: (rows,) int64 item numbers, likewise.
+        times: (rows,) int64 UTC seconds.
+        texts: (rows,) uint64, equal for equal texts; 0 for an empty one.
+    """
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    times: NDArray[np.int64]
+    texts: NDArray[np.uint64]
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Rows:
+        """Return some of the rows."""
+        return Rows(*(column[rows] for column in self))
+
+
+class Spill:
+    """Rows of `records.SCHEMA` in a folder; a context that makes the folder and removes it.
+
+    Args:
+        folder: a folder that does not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+        self._sinks: dict[str, _Sink] = {}
+        self._ids = {name: pl.Categories.random() for name in ("user_id", "item_id")}
+        # polars forgets the categories when no series knows them any more
+        self._known = [pl.Series([], dtype=pl.Categorical(ids)) for ids in self._ids.values()]
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._sizes = np.empty(0, dtype=np.uint32)
+
+    def add(self, reviews: pl.DataFrame) -> None:
+        """Append a table."""
+        users, items = (
+            reviews[name].cast(pl.Categorical(self._ids[name])).to_physical()
+            for name in ("user_id", "item_id")
+        )
+        text = reviews["text"]
+        hashes = text.hash().set(text == "", int(_EMPTY_HASH))
+        columns = (users, items, reviews["timestamp"], hashes, text.str.len_bytes())
+        self._parts.append(tuple(column.to_numpy() for column in columns))
+        self._write("read", reviews.select(users, items, "rating", "timestamp", "text"))
+
+    def __enter__(self) -> Spill:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def rows(self) -> Rows:
+        """Return what is known of the rows added; none can be added afterwards."""
+        self._close()
+        kinds = (np.uint32, np.uint32, np.int64, np.uint64, np.uint32)
+        users, items, times, texts, self._sizes = (
+            np.concatenate([np.empty(0, kind), *(part[n] for part in self._parts)])
+            for n, kind in enumerate(kinds)
+        )
+        self._parts = []
+        return Rows(_ranked(self._ids["user_id"], users), _ranked(self._ids["item_id"], items),
+                    times, texts)  # fmt: skip
+
+    def ordered(self, order: NDArray[np.integer]) -> Iterator[pl.DataFrame]:
+        """Yield rows with their ids, in tables of bounded size.
+
+        Args:
+            order: (kept,) row numbers in the order wanted.
+
+        Yields:
+            Tables with user_id, item_id, rating, timestamp and text.
+        """
+        place = np.full(len(self._sizes), -1, dtype=np.int64)
+        place[order] = np.arange(len(order))
+        ends = np.cumsum(self._sizes[order], dtype=np.int64)
+        bucket_of_place = ((ends - 1).clip(0) // _BUCKET_BYTES).astype(np.int32)
+        used = set()
+        for frame in _frames_of_size(self._folder / "read", place):
+            buckets = bucket_of_place[frame["place"].to_numpy()]
+            for (bucket,), part in frame.group_by(pl.Series("bucket", buckets)):
+                number = int(bucket)  # type: ignore[call-overload] # a key is typed as object
+                self._write(f"bucket{number}", part)
+                used.add(number)
+        (self._folder / "read").unlink(missing_ok=True)
+        self._close()
+        names = {name: ids.to_series() for name, ids in self._ids.items()}
+
+        def sorted_bucket(number: int) -> pl.DataFrame:
+            path = self._folder / f"bucket{number}"
+            frame = pl.concat(_read(path)).sort("place")
+            path.unlink()
+            return frame.select(
+                *(ids.gather(frame[name]).alias(name) for name, ids in names.items()),
+                *("rating", "timestamp", "text"),
+            )
+
+        yield from ordered_map(sorted_bucket, sorted(used))
+
+    def _write(self, name: str, frame: pl.DataFrame) -> None:
+        if name not in self._sinks:
+            self._sinks[name] = _Sink(self._folder / name)
+        self._sinks[name].write(frame)
+
+    def _close(self) -> None:
+        for sink in self._sinks.values():
+            sink.close()
+        self._sinks = {}
+
+
+class _Sink:
+    """Appends tables to an Arrow file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._writer: Any = None
+
+    def write(self, frame: pl.DataFrame) -> None:
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            self._writer = pa.ipc.new_stream(self._file, table.schema)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        # after a full disk the end can't be written either, and the file is dropped anyway
+        with contextlib.suppress(OSError):
+            if self._writer is not None:
+                self._writer.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _read(path: Path) -> Iterator[pl.DataFrame]:
+    if not path.exists():  # there were no rows
+        return
+    with path.open("rb") as file, pa.ipc.open_stream(file) as stream:
+        for batch in stream:
+            yield pl.DataFrame(pl.from_arrow(batch))
+
+
+def _frames_of_size(path: Path, place: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+    """Yield the rows that have a place, with it, in tables of about a bucket's size."""
+    held: list[pl.DataFrame] = []
+    size = start = 0
+    for frame in _read(path):
+        places = pl.Series("place", place[start : start + len(frame)])
+        start += len(frame)
+        held.append(frame.with_columns(places).filter(pl.col("place") >= 0))
+        size += held[-1]["text"].str.len_bytes().sum()
+        if size >= _BUCKET_BYTES:
+            yield pl.concat(held)
+            held, size = [], 0
+    if held:
+        yield pl.concat(held)
+
+
+def _ranked(ids: pl.Categories, codes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Number the codes in the order of the ids they stand for."""
+    order = ids.to_series().cast(pl.String).arg_sort().to_numpy()
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks[codes]
