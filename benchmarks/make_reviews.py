@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 SYLLABLES = ("ba", "do", "fi", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "to", "vi", "zo")
-ODD = ("it&#39;s ", "a<br />b ", 'so "good" ', "two\nlines ", "caf\u00e9 ", "tab\tbed ")
+ODD = ("it&#39;s ", "a<br />b ", 'so "good" ', "two\nlines ", "caf\u00e9 ", "tab\tbed ", "")
 BLOCK = 50_000
 
 
@@ -30,8 +30,8 @@ def main() -> None:
 def write_reviews(out: Path, n_rows: int, seed: int) -> None:
     """Write ``n_rows`` reviews as JSON lines."""
     rng = np.random.default_rng(seed)
-    words = ["".join(rng.choice(SYLLABLES, size)) for size in rng.integers(1, 5, 5000)]
-    phrases = np.array([" ".join(rng.choice(words, 7)) for _ in range(20_000)], dtype=object)
+    words = np.array(["".join(rng.choice(SYLLABLES, n)) for n in rng.integers(1, 5, 5000)])
+    phrases = [" ".join(row) for row in words[rng.integers(0, 5000, (20_000, 7))]]
     n_users, n_items = max(n_rows // 12, 10), max(n_rows // 40, 10)
     with out.open("w", encoding="utf-8") as file:
         for start in range(0, n_rows, BLOCK):
@@ -39,27 +39,31 @@ def write_reviews(out: Path, n_rows: int, seed: int) -> None:
 
 
 def _block(
-    rng: np.random.Generator, phrases: np.ndarray, n_rows: int, n_users: int, n_items: int
+    rng: np.random.Generator, phrases: list[str], n_rows: int, n_users: int, n_items: int
 ) -> list[str]:
-    users = (n_users * rng.random(n_rows) ** 2).astype(np.int64)
-    items = (n_items * rng.random(n_rows) ** 2).astype(np.int64)
-    times = rng.integers(1_262_304_000, 1_538_352_000, n_rows) // 86_400 * 86_400
-    stars = rng.integers(1, 6, n_rows)
+    users = (n_users * rng.random(n_rows) ** 2).astype(np.int64).tolist()
+    items = (n_items * rng.random(n_rows) ** 2).astype(np.int64).tolist()
+    times = (rng.integers(1_262_304_000, 1_538_352_000, n_rows) // 86_400 * 86_400).tolist()
+    stars = rng.integers(1, 6, n_rows).tolist()
     lengths = np.clip(rng.geometric(0.1, n_rows), 1, 60)
-    chosen = phrases[rng.integers(0, len(phrases), lengths.sum())]
-    ends = np.cumsum(lengths)
-    odd = rng.random(n_rows)
+    chosen = [phrases[n] for n in rng.integers(0, len(phrases), lengths.sum()).tolist()]
+    ends = np.cumsum(lengths).tolist()
+    odd = rng.integers(0, 20 * len(ODD), n_rows).tolist()  # one row in twenty is odd
     lines = []
-    for row in range(n_rows):
-        body = ". ".join(chosen[ends[row] - lengths[row] : ends[row]])
-        if odd[row] < 0.05:
-            body = "" if odd[row] < 0.001 else ODD[int(odd[row] * 1e6) % len(ODD)] + body
+    start = 0
+    for user, item, time, star, end, kind in zip(
+        users, items, times, stars, ends, odd, strict=True
+    ):
+        body = ". ".join(chosen[start:end])
+        if kind < len(ODD):
+            body = json.dumps(ODD[kind] and ODD[kind] + body)[1:-1]
         lines.append(
-            f'{{"overall": {stars[row]}.0, "verified": true, "reviewTime": "01 1, 2015", '
-            f'"reviewerID": "A{users[row]:012d}X", "asin": "B{items[row]:09d}", '
-            f'"style": {{"Size:": " Big"}}, "reviewText": {json.dumps(body)}, '
-            f'"summary": {json.dumps(chosen[ends[row] - 1][:30])}, "unixReviewTime": {times[row]}}}\n'
+            f'{{"overall": {star}.0, "verified": true, "reviewTime": "01 1, 2015", '
+            f'"reviewerID": "A{user:012d}X", "asin": "B{item:09d}", '
+            f'"style": {{"Size:": " Big"}}, "reviewText": "{body}", '
+            f'"summary": "{chosen[start][:30]}", "unixReviewTime": {time}}}\n'
         )
+        start = end
     return lines
 
 

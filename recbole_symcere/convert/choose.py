@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -87,7 +87,7 @@ class Chosen(NamedTuple):
         last_time: latest UTC second.
     """
 
-    order: NDArray[np.int64]
+    order: NDArray[np.uint32]
     repeats: int
     copied: int
     merged: int
@@ -124,7 +124,7 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
     first = _is_first(rows.users, rows.items)
     repeats = int((~first).sum())
     stay = np.ones_like(first) if filters.keep_repeats else first
-    copied = first & (rows.texts != 0) & ~_is_first(rows.users, rows.times, rows.texts)
+    copied = first & _is_copy(rows)
     if filters.copied_texts == "merge":
         stay = stay & ~copied
     n_merged = int((copied & first).sum()) if filters.copied_texts == "merge" else 0
@@ -155,11 +155,10 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
     )
 
 
-def _order(rows: Rows) -> NDArray[np.int64]:
+def _order(rows: Rows) -> NDArray[np.uint32]:
     """Return the row numbers by user, time and place in the source."""
     frame = pl.DataFrame({"user": rows.users, "time": rows.times})
-    ordered = frame.with_row_index("row").sort("user", "time", "row")["row"]
-    return ordered.cast(pl.Int64).to_numpy()
+    return frame.with_row_index("row").sort("user", "time", "row")["row"].to_numpy()
 
 
 def _size(rows: Rows) -> Size:
@@ -167,10 +166,27 @@ def _size(rows: Rows) -> Size:
     return Size(users, items, len(rows.users))
 
 
-def _is_first(*columns: NDArray[Any]) -> NDArray[np.bool_]:
-    """Mark the first row of each distinct combination."""
-    frame = pl.DataFrame({str(n): column for n, column in enumerate(columns)})
-    return frame.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+def _is_first(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Mark the first row of each user and item."""
+    pairs = users.astype(np.uint64) << np.uint64(32) | items
+    return pl.Series(pairs).is_first_distinct().to_numpy()
+
+
+def _is_copy(rows: Rows) -> NDArray[np.bool_]:
+    """Mark rows whose text their user has in an earlier row of the same time.
+
+    Args:
+        rows: in order of user and time.
+    """
+    follows = np.zeros(len(rows.users), dtype=bool)
+    follows[1:] = (rows.users[1:] == rows.users[:-1]) & (rows.times[1:] == rows.times[:-1])
+    among = follows.copy()
+    among[:-1] |= follows[1:]
+    among &= rows.texts != 0
+    some = pl.DataFrame(rows.take(among)._asdict()).select("users", "times", "texts")
+    marks = np.zeros(len(among), dtype=bool)
+    marks[among] = ~some.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+    return marks
 
 
 def _drawn_users(

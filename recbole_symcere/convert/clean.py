@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def clean_texts(reviews: pl.DataFrame, max_chars: int = 0) -> CleanTexts:
     )
     cut = composed.str.slice(0, max_chars).str.strip_chars_end(" ") if max_chars else composed
     steps = [text, plain, single, composed, cut]
-    counts = (int((a != b).sum()) for a, b in zip(steps, steps[1:], strict=False))
+    counts = (int((a != b).sum()) for a, b in itertools.pairwise(steps))
     return CleanTexts(reviews.with_columns(text=cut), TextCounts(*counts))
 
 

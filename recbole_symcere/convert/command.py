@@ -108,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     for name, text in _FLAGS.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
-    _add_generic(parser.add_argument_group("options of the source generic"))
+    add_generic(parser.add_argument_group("options of the source generic"))
     rakuten = parser.add_argument_group("options of the source rakuten_travel")
     rakuten.add_argument(
         "--columns", metavar="A,B,...",
@@ -130,7 +130,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_generic(group: argparse._ArgumentGroup) -> None:
+def add_generic(group: argparse._ArgumentGroup) -> None:
+    """Add the options of the source generic."""
     for name, column in _FIELDS.items():
         group.add_argument(
             f"--{name}", metavar="NAME", help=f"column or key with the {column} (default: {column})"

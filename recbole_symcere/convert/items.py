@@ -85,7 +85,7 @@ def item_writer(source: str, path: Path) -> Callable[[Path, pl.Series], dict[str
 
 
 class _Metadata:
-    """Iterates over the metadata of wanted items as rows of `_COLUMNS`; counts what it can't read."""
+    """Iterates over the metadata of wanted items; counts what it can't read."""
 
     def __init__(
         self, blocks: LineBlocks, keys: Mapping[str, tuple[str, ...]], wanted: frozenset[str]
@@ -151,11 +151,9 @@ def _with_texts(items: pl.DataFrame) -> pl.DataFrame:
     inner = pl.col("category").str.replace(r"^[^,]*(?:, ?|$)", "")
     joined = pl.concat_str("title", "brand", inner, separator=" ")
     one_line = joined.str.replace_all("  +", " ").str.strip_chars()
-    text = pl.when(one_line == "").then(pl.lit("")).otherwise(
-        one_line.str.strip_chars_end(".") + "."
+    text = (
+        pl.when(one_line == "").then(pl.lit("")).otherwise(one_line.str.strip_chars_end(".") + ".")
     )
     return items.with_columns(text=text).with_columns(
-        text=pl.when(pl.col("text").str.len_chars() < _LONGEST)
-        .then("text")
-        .otherwise(pl.lit(""))
+        text=pl.when(pl.col("text").str.len_chars() < _LONGEST).then("text").otherwise(pl.lit(""))
     )

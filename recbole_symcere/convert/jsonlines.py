@@ -93,7 +93,9 @@ class JsonLines:
             **{key: pl.col(key).str.contains(_NUMBER_LIKE).any() for key in self._exact},
             **{key: _is_bracketed(pl.col(key)).any() for key in self._texts},
         }
-        doubtful = {key for key, doubt in frame.select(**checks).row(0, named=True).items() if doubt}
+        doubtful = {
+            key for key, doubt in frame.select(**checks).row(0, named=True).items() if doubt
+        }
         if not doubtful:
             return True
         if any(key.endswith("\0") for key in doubtful):

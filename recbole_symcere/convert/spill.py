@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from recbole_symcere.convert.parallel import ordered_map
 
-_BUCKET_BYTES = 64 << 20
+_BUCKET_BYTES = 32 << 20
 _EMPTY_HASH = np.uint64(0)
 
 
@@ -28,20 +28,20 @@ class Rows(NamedTuple):
     """What is known of every row without its text, in the order of the source.
 
     Attributes:
-        users: (rows,) int64 user numbers; a smaller number is a smaller id.
-        items: (rows,) int64 item numbers, likewise.
-        times: (rows,) int64 UTC seconds.
+        users: (rows,) user numbers; a smaller number is a smaller id.
+        items: (rows,) item numbers, likewise.
+        times: (rows,) UTC seconds, which fit 32 bits until 2106.
         texts: (rows,) uint64, equal for equal texts; 0 for an empty one.
     """
 
-    users: NDArray[np.int64]
-    items: NDArray[np.int64]
-    times: NDArray[np.int64]
+    users: NDArray[np.uint32]
+    items: NDArray[np.uint32]
+    times: NDArray[np.uint32]
     texts: NDArray[np.uint64]
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Rows:
         """Return some of the rows."""
-        return Rows(*(column[rows] for column in self))
+        return Rows(self.users[rows], self.items[rows], self.times[rows], self.texts[rows])
 
 
 class Spill:
@@ -69,7 +69,7 @@ class Spill:
         )
         text = reviews["text"]
         hashes = text.hash().set(text == "", int(_EMPTY_HASH))
-        columns = (users, items, reviews["timestamp"], hashes, text.str.len_bytes())
+        columns = (users, items, reviews["timestamp"].cast(pl.UInt32), hashes, text.str.len_bytes())
         self._parts.append(tuple(column.to_numpy() for column in columns))
         self._write("read", reviews.select(users, items, "rating", "timestamp", "text"))
 
@@ -83,7 +83,7 @@ class Spill:
     def rows(self) -> Rows:
         """Return what is known of the rows added; none can be added afterwards."""
         self._close()
-        kinds = (np.uint32, np.uint32, np.int64, np.uint64, np.uint32)
+        kinds = (np.uint32, np.uint32, np.uint32, np.uint64, np.uint32)
         users, items, times, texts, self._sizes = (
             np.concatenate([np.empty(0, kind), *(part[n] for part in self._parts)])
             for n, kind in enumerate(kinds)
@@ -109,7 +109,7 @@ class Spill:
         for frame in _frames_of_size(self._folder / "read", place):
             buckets = bucket_of_place[frame["place"].to_numpy()]
             for (bucket,), part in frame.group_by(pl.Series("bucket", buckets)):
-                number = int(bucket)  # type: ignore[call-overload] # a key is typed as object
+                number = int(bucket)
                 self._write(f"bucket{number}", part)
                 used.add(number)
         (self._folder / "read").unlink(missing_ok=True)
@@ -176,7 +176,7 @@ def _frames_of_size(path: Path, place: NDArray[np.int64]) -> Iterator[pl.DataFra
         places = pl.Series("place", place[start : start + len(frame)])
         start += len(frame)
         held.append(frame.with_columns(places).filter(pl.col("place") >= 0))
-        size += held[-1]["text"].str.len_bytes().sum()
+        size += int(held[-1]["text"].str.len_bytes().sum())
         if size >= _BUCKET_BYTES:
             yield pl.concat(held)
             held, size = [], 0
@@ -184,9 +184,10 @@ def _frames_of_size(path: Path, place: NDArray[np.int64]) -> Iterator[pl.DataFra
         yield pl.concat(held)
 
 
-def _ranked(ids: pl.Categories, codes: NDArray[np.integer]) -> NDArray[np.int64]:
+def _ranked(ids: pl.Categories, codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Number the codes in the order of the ids they stand for."""
     order = ids.to_series().cast(pl.String).arg_sort().to_numpy()
-    ranks = np.empty(len(order), dtype=np.int64)
-    ranks[order] = np.arange(len(order))
-    return ranks[codes]
+    ranks = np.empty(len(order), dtype=np.uint32)
+    ranks[order] = np.arange(len(order), dtype=np.uint32)
+    ranked: NDArray[np.uint32] = ranks[codes]
+    return ranked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import polars as pl
@@ -42,14 +42,15 @@ class Expectations:
 
     Attributes:
         names: our column name -> the file's, for the reasons.
-        default_rating: rating of every row where no row has one; None makes that a fault.
+        defaults: our column -> its value in every row where no row has one; a column that is not
+            there must have values.
         rating_range: smallest and largest rating; None for any.
         utc_offset: seconds by which the clock of dates without a zone is ahead of UTC.
         anonymous: user names that many people share, lower case; their rows are left out.
     """
 
     names: Mapping[str, str]
-    default_rating: float | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
     rating_range: tuple[float, float] | None = None
     utc_offset: int = 0
     anonymous: frozenset[str] = frozenset()
@@ -58,7 +59,7 @@ class Expectations:
 class Validator:
     """Gives every column its type and sorts out the rows that cannot have one.
 
-    The first table decides for all: the unit of times, and whether there are ratings at all. A
+    The first table decides for all: the unit of times, and which columns have no values at all. A
     missing text is an empty review, not a fault.
 
     Args:
@@ -70,7 +71,7 @@ class Validator:
         self._file = file
         self._expect = expect
         self._unit: str | None = None
-        self._no_ratings = False
+        self._absent: tuple[str, ...] = ()
         # a review cannot be from the future; a day is left for clocks that are ahead
         self._latest = int(time.time()) + 86_400
 
@@ -80,19 +81,16 @@ class Validator:
         Raises:
             InputError: if ratings turn up in a file that seemed to have none.
         """
-        frame = raw.frame
-        first = self._unit is None
+        frame, notes, is_first = raw.frame, Counter(raw.notes), self._unit is None
+        if is_first:
+            defaults = self._expect.defaults
+            self._absent = tuple(name for name in defaults if frame[name].is_null().all())
+        frame = self._with_defaults(frame)
         parsed = times.parse_times(frame["timestamp"], self._unit, self._expect.utc_offset)
-        notes = Counter(raw.notes)
-        if first:
+        if is_first:
             self._unit = parsed.unit
-            self._no_ratings = self._expect.default_rating is not None and bool(
-                frame["rating"].is_null().all()
-            )
             notes.update(self._first_notes())
         frame = frame.with_columns(_seconds=parsed.seconds)
-        if self._no_ratings:
-            frame = self._with_default_rating(frame)
         frame = frame.with_columns(
             _rating=pl.col("rating").str.strip_chars().cast(pl.Float64, strict=False)
         )
@@ -120,20 +118,23 @@ class Validator:
         if self._unit != "seconds":
             name = self._expect.names["timestamp"]
             notes[f"{name} is in {self._unit}; converted to seconds"] = 1
-        if self._no_ratings:
-            name, rating = self._expect.names["rating"], self._expect.default_rating
-            notes[f"no {name} anywhere; every rating set to {rating}"] = 1
+        for ours in self._absent:
+            value = self._expect.defaults[ours]
+            notes[f"no {self._expect.names[ours]} anywhere; every {ours} set to {value}"] = 1
         return notes
 
-    def _with_default_rating(self, frame: pl.DataFrame) -> pl.DataFrame:
-        rated = frame.filter(pl.col("rating").is_not_null())
-        if len(rated):
-            raise InputError(
-                f"{self._file}, row {rated['source_line'][0]}: there is a rating "
-                f"{rated['rating'][0]!r}, but the file's first rows have none; expected all or "
-                "none; name the column with --rating_field to count those without one as unusable"
-            )
-        return frame.with_columns(rating=pl.lit(str(self._expect.default_rating)))
+    def _with_defaults(self, frame: pl.DataFrame) -> pl.DataFrame:
+        for ours in self._absent:
+            given = frame.filter(pl.col(ours).is_not_null())
+            if len(given):
+                name = self._expect.names[ours]
+                raise InputError(
+                    f"{self._file}, row {given['source_line'][0]}: {name} is {given[ours][0]!r}, "
+                    "but the file's first rows have none; expected all or none; mend the file, or "
+                    "name the column to count rows without it as unusable"
+                )
+            frame = frame.with_columns(pl.lit(self._expect.defaults[ours]).alias(ours))
+        return frame
 
     def _rules(self, unit: str) -> list[_Rule]:
         """Return the reasons in the order in which they are looked for."""

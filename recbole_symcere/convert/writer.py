@@ -21,6 +21,7 @@ from recbole_symcere.version import __version__
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+ATTACHED = "attach.json"
 
 _INTER_HEADER = {
     "user_id": "user_id:token",
@@ -28,7 +29,8 @@ _INTER_HEADER = {
     "rating": "rating:float",
     "timestamp": "timestamp:float",
 }
-_REVIEWS = pa.schema([(name, pa.large_string()) for name in ("user_id", "item_id", "text")])
+#: Of ``<name>.reviews.parquet``.
+REVIEWS_SCHEMA = pa.schema([(name, pa.large_string()) for name in ("user_id", "item_id", "text")])
 _ROW_GROUP = 100_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -125,7 +127,7 @@ def write_tables(folder: Path, name: str, tables: Iterable[pl.DataFrame]) -> Non
         (folder / f"{name}.inter").open("wb") as inter,
         pq.ParquetWriter(
             reviews_path,
-            _REVIEWS,
+            REVIEWS_SCHEMA,
             compression="zstd",
             use_dictionary=["user_id", "item_id"],
             # without the Arrow schema readers see plain strings, not large ones
@@ -168,12 +170,17 @@ def describe_file(path: Path) -> dict[str, Any]:
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def _is_synthetic(target: Path) -> bool:
+def read_manifest(path: Path) -> Any:
+    """Return what a manifest says, or None where there is none that can be read."""
     try:
-        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
-        return bool(manifest["synthetic"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _is_synthetic(target: Path) -> bool:
+    manifest = read_manifest(target / MANIFEST)
+    return isinstance(manifest, dict) and bool(manifest.get("synthetic"))
 
 
 def _remove_leftovers(target: Path) -> None:
@@ -212,11 +219,12 @@ def _move_into_place(partial: Path, target: Path) -> None:
 
 def _check_replaceable(target: Path) -> None:
     """Refuse to delete files that no conversion wrote."""
-    try:
-        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
-        known = {entry["file"] for entry in manifest["outputs"]} | {MANIFEST}
-    except (OSError, ValueError, TypeError, KeyError):
-        known = set()
+    known = set()
+    for name in (MANIFEST, ATTACHED):
+        manifest = read_manifest(target / name)
+        outputs = manifest.get("outputs") if isinstance(manifest, dict) else None
+        if isinstance(outputs, list):
+            known |= {name, *(entry.get("file") for entry in outputs if isinstance(entry, dict))}
     foreign = sorted(path.name for path in target.iterdir() if path.name not in known)
     if foreign:
         raise InputError(

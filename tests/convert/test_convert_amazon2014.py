@@ -2,7 +2,6 @@ import gzip
 import json
 
 import pytest
-
 from convert_tables import read_all
 
 from recbole_symcere.convert.readers import amazon2014

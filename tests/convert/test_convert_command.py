@@ -170,8 +170,11 @@ def test_the_sources_are_listed(convert):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no source is named; expected one of amazon2014, amazon2018, "
-         "amazon2023, yelp, rakuten_travel, tripadvisor, generic, synthetic"),
+        (
+            [],
+            "no source is named; expected one of amazon2014, amazon2018, "
+            "amazon2023, yelp, rakuten_travel, tripadvisor, generic, synthetic",
+        ),
         (["amazn2014"], "no source 'amazn2014'; did you mean 'amazon2014'?"),
         (["zzz"], "no source 'zzz'; expected one of"),
         (["generic"], "--name: missing"),
@@ -211,7 +214,7 @@ def test_the_options_are_those_that_the_converters_know():
         assert {f"--{field.name}" for field in dataclasses.fields(settings)} <= options.keys()
     for name in SOURCES.keys() - {"synthetic"}:
         module = importlib.import_module(f"recbole_symcere.convert.readers.{name}")
-        assert module.SOURCE == name
+        assert name == module.SOURCE
         assert callable(getattr(module, f"read_{name}"))
 
 
@@ -219,7 +222,8 @@ def test_the_command_is_light_and_the_converters_know_neither_torch_nor_recbole(
     code = (
         "import sys, recbole_symcere.convert.command; "
         "heavy = {'polars', 'pyarrow', 'numpy'} & sys.modules.keys(); assert not heavy, heavy; "
-        "from recbole_symcere.convert import pipeline, synthetic, items; from recbole_symcere.convert.readers import generic, tripadvisor, rakuten_travel; "
+        "from recbole_symcere.convert import attach, items, pipeline, stats, synthetic; "
+        "from recbole_symcere.convert.readers import generic, tripadvisor, rakuten_travel; "
         "wrong = {'torch', 'recbole', 'pandas'} & sys.modules.keys(); assert not wrong, wrong"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -3,7 +3,6 @@ import json
 
 import polars as pl
 import pytest
-
 from convert_tables import read_all
 
 from recbole_symcere.convert.readers import generic

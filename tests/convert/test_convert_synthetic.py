@@ -4,7 +4,6 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-
 from convert_tables import read_all
 
 from recbole_symcere.convert import synthetic

@@ -47,9 +47,7 @@ def read_json_reviews(
     return Reading(source, file, blocks, read, (blocks.path,), blocks.position)
 
 
-def read_amazon(
-    source: str, path: Path, columns: Columns, anonymous: frozenset[str]
-) -> Reading:
+def read_amazon(source: str, path: Path, columns: Columns, anonymous: frozenset[str]) -> Reading:
     """Read an Amazon dump whose texts have a summary and a body.
 
     The text of a review is its summary, then its body: "summary. body", or "summary body" where the

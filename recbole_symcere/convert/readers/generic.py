@@ -32,7 +32,7 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "parquet": (".parquet", ".pq"),
 }
-_DEFAULT_RATING = 1.0
+_DEFAULTS = {"rating": "1.0", "timestamp": "0"}
 _PARQUET_ROWS = 20_000
 
 
@@ -45,12 +45,14 @@ class GenericOptions:
         input_format: a key of `FORMATS`; None takes it from the file's ending.
         no_quotes: in CSV and TSV, quote marks are ordinary characters.
         rating_range: smallest and largest rating; None for any.
+        optional: our names of columns that the file may lack unless they are named.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
     input_format: str | None = None
     no_quotes: bool = False
     rating_range: tuple[float, float] | None = None
+    optional: frozenset[str] = frozenset({"rating"})
 
 
 def read_generic(
@@ -82,12 +84,10 @@ def read_generic(
     check_file(path)
     columns = Columns(
         {ours: options.fields.get(ours, ours) for ours in OPTIONS},
-        optional=frozenset({"rating"} - options.fields.keys()),
+        optional=options.optional - options.fields.keys(),
     )
-    default_rating = _DEFAULT_RATING if "rating" in columns.optional else None
-    expect = Expectations(
-        columns.names, default_rating, options.rating_range, anonymous=anonymous
-    )
+    defaults = {ours: _DEFAULTS[ours] for ours in sorted(columns.optional)}
+    expect = Expectations(columns.names, defaults, options.rating_range, anonymous=anonymous)
     validate = Validator(path.name, expect)
     file_format = options.input_format or _format_of(path)
     if file_format == "parquet":

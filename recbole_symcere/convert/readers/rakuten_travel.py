@@ -99,9 +99,7 @@ def read_rakuten_travel(
     )
     validate = Validator(
         path.name,
-        Expectations(
-            columns.names, rating_range=_RATINGS, utc_offset=_JAPAN, anonymous=anonymous
-        ),
+        Expectations(columns.names, rating_range=_RATINGS, utc_offset=_JAPAN, anonymous=anonymous),
     )
 
     def read(table: RawTable) -> Batch:

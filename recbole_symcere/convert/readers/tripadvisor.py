@@ -39,7 +39,7 @@ _NAMES = {
 _RATINGS = (1.0, 5.0)
 _BATCH = 5_000
 _TAG = re.compile(r"<(Author|Content|Date|Overall)>(.*)")
-_QUOTES = "\u201c\u201d\""
+_QUOTES = '\u201c\u201d"'
 _LARGEST_HOTEL = 256 << 20
 
 
@@ -79,7 +79,8 @@ def _tables(path: Path) -> Iterator[RawTable]:
     number = 0
     try:
         for name, content in _hotels(path):
-            for number, review in enumerate(_reviews(name, content), start=number + 1):
+            for review in _reviews(name, content):
+                number += 1
                 if review.problem is None:
                     builder.add(review.values, number)
                 else:
