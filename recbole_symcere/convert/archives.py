@@ -57,19 +57,22 @@ def only_member(wanted: Wanted, what: str) -> Callable[[IO[bytes]], Any]:
     """Return an opener for `lines.LineBlocks` of the first member that is wanted."""
 
     def opened(raw: IO[bytes]) -> Any:
-        for member in members(raw, wanted):
-            return _Held(member.stream, raw)
-        raise InputError(f"{Path(raw.name).name}: the archive holds no {what}; give the right file")
+        found = members(raw, wanted)
+        member = next(found, None)
+        if member is None:
+            name = Path(raw.name).name
+            raise InputError(f"{name}: the archive holds no {what}; give the right file")
+        return _Held(member.stream, found)
 
     return opened
 
 
 class _Held:
-    """A member's stream that keeps its archive open."""
+    """A member's stream; the archive stays open as long as the search for members is not over."""
 
-    def __init__(self, stream: Any, owner: object) -> None:
+    def __init__(self, stream: Any, found: Iterator[Member]) -> None:
         self.read = stream.read
-        self._owner = (stream, owner)
+        self._found = found
 
 
 def _tar_members(raw: Any, wanted: Wanted) -> Iterator[Member]:

@@ -70,6 +70,8 @@ class JsonLines:
     def _fast(self, block: Block) -> RawTable | None:
         data = block.data
         n_lines = data.count(b"\n") + (not data.endswith(b"\n"))
+        if data[:1] != b"{":  # polars would decompress what looks compressed
+            return None
         try:
             frame = pl.read_ndjson(io.BytesIO(data), schema=self._schema)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):

@@ -8,6 +8,7 @@ order: it deals them into files of neighbouring places and sorts one such file a
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 
 from recbole_symcere.convert.parallel import ordered_map
 
-_BUCKET_BYTES = 32 << 20
-_EMPTY_HASH = np.uint64(0)
+# of text: sorted at once, and dealt out at once
+_BUCKET_BYTES = 48 << 20
+_GROUP_BYTES = 96 << 20
+_EMPTY = np.uint64(0)
 
 
 class Rows(NamedTuple):
@@ -68,7 +71,7 @@ class Spill:
             for name in ("user_id", "item_id")
         )
         text = reviews["text"]
-        hashes = text.hash().set(text == "", int(_EMPTY_HASH))
+        hashes = text.hash().set(text == "", int(_EMPTY))
         columns = (users, items, reviews["timestamp"].cast(pl.UInt32), hashes, text.str.len_bytes())
         self._parts.append(tuple(column.to_numpy() for column in columns))
         self._write("read", reviews.select(users, items, "rating", "timestamp", "text"))
@@ -104,28 +107,31 @@ class Spill:
         place = np.full(len(self._sizes), -1, dtype=np.int64)
         place[order] = np.arange(len(order))
         ends = np.cumsum(self._sizes[order], dtype=np.int64)
-        bucket_of_place = ((ends - 1).clip(0) // _BUCKET_BYTES).astype(np.int32)
-        used = set()
-        for frame in _frames_of_size(self._folder / "read", place):
-            buckets = bucket_of_place[frame["place"].to_numpy()]
-            for (bucket,), part in frame.group_by(pl.Series("bucket", buckets)):
-                number = int(bucket)
-                self._write(f"bucket{number}", part)
-                used.add(number)
+        n_buckets = int(ends[-1]) // _BUCKET_BYTES + 1 if len(ends) else 0
+        # the first place of each bucket, and the end of the last one
+        starts = np.searchsorted(ends, np.arange(n_buckets) * _BUCKET_BYTES, side="right")
+        starts[:1] = 0
+        bounds = [*starts.tolist(), len(order)]
+        for frame in ordered_map(_by_place, _groups(self._folder / "read", place)):
+            cuts = frame["place"].search_sorted(pl.Series(bounds)).to_list()
+            for bucket, (start, end) in enumerate(itertools.pairwise(cuts)):
+                if start < end:
+                    self._write(f"bucket{bucket}", frame[start:end])
         (self._folder / "read").unlink(missing_ok=True)
         self._close()
+        used = [n for n, (start, end) in enumerate(itertools.pairwise(bounds)) if start < end]
         names = {name: ids.to_series() for name, ids in self._ids.items()}
 
         def sorted_bucket(number: int) -> pl.DataFrame:
             path = self._folder / f"bucket{number}"
-            frame = pl.concat(_read(path)).sort("place")
+            frame = _by_place(list(_read(path)))
             path.unlink()
             return frame.select(
                 *(ids.gather(frame[name]).alias(name) for name, ids in names.items()),
                 *("rating", "timestamp", "text"),
             )
 
-        yield from ordered_map(sorted_bucket, sorted(used))
+        yield from ordered_map(sorted_bucket, used)
 
     def _write(self, name: str, frame: pl.DataFrame) -> None:
         if name not in self._sinks:
@@ -168,8 +174,8 @@ def _read(path: Path) -> Iterator[pl.DataFrame]:
             yield pl.DataFrame(pl.from_arrow(batch))
 
 
-def _frames_of_size(path: Path, place: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
-    """Yield the rows that have a place, with it, in tables of about a bucket's size."""
+def _groups(path: Path, place: NDArray[np.int64]) -> Iterator[list[pl.DataFrame]]:
+    """Yield the rows that have a place, with it, in groups of about `_GROUP_BYTES`."""
     held: list[pl.DataFrame] = []
     size = start = 0
     for frame in _read(path):
@@ -177,11 +183,15 @@ def _frames_of_size(path: Path, place: NDArray[np.int64]) -> Iterator[pl.DataFra
         start += len(frame)
         held.append(frame.with_columns(places).filter(pl.col("place") >= 0))
         size += int(held[-1]["text"].str.len_bytes().sum())
-        if size >= _BUCKET_BYTES:
-            yield pl.concat(held)
+        if size >= _GROUP_BYTES:
+            yield held
             held, size = [], 0
     if held:
-        yield pl.concat(held)
+        yield held
+
+
+def _by_place(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(frames).sort("place")
 
 
 def _ranked(ids: pl.Categories, codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
