@@ -183,8 +183,17 @@ def run(args: argparse.Namespace, presets: Path | None = None) -> int:
 def _filters(args: argparse.Namespace, preset: Preset | None) -> Filters:
     from recbole_symcere.convert.choose import Filters
 
-    given = _given(args, [*_FILTERS, *_FLAGS, "copied_texts"])
-    return Filters(**(preset.beside(given) if preset else {}), **given)
+    known = [*_FILTERS, *_FLAGS, "copied_texts"]
+    given = _given(args, known)
+    if preset is None:
+        return Filters(**given)
+    for name in preset.filters:
+        if name not in known:
+            raise InputError(
+                f"{preset.file}: convert holds the unknown filter {name!r}; expected one of "
+                f"{', '.join(known)}"
+            )
+    return Filters(**preset.beside(given), **given)
 
 
 def _check_options(args: argparse.Namespace) -> None:
