@@ -189,4 +189,4 @@ def test_filters_out_of_range_are_refused(settings, message):
 
 def test_the_manifest_can_hold_every_count(tmp_path):
     chosen = result(tmp_path, many())[0]
-    json.dumps([value for value in chosen[1:]])
+    json.dumps(list(chosen[1:]))

@@ -3,7 +3,6 @@ import dataclasses
 import gzip
 import importlib
 import json
-import os
 import random
 import subprocess
 import sys
@@ -19,11 +18,6 @@ from recbole_symcere.convert.readers.generic import FORMATS
 from recbole_symcere.convert.sources import SOURCES
 from recbole_symcere.convert.synthetic_choice import Dials
 from recbole_symcere.errors import InputError
-
-REALDATA = Path(
-    os.environ.get("RECBOLE_SYMCERE_REALDATA")
-    or Path(__file__).parents[2].parent / "shared" / "data"
-)
 
 
 @pytest.fixture
@@ -227,24 +221,3 @@ def test_the_command_is_light_and_the_converters_know_neither_torch_nor_recbole(
         "wrong = {'torch', 'recbole', 'pandas'} & sys.modules.keys(); assert not wrong, wrong"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
-
-
-@pytest.mark.realdata
-@pytest.mark.skipif(not REALDATA.is_dir(), reason=f"no real reviews: {REALDATA} is absent")
-@pytest.mark.parametrize(
-    ("arguments", "size"),
-    [
-        (["amazon2014", "reviews_Musical_Instruments_5.json.gz"], (1429, 900, 10_261)),
-        (["generic", "tripadvisor_lara_3core.jsonl.gz", "--k_core=3"], (5883, 1493, 22_105)),
-        (
-            ["generic", "yelp_academic_dataset_review.sample.json.gz", "--item_field=business_id",
-             "--rating_field=stars", "--time_field=date"],
-            (3494, 2219, 3609),
-        ),
-    ],
-)  # fmt: skip
-def test_real_dumps_have_the_known_size(tmp_path, convert, arguments, size):
-    source, file, *options = arguments
-    convert(source, f"--input={REALDATA / file}", "--name=d", *options)
-    counts = json.loads((tmp_path / "out" / "d" / "manifest.json").read_text())["counts"]
-    assert (counts["users"], counts["items"], counts["reviews"]) == size

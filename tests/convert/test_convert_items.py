@@ -77,5 +77,5 @@ def test_metadata_of_another_kind_is_refused(tmp_path):
         write(tmp_path, "amazon2018", ['{"business_id": "B1"}'])
     with pytest.raises(InputError, match="--meta: there is no file"):
         item_writer("amazon2018", tmp_path / "none")
-    with pytest.raises(InputError, match="--meta: .* is a folder"):
+    with pytest.raises(InputError, match=r"--meta: .* is a folder"):
         item_writer("yelp", tmp_path)
