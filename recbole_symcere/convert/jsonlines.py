@@ -73,7 +73,7 @@ class JsonLines:
         if data[:1] != b"{":  # polars would decompress what looks compressed
             return None
         try:
-            frame = pl.read_ndjson(io.BytesIO(data), schema=self._schema)
+            frame = pl.read_ndjson(data, schema=self._schema)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             return None
         if len(frame) != n_lines or not self._is_faithful(frame, data):

@@ -116,7 +116,7 @@ class LineBlocks:
                 data, first = self._without_mark(data + stream.read(2)), False
             cut = data.rfind(b"\n") + 1
             if cut:
-                yield rest + data[:cut]
+                yield b"".join((rest, memoryview(data)[:cut]))
                 rest = data[cut:]
             else:
                 rest += data

@@ -2,7 +2,8 @@
 
 `Spill` writes each batch to a file as it comes and remembers per row only a user code, an item
 code, a time, a hash and the size of the text. `Spill.ordered` then hands out chosen rows in any
-order: it deals them into files of neighbouring places and sorts one such file at a time.
+order: where they are too many for memory, it deals them into files of neighbouring places and sorts
+one such file at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,8 @@ from recbole_symcere.convert.parallel import ordered_map
 # of text: sorted at once, and dealt out at once
 _BUCKET_BYTES = 48 << 20
 _GROUP_BYTES = 96 << 20
+# texts up to here are sorted without another trip to the disk
+_IN_MEMORY = 1 << 30
 _EMPTY = np.uint64(0)
 
 
@@ -45,6 +49,13 @@ class Rows(NamedTuple):
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Rows:
         """Return some of the rows."""
         return Rows(self.users[rows], self.items[rows], self.times[rows], self.texts[rows])
+
+
+class _Span(NamedTuple):
+    """Neighbouring places, the last one excluded."""
+
+    start: int
+    end: int
 
 
 class Spill:
@@ -107,31 +118,37 @@ class Spill:
         place = np.full(len(self._sizes), -1, dtype=np.int64)
         place[order] = np.arange(len(order))
         ends = np.cumsum(self._sizes[order], dtype=np.int64)
-        n_buckets = int(ends[-1]) // _BUCKET_BYTES + 1 if len(ends) else 0
-        # the first place of each bucket, and the end of the last one
-        starts = np.searchsorted(ends, np.arange(n_buckets) * _BUCKET_BYTES, side="right")
-        starts[:1] = 0
-        bounds = [*starts.tolist(), len(order)]
-        for frame in ordered_map(_by_place, _groups(self._folder / "read", place)):
-            cuts = frame["place"].search_sorted(pl.Series(bounds)).to_list()
-            for bucket, (start, end) in enumerate(itertools.pairwise(cuts)):
-                if start < end:
-                    self._write(f"bucket{bucket}", frame[start:end])
-        (self._folder / "read").unlink(missing_ok=True)
-        self._close()
-        used = [n for n, (start, end) in enumerate(itertools.pairwise(bounds)) if start < end]
+        spans = _spans(ends)
+        groups = _groups(self._folder / "read", place)
+        if len(spans) * _BUCKET_BYTES <= _IN_MEMORY:
+            parts = _cut(_by_place(list(itertools.chain(*groups))), spans) if spans else []
+        else:
+            parts = self._dealt(groups, spans)
         names = {name: ids.to_series() for name, ids in self._ids.items()}
 
-        def sorted_bucket(number: int) -> pl.DataFrame:
-            path = self._folder / f"bucket{number}"
-            frame = _by_place(list(_read(path)))
-            path.unlink()
+        def with_ids(part: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+            frame = part()
             return frame.select(
                 *(ids.gather(frame[name]).alias(name) for name, ids in names.items()),
                 *("rating", "timestamp", "text"),
             )
 
-        yield from ordered_map(sorted_bucket, used)
+        yield from ordered_map(with_ids, parts)
+
+    def _dealt(
+        self, groups: Iterator[list[pl.DataFrame]], spans: list[_Span]
+    ) -> list[Callable[[], pl.DataFrame]]:
+        """Write the rows of each span to a file of its own; return what reads and sorts them."""
+        paths = [self._folder / f"bucket{number}" for number in range(len(spans))]
+        bounds = pl.Series([0, *(span.end for span in spans)])
+        for frame in ordered_map(_by_place, groups):
+            cuts = frame["place"].search_sorted(bounds).to_list()
+            for path, (start, end) in zip(paths, itertools.pairwise(cuts), strict=True):
+                if start < end:
+                    self._write(path.name, frame[start:end])
+        (self._folder / "read").unlink()
+        self._close()
+        return [partial(_sorted_bucket, path) for path in paths]
 
     def _write(self, name: str, frame: pl.DataFrame) -> None:
         if name not in self._sinks:
@@ -192,6 +209,24 @@ def _groups(path: Path, place: NDArray[np.int64]) -> Iterator[list[pl.DataFrame]
 
 def _by_place(frames: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(frames).sort("place")
+
+
+def _sorted_bucket(path: Path) -> pl.DataFrame:
+    frame = _by_place(list(_read(path)))
+    path.unlink()
+    return frame
+
+
+def _cut(frame: pl.DataFrame, spans: list[_Span]) -> list[Callable[[], pl.DataFrame]]:
+    return [partial(frame.slice, span.start, span.end - span.start) for span in spans]
+
+
+def _spans(ends: NDArray[np.int64]) -> list[_Span]:
+    """Cut places into runs of about `_BUCKET_BYTES` of text, given the bytes up to each place."""
+    n_buckets = int(ends[-1]) // _BUCKET_BYTES + 1 if len(ends) else 0
+    starts = np.searchsorted(ends, np.arange(1, n_buckets) * _BUCKET_BYTES, side="right")
+    bounds = itertools.pairwise([0, *starts.tolist(), len(ends)])
+    return [_Span(start, end) for start, end in bounds if start < end]
 
 
 def _ranked(ids: pl.Categories, codes: NDArray[np.uint32]) -> NDArray[np.uint32]:

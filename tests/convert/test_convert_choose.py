@@ -107,9 +107,11 @@ def test_what_stays_and_in_which_order(tmp_path_factory, rows, n_batches, **limi
 
 
 @pytest.mark.parametrize("size", [1, 50, 400])
-def test_many_small_files_give_the_same_order(tmp_path, monkeypatch, size):
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_many_small_files_give_the_same_order(tmp_path, monkeypatch, size, in_memory):
     monkeypatch.setattr(spill, "_BUCKET_BYTES", size)
     monkeypatch.setattr(spill, "_GROUP_BYTES", 2 * size)
+    monkeypatch.setattr(spill, "_IN_MEMORY", in_memory)
     rng = np.random.default_rng(0)
     rows = [
         (f"u{rng.integers(20)}", f"i{n}", int(rng.integers(5)), "x" * int(rng.integers(9)))
