@@ -61,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; --resume=RUN_DIR goes on after the last finished epoch\n")
+        then = "--resume=RUN_DIR goes on after the last finished epoch"
+        if words[:1] == ["convert"]:
+            then = "nothing was written; start the conversion again"
+        sys.stderr.write(f"\ninterrupted; {then}\n")
         return 130
 
 

@@ -5,7 +5,7 @@ torch or RecBole. The way through it::
 
     lines, archives                   -> blocks of whole lines out of any file
     jsonlines, delimited              -> tables of text (raw)
-    readers/, validate                -> batches of reviews (records.SCHEMA), every other row counted
+    readers/, validate                -> batches of reviews, every other row counted
     clean                             -> texts of one plain line
     spill                             -> rows on disk, numbers in memory
     choose, kcore                     -> which rows stay, and in which order

@@ -1,6 +1,7 @@
 """Bad input, full disks and killed conversions: a clear error, nothing half-written."""
 
 import gzip
+import io
 import json
 import os
 import resource
@@ -13,8 +14,9 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 import pytest
-from convert_tables import read_all
+from convert_tables import READERS, read_all
 
+from recbole_symcere import cli
 from recbole_symcere.convert import writer
 from recbole_symcere.convert.command import main
 from recbole_symcere.convert.readers.generic import GenericOptions, read_generic
@@ -221,7 +223,37 @@ def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
 def test_the_progress_bar_is_for_terminals(convert, monkeypatch, capsys):
     convert(line())
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    convert(line(), "--overwrite")
-    err = capsys.readouterr().err
-    assert "reading r.jsonl" in err or err == ""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    convert(lines(20_000), "--overwrite")
+    assert "reading r.jsonl" in terminal.getvalue()
+    assert "B/s" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_file_a_folder_and_an_empty_file_are_refused(tmp_path, reader):
+    empty = tmp_path / "empty"
+    empty.touch()
+    for path, message in (
+        (tmp_path / "none", "--input: there is no file"),
+        (tmp_path, "--input: .* is a folder; name one file in it"),
+        (empty, "empty: the file is empty"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_all(READERS[reader](path))
+
+
+def test_an_interrupted_conversion_says_that_nothing_was_written(tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recbole_symcere.convert.pipeline.choose", interrupt)
+    (tmp_path / "r.jsonl").write_text(line())
+    words = ["generic", f"--input={tmp_path / 'r.jsonl'}", "--name=d"]
+    assert cli.main(["convert", *words, f"--output_dir={tmp_path / 'out'}"]) == 130
+    assert "nothing was written; start the conversion again" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

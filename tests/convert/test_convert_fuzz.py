@@ -5,7 +5,7 @@ import itertools
 import json
 
 import pytest
-from convert_tables import read_all
+from convert_tables import READERS, read_all
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -13,27 +13,9 @@ from recbole_symcere.convert.clean import clean_texts
 from recbole_symcere.convert.jsonlines import JsonLines
 from recbole_symcere.convert.lines import Block
 from recbole_symcere.convert.raw import Columns
-from recbole_symcere.convert.readers.amazon2014 import read_amazon2014
-from recbole_symcere.convert.readers.amazon2018 import read_amazon2018
-from recbole_symcere.convert.readers.amazon2023 import read_amazon2023
-from recbole_symcere.convert.readers.generic import GenericOptions, read_generic
-from recbole_symcere.convert.readers.rakuten_travel import read_rakuten_travel
-from recbole_symcere.convert.readers.tripadvisor import read_tripadvisor
-from recbole_symcere.convert.readers.yelp import read_yelp
+from recbole_symcere.convert.readers.generic import read_generic
 from recbole_symcere.errors import InputError
 
-READERS = {
-    "amazon2014": read_amazon2014,
-    "amazon2018": read_amazon2018,
-    "amazon2023": read_amazon2023,
-    "yelp": read_yelp,
-    "rakuten_travel": read_rakuten_travel,
-    "tripadvisor": read_tripadvisor,
-    **{
-        form: lambda path, form=form: read_generic(path, GenericOptions(input_format=form))
-        for form in ("csv", "tsv", "jsonl", "parquet")
-    },
-}
 GOOD = {
     "user_id": "u", "reviewerID": "u", "item_id": "i", "asin": "i", "parent_asin": "i",
     "business_id": "i", "rating": 4, "overall": 4, "stars": 4, "timestamp": 1_500_000_000,
