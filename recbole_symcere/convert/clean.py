@@ -88,6 +88,6 @@ def _without_html(text: str) -> str:
         plain = _TAG.sub(" ", html.unescape(text))
         if "&" in plain:
             plain = unicodedata.normalize("NFC", plain)
-        if plain == text:
+        if plain == text or not ("&" in plain or "<" in plain):
             return plain
         text = plain
