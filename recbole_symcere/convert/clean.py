@@ -13,7 +13,9 @@ import polars as pl
 
 # What [\s\p{Cc}]+ would change; a lone space is no match, which makes this ten times as fast.
 _NOT_SINGLE = r"[\s\p{Cc}]{2,}|[^\S ]|\p{Cc}"
-_TAG = re.compile(r"<(?:/?[A-Za-z][^<>]*|!--.*?--)>", re.DOTALL)
+# a comment has an end, or a text of nothing but "<!--" would take forever
+_TAG = re.compile(r"<(?:/?[A-Za-z][^<>]*|!--.{0,500}?--)>", re.DOTALL)
+_MOST_PASSES = 30
 
 
 class TextCounts(NamedTuple):
@@ -82,8 +84,11 @@ def _plain(text: pl.Series) -> pl.Series:
 
 
 def _without_html(text: str) -> str:
-    """Undo entities and remove tags until nothing changes: dumps hold &amp;amp;#34; too."""
-    while True:
+    """Undo entities and remove tags until nothing changes: dumps hold &amp;amp;#34; too.
+
+    What is nested deeper than `_MOST_PASSES` is no markup of a person and stays.
+    """
+    for _ in range(_MOST_PASSES):
         # an entity may end in a character that normal form C would turn into its semicolon
         plain = _TAG.sub(" ", html.unescape(text))
         if "&" in plain:
@@ -91,3 +96,4 @@ def _without_html(text: str) -> str:
         if plain == text or not ("&" in plain or "<" in plain):
             return plain
         text = plain
+    return text

@@ -1,3 +1,4 @@
+import time
 import unicodedata
 
 import polars as pl
@@ -67,6 +68,16 @@ def test_html_goes(dirty, clean):
 def test_cleaning_twice_changes_nothing(text):
     once = clean_texts(with_text(text)).reviews
     assert clean_texts(once).reviews["text"][0] == once["text"][0]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<!--", "&amp;", "amp;", "<a", "<", "&#38;", "&lt;", "<a " * 50 + ">" * 50, "&", "\0 "],
+)
+def test_no_text_takes_forever(piece):
+    start = time.process_time()
+    clean_texts(with_text("&" + piece * (500_000 // len(piece))), 20_000)
+    assert time.process_time() - start < 10
 
 
 def test_long_texts_are_cut_and_counted():
