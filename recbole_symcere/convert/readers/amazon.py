@@ -77,4 +77,5 @@ def with_summary(table: RawTable) -> RawTable:
         .then(pl.lit(" "))
         .otherwise(pl.lit(". "))
     )
-    return RawTable(table.frame.with_columns(text=first + gap + second), table.notes)
+    text = pl.concat_str(first, gap, second)
+    return RawTable(table.frame.with_columns(text=text), table.notes)

@@ -115,7 +115,8 @@ def _with_title(table: RawTable) -> RawTable:
         .then(pl.lit(""))
         .otherwise(pl.lit("\u3002"))
     )
-    return RawTable(table.frame.with_columns(text=title + gap + text), table.notes)
+    joined = pl.concat_str(title, gap, text)
+    return RawTable(table.frame.with_columns(text=joined), table.notes)
 
 
 def _encoding_of(path: Path) -> str:
