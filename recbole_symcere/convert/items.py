@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from recbole_symcere.convert.clean import clean_texts
 from recbole_symcere.convert.lines import LineBlocks, check_file, decode_line
@@ -74,7 +75,9 @@ def item_writer(source: str, path: Path) -> Callable[[Path, pl.Series], dict[str
             found, on="item_id", how="left", maintain_order="left"
         )
         table = _with_texts(joined.with_columns(pl.col(_COLUMNS).fill_null("")))
-        table.write_parquet(target, compression="zstd", statistics=False)
+        # as the reviews: readers see plain strings
+        arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
+        pq.write_table(arrow, target, compression="zstd", store_schema=False)
         return {
             "rows_read": reader.n_read,
             "rows_skipped": reader.n_bad,

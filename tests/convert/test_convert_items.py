@@ -2,6 +2,8 @@ import gzip
 import json
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recbole_symcere.convert.items import item_writer
@@ -35,6 +37,7 @@ def test_amazon_2018(tmp_path):
         ("B3", "", "", "", "", ""),
     ]  # fmt: skip
     assert account == {"rows_read": 3, "rows_skipped": 0, "items": 1}
+    assert set(pq.read_schema(tmp_path / "d.items.parquet").types) == {pa.string()}
 
 
 def test_amazon_2014_is_written_in_python(tmp_path):
