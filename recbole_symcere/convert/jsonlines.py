@@ -17,9 +17,13 @@ from recbole_symcere.convert.raw import Columns, RawBuilder, RawTable
 NOT_JSON = "not valid JSON"
 NOT_OBJECT = "not a JSON object"
 BLANK_LINES = "{} blank lines passed over"
+# columns whose numbers stay as they are written
+_EXACT = ("user_id", "item_id", "text", "summary")
 _TEXT_TYPES = frozenset({str, type(None)})
 _PIECE = 64 << 10
-_NUMBER_LIKE = r"^(?:-?\d[\d.eE+-]*|\[.*|\{.*|true|false)$"
+# how values look that may have been no strings, and how those start that polars writes otherwise
+_NOT_A_STRING = r"^(?:-?\d[\d.eE+-]*$|[\[{]|true$|false$)"
+_REWRITTEN = rb"(?:[-\[{tf]|\d+[.eE])"
 
 # strict=False takes raw tabs and NULs inside strings; clean.py turns them into spaces
 _DECODER = json.JSONDecoder(
@@ -47,8 +51,7 @@ class JsonLines:
         self._columns = columns
         self._file = file
         self._schema = dict.fromkeys(columns.names.values(), pl.String())
-        self._exact = [columns.names[ours] for ours in ("user_id", "item_id")]
-        self._texts = [columns.names[ours] for ours in ("text", "summary") if ours in columns.names]
+        self._exact = [columns.names[ours] for ours in _EXACT if ours in columns.names]
         self._checked = False
 
     def __call__(self, block: Block) -> RawTable:
@@ -89,26 +92,16 @@ class JsonLines:
 
     def _is_faithful(self, frame: pl.DataFrame, data: bytes) -> bool:
         """Tell whether every value is what the file says."""
-        checks = {
-            # polars writes half a character as NUL
-            **{f"{key}\0": _holds(pl.col(key), "\0") for key in self._schema},
-            **{key: pl.col(key).str.contains(_NUMBER_LIKE).any() for key in self._exact},
-            **{key: _is_bracketed(pl.col(key)).any() for key in self._texts},
-        }
-        doubtful = {
-            key for key, doubt in frame.select(**checks).row(0, named=True).items() if doubt
-        }
-        if not doubtful:
-            return True
-        if any(key.endswith("\0") for key in doubtful):
+        columns = {key: pl.col(key) for key in self._schema}
+        # polars writes half a character as NUL
+        halves = [column.str.contains("\0", literal=True).any() for column in columns.values()]
+        if frame.select(pl.any_horizontal(halves)).item():
             return False
-        doubtful = {key for key in doubtful if not _all_strings(key, frame, data)}
-        ids = [re.escape(key).encode() for key in self._exact if key in doubtful]
-        texts = [re.escape(key).encode() for key in self._texts if key in doubtful]
-        pattern = rb'"(?:%s)"\s*:\s*(?:[-\[{tf]|\d+[.eE])|"(?:%s)"\s*:\s*[\[{tf]'
-        return not doubtful or not re.search(
-            pattern % (b"|".join(ids) or b"(?!)", b"|".join(texts) or b"(?!)"), data
-        )
+        looks = {key: columns[key].str.contains(_NOT_A_STRING).any() for key in self._exact}
+        doubtful = [key for key, doubt in frame.select(**looks).row(0, named=True).items() if doubt]
+        doubtful = [key for key in doubtful if not _all_strings(key, frame, data)]
+        names = b"|".join(re.escape(key).encode() for key in doubtful)
+        return not doubtful or not re.search(rb'"(?:%s)"\s*:\s*%s' % (names, _REWRITTEN), data)
 
     def _careful(self, block: Block) -> RawTable:
         builder = RawBuilder(list(self._columns.names))
@@ -144,16 +137,6 @@ class JsonLines:
         found = {key: None for record in records if isinstance(record, dict) for key in record}
         if found:  # else no line could be parsed, and the report says why
             self._columns.check(found, self._file)
-
-
-def _holds(column: pl.Expr, character: str) -> pl.Expr:
-    return column.str.contains(character, literal=True).any()
-
-
-def _is_bracketed(column: pl.Expr) -> pl.Expr:
-    """Tell of each value whether it may come from a list, an object or a truth value."""
-    start = column.str.head(1)
-    return (start == "[") | (start == "{") | (column == "true") | (column == "false")
 
 
 def _all_strings(key: str, frame: pl.DataFrame, data: bytes) -> bool:
