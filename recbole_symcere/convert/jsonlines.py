@@ -34,12 +34,12 @@ _DECODER = json.JSONDecoder(
 class JsonLines:
     """Takes blocks of JSON lines apart; safe to call from several threads after the first block.
 
-    polars parses a block at once, about five times as fast as Python's own parser. What it refuses
+    polars parses a block at once, several times as fast as Python's own parser. What it refuses
     (a broken line, bytes that are not UTF-8, raw control characters) and what it would write
     otherwise than the file does (an id 1.10 or 1e3, half a character, a list) goes to Python's
     parser, in small pieces, so that every line has its own verdict.
 
-    Numbers become text; ids exactly as written, so 7 is "7" and "007" stays "007". A key that is
+    Numbers become text; those of ids and texts exactly as written, so 7 is "7" and "007" stays "007". A key that is
     absent or null gives null. Blank lines are passed over and noted.
 
     Args:
