@@ -39,8 +39,8 @@ class JsonLines:
     otherwise than the file does (an id 1.10 or 1e3, half a character, a list) goes to Python's
     parser, in small pieces, so that every line has its own verdict.
 
-    Numbers become text; those of ids and texts exactly as written, so 7 is "7" and "007" stays "007". A key that is
-    absent or null gives null. Blank lines are passed over and noted.
+    Numbers become text; those of ids and texts exactly as written, so 7 is "7" and 1.10 is "1.10".
+    A key that is absent or null gives null. Blank lines are passed over and noted.
 
     Args:
         columns: the keys to read.
