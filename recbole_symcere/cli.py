@@ -1,6 +1,5 @@
 """The command line: training without a sub-command, and the sub-commands."""
 
-import argparse
 import os
 import shlex
 import sys
@@ -27,8 +26,10 @@ Train, choose the epoch on validation, test once:
 Go on with a run that was stopped:
   run_recbole_symcere.py --resume=RUN_DIR
 
-Make a data set from review files:
-  run_recbole_symcere.py convert SOURCE --input FILE --name NAME   (convert --help)
+Make a data set from review files, describe it, add reviews to an existing one:
+  run_recbole_symcere.py convert SOURCE --input FILE --name NAME   (convert --help, --list)
+  run_recbole_symcere.py convert stats --name NAME
+  run_recbole_symcere.py convert attach --input FILE --name NAME
 
 Search the settings of a model on validation, then test the best once:
   run_recbole_symcere.py tune --model=NAME --dataset=NAME [--num_samples=12]   (tune --help)
@@ -63,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; --resume=RUN_DIR goes on after the last finished epoch\n")
+        then = "--resume=RUN_DIR goes on after the last finished epoch"
+        if words[:1] == ["convert"]:
+            then = "nothing was written; start the conversion again"
+        sys.stderr.write(f"\ninterrupted; {then}\n")
         return 130
 
 
@@ -136,10 +140,9 @@ def _train(words: list[str]) -> int:
 
 def _convert(words: list[str]) -> int:
     from recbole_symcere.convert import command
+    from recbole_symcere.folders import properties_path
 
-    parser = argparse.ArgumentParser(prog="run_recbole_symcere.py convert")
-    command.add_arguments(parser)
-    return command.run(parser.parse_args(words))
+    return command.main(words, properties_path() / "dataset")
 
 
 def _tune(words: list[str]) -> int:

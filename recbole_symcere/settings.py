@@ -105,6 +105,8 @@ def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
                 path = properties_path() / name
                 if path.is_file():
                     self._update_internal_config_dict(path)
+            # of a data set's yaml this part is for the converter
+            self.internal_config_dict.pop("convert", None)
         if model_class.__module__.startswith(("recbole.", "recbole_symcere.")):
             # RecBole reads the arguments of whatever process it is in: a test runner, a worker
             known = {*self.file_config_dict, *self.variable_config_dict, *known_keys(self)}

@@ -117,7 +117,7 @@ def test_convert_then_train(small, capsys):
     ]
     Path("reviews.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n{cut")
     convert = ["convert", "generic", "--input=reviews.jsonl", "--name=mine", "--user_field=who"]
-    convert += ["--item_field=what", "--time_field=when", "--text_field=said", "--max_skipped=0.1"]
+    convert += ["--item_field=what", "--time_field=when", "--text_field=said", "--max_bad=0.1"]
     assert main(convert) == 0
     out = capsys.readouterr().out
     assert "not valid JSON" in out

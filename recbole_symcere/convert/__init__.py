@@ -3,8 +3,14 @@
 Importing this package loads nothing heavy; its modules import polars, pyarrow and numpy, never
 torch or RecBole. The way through it::
 
-    amazon2014 | generic | synthetic   -> reviews in records.SCHEMA and a ReadReport
-    clean, kcore                       -> the reviews that stay, in a fixed order
-    writer                             -> <output_dir>/<name>/, complete or not at all
-    command                            -> the command line and what it prints
+    lines, archives                   -> blocks of whole lines out of any file
+    jsonlines, delimited              -> tables of text (raw)
+    readers/, validate                -> batches of reviews, every other row counted
+    clean                             -> texts of one plain line
+    spill                             -> rows on disk, numbers in memory
+    choose, kcore                     -> which rows stay, and in which order
+    writer                            -> <output_dir>/<name>/, complete or not at all
+
+`pipeline` goes this way, `command` is the command line; `stats` and `attach` work on data sets that
+are there.
 """

@@ -1,67 +1,99 @@
-"""What is done to reviews whatever they come from: texts, repeats, order."""
+"""What is done to texts whatever they come from; every rule counts the texts it changed."""
 
 from __future__ import annotations
 
+import html
+import itertools
+import re
+import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 import polars as pl
 
 # What [\s\p{Cc}]+ would change; a lone space is no match, which makes this ten times as fast.
 _NOT_SINGLE = r"[\s\p{Cc}]{2,}|[^\S ]|\p{Cc}"
+# a comment has an end, or a text of nothing but "<!--" would take forever
+_TAG = re.compile(r"<(?:/?[A-Za-z][^<>]*|!--.{0,500}?--)>", re.DOTALL)
+_MOST_PASSES = 30
+
+
+class TextCounts(NamedTuple):
+    """How many texts each rule changed."""
+
+    html_removed: int = 0
+    tidied: int = 0
+    made_nfc: int = 0
+    cut: int = 0
+
+    def plus(self, other: TextCounts) -> TextCounts:
+        """Return the sums."""
+        return TextCounts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 class CleanTexts(NamedTuple):
     """Reviews with clean texts, and how many texts each rule changed."""
 
     reviews: pl.DataFrame
-    n_single_line: int
-    n_composed: int
+    counts: TextCounts
 
 
-class FirstReviews(NamedTuple):
-    """Reviews with one row per user and item, and how many rows that removed."""
+def clean_texts(reviews: pl.DataFrame, max_chars: int = 0) -> CleanTexts:
+    """Make every text one line of plain text in Unicode normal form C.
 
-    reviews: pl.DataFrame
-    n_removed: int
-
-
-def clean_texts(reviews: pl.DataFrame) -> CleanTexts:
-    """Make every text one line in Unicode normal form C.
-
-    Each run of white space and control characters (tabs, line breaks, NULs) becomes one space;
-    spaces at the ends go.
+    In this order: HTML entities become their characters and tags a space, until none is left; each
+    run of white space and control characters (tabs, line breaks, NULs) becomes one space, none at
+    the ends; normal form C; the text is cut after ``max_chars`` characters.
 
     Args:
-        reviews: table in `records.SCHEMA`.
+        reviews: table with a column ``text``.
+        max_chars: most characters of a text; 0 for no limit.
 
     Returns:
-        The same rows, and the number of texts that each of the two rules changed.
+        The same rows, and the number of texts that each of the rules changed.
     """
     text = reviews["text"]
-    single = text.str.replace_all(_NOT_SINGLE, " ").str.strip_chars(" ")
+    plain = _changed(text, text.str.contains(r"[&<]"), _plain)
+    single = _changed(
+        plain,
+        plain.str.contains(_NOT_SINGLE),
+        lambda texts: texts.str.replace_all(_NOT_SINGLE, " "),
+    ).str.strip_chars(" ")
     # ASCII is in form C already, and looking at it is most of the time that this would take
-    not_ascii = (single.str.len_bytes() != single.str.len_chars()).arg_true()
-    composed = single.clone().scatter(not_ascii, single.gather(not_ascii).str.normalize("NFC"))
-    return CleanTexts(
-        reviews.with_columns(text=composed),
-        int((text != single).sum()),
-        int((single != composed).sum()),
+    composed = _changed(
+        single,
+        single.str.len_bytes() != single.str.len_chars(),
+        lambda texts: texts.str.normalize("NFC"),
     )
+    cut = composed.str.slice(0, max_chars).str.strip_chars_end(" ") if max_chars else composed
+    steps = [text, plain, single, composed, cut]
+    counts = (int((a != b).sum()) for a, b in itertools.pairwise(steps))
+    return CleanTexts(reviews.with_columns(text=cut), TextCounts(*counts))
 
 
-def in_order(reviews: pl.DataFrame) -> pl.DataFrame:
-    """Sort by user id, time and source line, so that the order of a dump decides only ties."""
-    return reviews.sort("user_id", "timestamp", "source_line")
+def _changed(
+    text: pl.Series, where: pl.Series, function: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
+    """Apply a function to the marked texts only."""
+    at = where.arg_true()
+    return text.clone().scatter(at, function(text.gather(at))) if len(at) else text
 
 
-def keep_first(reviews: pl.DataFrame) -> FirstReviews:
-    """Keep the first review of every user and item, by time and then by source line.
+def _plain(text: pl.Series) -> pl.Series:
+    return pl.Series([_without_html(value) for value in text.to_list()], dtype=pl.String)
 
-    Args:
-        reviews: table in `records.SCHEMA`.
 
-    Returns:
-        The reviews `in_order`, and the number removed.
+def _without_html(text: str) -> str:
+    """Undo entities and remove tags until nothing changes: dumps hold &amp;amp;#34; too.
+
+    What is nested deeper than `_MOST_PASSES` is no markup of a person and stays.
     """
-    first = in_order(reviews).unique(["user_id", "item_id"], keep="first", maintain_order=True)
-    return FirstReviews(first, len(reviews) - len(first))
+    for _ in range(_MOST_PASSES):
+        # an entity may end in a character that normal form C would turn into its semicolon
+        plain = _TAG.sub(" ", html.unescape(text))
+        if "&" in plain:
+            plain = unicodedata.normalize("NFC", plain)
+        if plain == text or not ("&" in plain or "<" in plain):
+            return plain
+        text = plain
+    return text

@@ -1,4 +1,4 @@
-"""The ``convert`` sub-command: options, and the summary that it prints."""
+"""The ``convert`` sub-command: options, and which part of the package does what."""
 
 from __future__ import annotations
 
@@ -6,28 +6,33 @@ import argparse
 import difflib
 import shlex
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_symcere.convert.presets import Preset, load_preset
+from recbole_symcere.convert.sources import SOURCES, listing
 from recbole_symcere.errors import InputError
 
 if TYPE_CHECKING:
-    from recbole_symcere.convert.pipeline import Summary
+    from recbole_symcere.convert.choose import Filters
+    from recbole_symcere.convert.pipeline import Items
     from recbole_symcere.convert.records import Reading
 
-#: Source -> what it reads, for ``--list``.
-SOURCES: Mapping[str, str] = {
-    "amazon2014": "Amazon reviews of 2014: JSON lines, plain or gzip",
-    "generic": "CSV, TSV, JSON lines (plain or gzip) or Parquet with one review per row",
-    "synthetic": "reviews generated with a known truth",
-}
-
+_PROGRAM = "run_recbole_symcere.py convert"
 _FILTERS: Mapping[str, tuple[type, str]] = {
     "k_core": (int, "keep users and items with at least N reviews, repeated until stable"),
     "user_core": (int, "keep users with at least N reviews"),
-    "max_skipped": (float, "largest share of unusable rows, 0 to 1 (default: 0.01)"),
+    "sample_reviews": (float, "draw this share of the reviews before the cores, such as 0.35"),
+    "sample_users": (int, "draw N users after the cores, with all their reviews that are left"),
+    "sample_seed": (int, "seed of the draws (default: 2025)"),
+    "max_chars": (int, "cut texts after N characters; 0 for no limit (default: 20000)"),
+    "max_bad": (float, "largest share of unusable rows, 0 to 1 (default: 0.01)"),
+}
+_FLAGS: Mapping[str, str] = {
+    "keep_repeats": "keep later reviews of the same user and item",
+    "keep_anonymous": "keep reviews by names that many people share, such as 'A Google User'",
 }
 _FIELDS: Mapping[str, str] = {
     "user_field": "user_id",
@@ -46,12 +51,44 @@ _DIALS: Mapping[str, tuple[type, str]] = {
     "sentiment_words": (float, "mean number of sentiment words in a review"),
     "seed": (int, "seed of the random generator"),
 }
-_GENERIC_ONLY = (*_FIELDS, "input_format", "no_quotes")
+#: Options that not every source knows -> the sources that do.
+_ONLY: Mapping[str, Iterable[str]] = {
+    **dict.fromkeys((*_FIELDS, "input_format", "no_quotes", "rating_range"), ("generic",)),
+    **dict.fromkeys(("columns", "encoding"), ("rakuten_travel",)),
+    **dict.fromkeys(_DIALS, ("synthetic",)),
+    "meta": [name for name, source in SOURCES.items() if source.has_items],
+    "input": SOURCES.keys() - {"synthetic"},
+}
 _NOT_IN_MANIFEST = {"source", "list", "output_dir", "overwrite"}
 
 
+def main(words: Sequence[str], presets: Path | None = None) -> int:
+    """Run ``convert`` and its own sub-commands ``stats`` and ``attach``.
+
+    Args:
+        words: what follows ``convert`` on the command line.
+        presets: folder of the data sets' yaml files.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        InputError: if an option or the input is wrong.
+    """
+    if words[:1] in (["stats"], ["attach"]):
+        part = import_module(f"recbole_symcere.convert.{words[0]}_command")
+        parser = argparse.ArgumentParser(prog=f"{_PROGRAM} {words[0]}")
+        part.add_arguments(parser)
+        return int(part.run(parser.parse_args(words[1:]), presets))
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM, epilog="convert stats --help and convert attach --help tell of those two"
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(words), presets)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``convert``.
+    """Add the options of ``convert SOURCE``.
 
     Args:
         parser: the sub-command's parser.
@@ -59,40 +96,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", metavar="SOURCE", help=f"one of {', '.join(SOURCES)}")
     parser.add_argument("--list", action="store_true", help="list the sources and stop")
     parser.add_argument("--input", type=Path, metavar="FILE", help="the file to read")
-    parser.add_argument("--name", help="name of the data set")
-    parser.add_argument(
-        "--output_dir", type=Path, default=Path("dataset_atomic"), metavar="DIR",
-        help="folder of the data sets (default: %(default)s)",
-    )  # fmt: skip
+    parser.add_argument("--meta", type=Path, metavar="FILE", help="a file of item texts")
+    add_target(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing data set")
     for name, (kind, text) in _FILTERS.items():
         parser.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     parser.add_argument(
-        "--keep_repeats", action="store_true",
-        help="keep later reviews of the same user and item",
+        "--copied_texts", choices=("keep", "merge"),
+        help="what to do with one text under several items by one user at one time, as Amazon's "
+        "variants: keep all (default) or merge them into the first",
     )  # fmt: skip
-    generic = parser.add_argument_group("options of the source generic")
-    for name, column in _FIELDS.items():
-        generic.add_argument(
-            f"--{name}", metavar="NAME", help=f"column or key with the {column} (default: {column})"
-        )
-    generic.add_argument(
-        "--input_format", choices=("csv", "tsv", "jsonl", "parquet"),
-        help="format of the file (default: by its ending)",
+    for name, text in _FLAGS.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    add_generic(parser.add_argument_group("options of the source generic"))
+    rakuten = parser.add_argument_group("options of the source rakuten_travel")
+    rakuten.add_argument(
+        "--columns", metavar="A,B,...",
+        help="the file's columns in order: user_id, item_id, rating, timestamp, title and text "
+        "where they are, - for others",
     )  # fmt: skip
-    generic.add_argument(
-        "--no_quotes", action="store_true", help="quote marks are ordinary characters (CSV, TSV)"
-    )
+    rakuten.add_argument("--encoding", help="auto (default), utf-8 or cp932 (Shift_JIS)")
     synthetic = parser.add_argument_group("options of the source synthetic")
     for name, (kind, text) in _DIALS.items():
         synthetic.add_argument(f"--{name}", type=kind, metavar="N", help=text)
 
 
-def run(args: argparse.Namespace) -> int:
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a data set."""
+    parser.add_argument("--name", help="name of the data set")
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path("dataset_atomic"), metavar="DIR",
+        help="folder of the data sets (default: %(default)s)",
+    )  # fmt: skip
+
+
+def add_generic(group: argparse._ArgumentGroup) -> None:
+    """Add the options of the source generic."""
+    for name, column in _FIELDS.items():
+        group.add_argument(
+            f"--{name}", metavar="NAME", help=f"column or key with the {column} (default: {column})"
+        )
+    group.add_argument(
+        "--input_format", choices=("csv", "tsv", "jsonl", "parquet"),
+        help="format of the file (default: by its ending)",
+    )  # fmt: skip
+    group.add_argument(
+        "--no_quotes", action="store_true", help="quote marks are ordinary characters (CSV, TSV)"
+    )
+    group.add_argument(
+        "--rating_range", metavar="MIN,MAX", help="other ratings are unusable (default: any)"
+    )
+
+
+def run(args: argparse.Namespace, presets: Path | None = None) -> int:
     """Convert one source to one data set and print what was done.
 
     Args:
         args: the options of `add_arguments`.
+        presets: folder of the data sets' yaml files.
 
     Returns:
         The exit code, 0.
@@ -101,56 +162,38 @@ def run(args: argparse.Namespace) -> int:
         InputError: if an option or the input is wrong.
     """
     if args.list:
-        _say("".join(f"{name:12}{text}\n" for name, text in SOURCES.items()))
+        say(listing())
         return 0
+    _check_options(args)
     # polars and pyarrow are loaded here, so that `--help` and other sub-commands stay quick
-    from recbole_symcere.convert.pipeline import Filters, convert
+    from recbole_symcere.convert.pipeline import convert
+    from recbole_symcere.convert.summary import format_summary
     from recbole_symcere.convert.writer import check_target
 
-    _check_options(args)
-    filters = Filters(**_given(args, [*_FILTERS, "keep_repeats"]))
+    preset = load_preset(presets, args.name) if args.source != "synthetic" else None
+    filters = _filters(args, preset)
     target = check_target(args.output_dir, args.name, args.overwrite)
-    summary = convert(_read(args), filters, target, _command_line(args))
-    _say(format_summary(summary))
+    summary = convert(
+        _read(args, filters), filters, target, command_line("convert", args), _items(args)
+    )
+    say(format_summary(summary, preset))
     return 0
 
 
-def format_summary(summary: Summary) -> str:
-    """Describe a conversion in a few lines for a person.
+def _filters(args: argparse.Namespace, preset: Preset | None) -> Filters:
+    from recbole_symcere.convert.choose import Filters
 
-    Args:
-        summary: what was done.
-
-    Returns:
-        Text that ends with a line break.
-    """
-    report, before, counts = summary.reading.report, summary.before_core, summary.counts
-    n_skipped = report.rows_read - report.rows_kept
-    density = counts.reviews / (counts.users * counts.items)
-    removed = before.reviews - counts.reviews
-    first, last = (datetime.fromtimestamp(t, UTC) for t in (summary.first_time, summary.last_time))
-    size = sum(path.stat().st_size for path in summary.files)
-    lines = [
-        f"read {report.file}",
-        f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept, "
-        f"{n_skipped:,} skipped",
-        *(f"  skipped      {skipped.describe()}" for skipped in report.skipped),
-        *(f"  note         {note}" for note in report.notes),
-        f"  texts        {summary.n_single_line:,} with white space or control characters tidied, "
-        f"{summary.n_composed:,} brought to Unicode NFC",
-        f"  repeats      {summary.n_repeats:,} later reviews of the same user and item removed",
-        f"  k-core       {before.users:,} users, {before.items:,} items, {before.reviews:,} reviews"
-        f" before; {removed:,} reviews removed",
-        f"wrote {summary.files[0].parent}",
-        f"  size         {counts.users:,} users, {counts.items:,} items, "
-        f"{counts.reviews:,} reviews, density {density:.4%}",
-        f"  texts        {counts.empty_texts:,} empty, {counts.distinct_texts:,} distinct",
-        f"  times        {first:%Y-%m-%d} to {last:%Y-%m-%d}",
-        f"  files        {', '.join(path.name for path in summary.files)} ({size / 1e6:.1f} MB)",
-    ]
-    if summary.reading.notice:
-        lines.append(f"note: {summary.reading.notice}")
-    return "\n".join(lines) + "\n"
+    known = [*_FILTERS, *_FLAGS, "copied_texts"]
+    given = _given(args, known)
+    if preset is None:
+        return Filters(**given)
+    for name in preset.filters:
+        if name not in known:
+            raise InputError(
+                f"{preset.file}: convert holds the unknown filter {name!r}; expected one of "
+                f"{', '.join(known)}"
+            )
+    return Filters(**preset.beside(given), **given)
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -164,51 +207,81 @@ def _check_options(args: argparse.Namespace) -> None:
         raise InputError(f"convert: there is no source {args.source!r}; {hint}{known}")
     if not args.name:
         raise InputError("--name: missing; name the data set, such as --name=my_reviews")
-    foreign = [] if args.source == "generic" else list(_given(args, _GENERIC_ONLY))
-    if args.source == "synthetic":
-        foreign += ["input"] if args.input else []
-    else:
-        foreign += _given(args, _DIALS)
-        if args.input is None:
-            raise InputError(f"--input: missing; name the file that {args.source} shall read")
-    if foreign:
-        raise InputError(
-            f"--{foreign[0]}: the source {args.source} does not know this option; leave it out"
-        )
+    for name in _given(args, _ONLY):
+        if args.source not in _ONLY[name]:
+            raise InputError(
+                f"--{name}: the source {args.source} does not know this option; leave it out"
+            )
+    if args.input is None and args.source != "synthetic":
+        raise InputError(f"--input: missing; name the file that {args.source} shall read")
 
 
-def _read(args: argparse.Namespace) -> Reading:
+def _read(args: argparse.Namespace, filters: Filters) -> Reading:
     if args.source == "synthetic":
         from recbole_symcere.convert.synthetic import generate
         from recbole_symcere.convert.synthetic_choice import Dials
 
         return generate(args.name, Dials(**_given(args, _DIALS)))
-    if args.source == "amazon2014":
-        from recbole_symcere.convert.amazon2014 import read_amazon2014
+    anonymous = frozenset() if filters.keep_anonymous else SOURCES[args.source].anonymous
+    reader = import_module(f"recbole_symcere.convert.readers.{args.source}")
+    read = getattr(reader, f"read_{args.source}")
+    options: list[Any] = []
+    if args.source == "generic":
+        options = [generic_options(args)]
+    elif args.source == "rakuten_travel":
+        options = [reader.RakutenOptions.of(**_given(args, ("columns", "encoding")))]
+    reading: Reading = read(args.input, *options, anonymous=anonymous)
+    return reading
 
-        return read_amazon2014(args.input)
-    from recbole_symcere.convert.generic import GenericOptions, read_generic
+
+def generic_options(args: argparse.Namespace) -> Any:
+    """Return the `GenericOptions` that were given."""
+    from recbole_symcere.convert.readers.generic import GenericOptions
 
     fields = {_FIELDS[name]: value for name, value in _given(args, _FIELDS).items()}
-    return read_generic(args.input, GenericOptions(fields, args.input_format, args.no_quotes))
+    return GenericOptions(
+        fields, args.input_format, args.no_quotes, _range(getattr(args, "rating_range", None))
+    )
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--rating_range: {text!r} is no range; expected two numbers such as 1,5"
+        ) from None
+    return low, high
+
+
+def _items(args: argparse.Namespace) -> Items | None:
+    if args.meta is None:
+        return None
+    from recbole_symcere.convert.items import item_writer
+    from recbole_symcere.convert.pipeline import Items
+
+    return Items(args.meta, item_writer(args.source, args.meta))
 
 
 def _given(args: argparse.Namespace, names: Any) -> dict[str, Any]:
     """Return the options that were given, so that each default stands in one place only."""
-    values = {name: getattr(args, name) for name in names}
+    values = {name: getattr(args, name, None) for name in names}
     return {
         name: value for name, value in values.items() if value is not None and value is not False
     }
 
 
-def _command_line(args: argparse.Namespace) -> str:
-    """Spell out the conversion without anything that names this machine."""
-    parts = ["convert", args.source]
+def command_line(command: str, args: argparse.Namespace) -> str:
+    """Spell out a command without anything that names this machine."""
+    parts = [command, *([args.source] if "source" in args else [])]
     for name, value in _given(args, sorted(vars(args).keys() - _NOT_IN_MANIFEST)).items():
         shown = value.name if isinstance(value, Path) else value
         parts.append(f"--{name}" if value is True else f"--{name}={shown}")
     return shlex.join(parts)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print to the user."""
     sys.stdout.write(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from recbole_symcere.errors import InputError
@@ -23,35 +22,40 @@ def core_rows(
     Returns:
         (rows,) True where the row stays. The result does not depend on the order of the rows.
     """
-    keep = np.ones(len(users), dtype=bool)
+    keep = np.zeros(len(users), dtype=bool)
+    rows = np.arange(len(users))
     n_kept = -1
-    while n_kept != (n_kept := int(keep.sum())):
-        user_counts = np.bincount(users[keep], minlength=users.max(initial=0) + 1)
-        item_counts = np.bincount(items[keep], minlength=items.max(initial=0) + 1)
-        keep &= (user_counts[users] >= user_min) & (item_counts[items] >= item_min)
+    while n_kept != (n_kept := len(rows)):
+        enough_users, enough_items = np.bincount(users) >= user_min, np.bincount(items) >= item_min
+        stay = enough_users[users] & enough_items[items]
+        if not stay.all():
+            rows, users, items = rows[stay], users[stay], items[stay]
+    keep[rows] = True
     return keep
 
 
-def filter_core(reviews: pl.DataFrame, k_core: int = 0, user_core: int = 0) -> pl.DataFrame:
-    """Keep users and items with enough reviews.
+def filter_core(
+    users: NDArray[np.integer], items: NDArray[np.integer], k_core: int = 0, user_core: int = 0
+) -> NDArray[np.bool_]:
+    """Mark the rows of users and items with enough reviews.
 
     Rows are counted, so repeated pairs count more than once where they were kept.
 
     Args:
-        reviews: table in `records.SCHEMA`.
+        users: (rows,) user number of each row, counted from 0.
+        items: (rows,) item number of each row, counted from 0.
         k_core: fewest reviews of every user and every item; 0 for no limit.
         user_core: fewest reviews of every user; 0 for no limit.
 
     Returns:
-        The reviews that stay, in the same order.
+        (rows,) True where the row stays.
 
     Raises:
         InputError: if nothing stays.
     """
-    users, items = _codes(reviews["user_id"]), _codes(reviews["item_id"])
     keep = core_rows(users, items, max(k_core, user_core), k_core)
-    if keep.any() or not len(reviews):
-        return reviews.filter(pl.Series(keep))
+    if keep.any() or not len(users):
+        return keep
     limits = [
         f"--{name}={value}"
         for name, value in (("k_core", k_core), ("user_core", user_core))
@@ -60,17 +64,12 @@ def filter_core(reviews: pl.DataFrame, k_core: int = 0, user_core: int = 0) -> p
     both = bool(k_core)
     largest = _largest_core(users, items, both)
     raise InputError(
-        f"{' '.join(limits)}: no review is left of {users.max() + 1} users, "
-        f"{items.max() + 1} items and {len(reviews)} reviews; the largest value that leaves "
+        f"{' '.join(limits)}: no review is left of {len(np.unique(users))} users, "
+        f"{len(np.unique(items))} items and {len(users)} reviews; the largest value that leaves "
         f"something is --{'k_core' if both else 'user_core'}={largest}"
         + (" without --user_core" if k_core and user_core else "")
         + "; choose a smaller one"
     )
-
-
-def _codes(ids: pl.Series) -> NDArray[np.int64]:
-    """Number the distinct ids from 0."""
-    return ids.rank("dense").cast(pl.Int64).to_numpy() - 1
 
 
 def _largest_core(users: NDArray[np.integer], items: NDArray[np.integer], both: bool) -> int:

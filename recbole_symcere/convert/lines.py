@@ -1,92 +1,197 @@
-"""Lines of text out of a plain or gzip file, with everything odd about the bytes accounted for."""
+"""Blocks of whole lines out of a plain or compressed file, with odd bytes accounted for."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
 import os
+import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, Any, NamedTuple
+
+import pyarrow as pa
 
 from recbole_symcere.errors import InputError
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
+_BLOCK = 8 << 20
+_LONGEST_LINE = 256 << 20
+_INVALID = "{} lines held bytes that are not {encoding}; replaced by U+FFFD"
+
+#: What a damaged or cut compressed file raises.
+DAMAGED = (
+    EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
-def check_file(path: Path) -> None:
+class Block(NamedTuple):
+    """Whole lines.
+
+    Attributes:
+        data: the bytes; only the file's last block may lack a line break at its end.
+        first_line: number of the first line, counted from 1.
+    """
+
+    data: bytes
+    first_line: int
+
+
+def check_file(path: Path, option: str = "--input") -> None:
     """Refuse a path that is no readable, non-empty file.
 
     Raises:
         InputError: if the file is missing, a folder or empty.
     """
     if not path.exists():
-        raise InputError(f"--input: there is no file {path}; check the path")
+        raise InputError(f"{option}: there is no file {path}; check the path")
+    if path.is_dir():
+        raise InputError(f"{option}: {path} is a folder; name one file in it")
     if not path.is_file():
-        raise InputError(f"--input: {path} is a folder; name one file in it")
+        raise InputError(f"{option}: {path} is no ordinary file; save its content as one")
     if not os.access(path, os.R_OK):
-        raise InputError(f"--input: {path} may not be read; check its permissions")
+        raise InputError(f"{option}: {path} may not be read; check its permissions")
     if path.stat().st_size == 0:
         raise InputError(f"{path.name}: the file is empty; download or export it again")
 
 
-class TextLines:
-    r"""Iterates over the lines of a UTF-8 file, line ends kept.
+class LineBlocks:
+    r"""Iterates over a file in blocks of whole lines; a line ends at ``\n``.
 
-    A line ends at ``\n``. Whether the file is gzip is read from its first bytes, not its name. A
-    byte order mark is dropped; bytes that are not UTF-8 become U+FFFD and their lines are counted.
+    Whether the file is gzip or zstd is read from its first bytes, not its name. A byte order mark
+    is dropped.
 
-    Attributes:
+    Args:
         path: the file.
-        n_lines: lines read so far.
-        n_invalid: lines so far that held bytes that are not UTF-8.
+        opener: opens what the lines come from, given the raw file; by default the file itself,
+            decompressed. It is how a member of an archive is read.
+        block_size: bytes read at once.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        opener: Callable[[IO[bytes]], Any] | None = None,
+        block_size: int = _BLOCK,
+    ) -> None:
         check_file(path)
         self.path = path
-        self.n_lines = 0
+        self._opener = opener or decompressed
+        self._block_size = block_size
+        self._raw: IO[bytes] | None = None
+
+    def position(self) -> int:
+        """Bytes of the file, as it is on disk, that were read so far."""
+        return 0 if self._raw is None or self._raw.closed else self._raw.tell()
+
+    def __iter__(self) -> Iterator[Block]:
+        """Yield the blocks.
+
+        Raises:
+            InputError: if the file is UTF-16, a compressed stream is damaged or cut short, a line
+                is too long to be one, or the disk can't be read.
+        """
+        n_lines = 0
+        try:
+            with self.path.open("rb") as self._raw:
+                for data in self._whole_lines(self._opener(self._raw)):
+                    yield Block(data, n_lines + 1)
+                    n_lines += data.count(b"\n")
+        except (*DAMAGED, OSError) as error:
+            raise InputError(
+                f"{self.path.name}: the file is damaged or cut short after line {n_lines} "
+                f"({error}); expected a complete file; download it again"
+            ) from error
+
+    def _whole_lines(self, stream: Any) -> Iterator[bytes]:
+        rest, first = b"", True
+        while data := stream.read(self._block_size):
+            if first:
+                data, first = self._without_mark(data + stream.read(2)), False
+            cut = data.rfind(b"\n") + 1
+            if cut:
+                yield b"".join((rest, memoryview(data)[:cut]))
+                rest = data[cut:]
+            else:
+                rest += data
+            if len(rest) > _LONGEST_LINE:
+                raise InputError(
+                    f"{self.path.name}: a line is longer than {_LONGEST_LINE >> 20} MB; expected "
+                    "one review per line; give the right file or source"
+                )
+        if rest:
+            yield rest
+
+    def _without_mark(self, data: bytes) -> bytes:
+        if data.startswith(_UTF16_MARKS):
+            raise InputError(
+                f"{self.path.name}: the file is UTF-16; expected UTF-8; save it as UTF-8"
+            )
+        return data.removeprefix(_UTF8_MARK)
+
+
+def decompressed(raw: IO[bytes]) -> Any:
+    """A stream of the content of an open file, whatever it is compressed with."""
+    head = raw.read(4)
+    raw.seek(0)
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=raw)
+    if head == b"\x28\xb5\x2f\xfd":
+        return pa.CompressedInputStream(pa.PythonFile(raw), "zstd")
+    if head.startswith(b"BZh"):
+        return bz2.BZ2File(raw)
+    return raw
+
+
+class TextLines:
+    r"""Iterates over the lines of a file as text, line ends kept.
+
+    Args:
+        blocks: the lines.
+        encoding: of the file; bytes that don't fit become U+FFFD and their lines are counted.
+
+    Attributes:
+        n_invalid: lines so far with bytes that don't fit.
+    """
+
+    def __init__(self, blocks: LineBlocks, encoding: str = "utf-8") -> None:
+        self._blocks = blocks
+        self._encoding = encoding
         self.n_invalid = 0
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the lines.
+        for block in self._blocks:
+            try:
+                # only \n ends a line: str.splitlines would also split at a form feed
+                yield from io.StringIO(block.data.decode(self._encoding), newline="\n")
+            except UnicodeDecodeError:
+                for line in io.BytesIO(block.data):
+                    text, valid = decode_line(line, self._encoding)
+                    self.n_invalid += not valid
+                    yield text
 
-        Raises:
-            InputError: if the file is UTF-16, or its gzip stream is damaged or cut short.
-        """
-        try:
-            with self._open() as stream:
-                for raw in stream:
-                    self.n_lines += 1
-                    yield self._decode(raw)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(
-                f"{self.path.name}: the gzip file is damaged or cut short after line "
-                f"{self.n_lines} ({error}); expected a complete gzip file; download it again"
-            ) from error
+    def notes(self) -> Counter[str]:
+        """Return what a report should say about the bytes since the last call."""
+        found = invalid_note(self.n_invalid, self._encoding)
+        self.n_invalid = 0
+        return found
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what a report should say about the bytes."""
-        if not self.n_invalid:
-            return ()
-        return (f"{self.n_invalid} lines held bytes that are not UTF-8; replaced by U+FFFD",)
 
-    def _open(self) -> BinaryIO:
-        with self.path.open("rb") as stream:
-            is_gzip = stream.read(2) == _GZIP_MAGIC
-        return cast(BinaryIO, gzip.open(self.path)) if is_gzip else self.path.open("rb")
+def decode_line(line: bytes, encoding: str = "utf-8") -> tuple[str, bool]:
+    """Return a line as text, and whether all of its bytes fit the encoding."""
+    try:
+        return line.decode(encoding), True
+    except UnicodeDecodeError:
+        return line.decode(encoding, errors="replace"), False
 
-    def _decode(self, raw: bytes) -> str:
-        if self.n_lines == 1:
-            if raw.startswith(_UTF16_MARKS):
-                raise InputError(
-                    f"{self.path.name}: the file is UTF-16; expected UTF-8; save it as UTF-8"
-                )
-            raw = raw.removeprefix(_UTF8_MARK)
-        try:
-            return raw.decode()
-        except UnicodeDecodeError:
-            self.n_invalid += 1
-            return raw.decode(errors="replace")
+
+def invalid_note(count: int, encoding: str = "utf-8") -> Counter[str]:
+    """Return the remark for ``count`` lines with bytes that don't fit, if there are any."""
+    name = "UTF-8" if encoding == "utf-8" else encoding
+    return Counter({_INVALID.replace("{encoding}", name): count} if count else {})

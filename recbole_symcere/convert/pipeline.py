@@ -1,58 +1,53 @@
-"""From a reading to a data set folder: check, clean, filter, write, and account for each step."""
+"""From a reading to a data set folder, in three passes, accounting for each step.
+
+1. Blocks are read, checked and cleaned on threads, and spilled to disk.
+2. On numbers alone: order, repeats, copies, cores, draws.
+3. The rows that stay come back in their final order and are written.
+
+Memory holds a few blocks and some tens of bytes per row, never all texts.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from recbole_symcere.convert.clean import clean_texts, in_order, keep_first
-from recbole_symcere.convert.kcore import filter_core
-from recbole_symcere.convert.records import Reading, ReadReport
-from recbole_symcere.convert.writer import describe_file, write_data_set
-from recbole_symcere.errors import InputError
+from recbole_symcere.convert.choose import Chosen, Filters, choose
+from recbole_symcere.convert.clean import TextCounts, clean_texts
+from recbole_symcere.convert.parallel import ordered_map
+from recbole_symcere.convert.progress import Progress
+from recbole_symcere.convert.records import Account, Batch, Reading, ReadReport
+from recbole_symcere.convert.spill import Spill
+from recbole_symcere.convert.writer import (
+    describe_file,
+    new_data_set,
+    write_manifest,
+    write_tables,
+)
+
+REJECTED_FILE = "rejected.jsonl"
+
+#: Writes item texts for the items that stay: (file to write, ids of the items) -> the account.
+ItemWriter = Callable[[Path, pl.Series], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Which reviews stay.
+class Items:
+    """Where item texts come from.
 
     Attributes:
-        k_core: fewest reviews of every user and every item; 0 for no limit.
-        user_core: fewest reviews of every user; 0 for no limit.
-        keep_repeats: keep later reviews of the same user and item.
-        max_skipped: largest share of unusable rows, 0 to 1, before the conversion is refused.
-
-    Raises:
-        InputError: if a value is out of range.
+        path: the metadata file.
+        write: writes them.
     """
 
-    k_core: int = 0
-    user_core: int = 0
-    keep_repeats: bool = False
-    max_skipped: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name in ("k_core", "user_core"):
-            if getattr(self, name) < 0:
-                raise InputError(f"--{name}: {getattr(self, name)} is negative; expected 0 or more")
-        if not 0 <= self.max_skipped <= 1:
-            raise InputError(
-                f"--max_skipped: {self.max_skipped} is no share; expected 0 to 1, such as 0.01"
-            )
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Size of a table of reviews."""
-
-    users: int
-    items: int
-    reviews: int
-    empty_texts: int
-    distinct_texts: int
+    path: Path
+    write: ItemWriter
 
 
 @dataclass(frozen=True)
@@ -61,87 +56,109 @@ class Summary:
 
     Attributes:
         reading: the source's part.
-        n_single_line: texts that held tabs, line breaks, doubled spaces and the like.
-        n_composed: texts that were not in Unicode normal form C.
-        n_repeats: later reviews of the same user and item that were removed.
-        before_core: size before the k-core.
-        counts: size of the data set.
-        first_time: earliest UTC second.
-        last_time: latest UTC second.
+        report: rows read, kept and left out.
+        texts: texts that each cleaning rule changed.
+        chosen: what the filters did.
+        filters: the filters in force.
+        items: the account of the item texts; empty where there were none.
         files: the files written.
     """
 
     reading: Reading
-    n_single_line: int
-    n_composed: int
-    n_repeats: int
-    before_core: Counts
-    counts: Counts
-    first_time: int
-    last_time: int
+    report: ReadReport
+    texts: TextCounts
+    chosen: Chosen
+    filters: Filters
+    items: dict[str, Any]
     files: tuple[Path, ...]
 
 
-def convert(reading: Reading, filters: Filters, target: Path, command: str) -> Summary:
-    """Clean, filter and write what was read.
+def convert(
+    reading: Reading, filters: Filters, target: Path, command: str, items: Items | None = None
+) -> Summary:
+    """Clean, filter and write what a reading holds.
 
     Args:
-        reading: reviews and report of a reader.
+        reading: where reviews come from.
         filters: which reviews stay.
         target: the data set's folder, from `writer.check_target`.
         command: the command line for the manifest, without machine paths.
+        items: where item texts come from, or None.
 
     Returns:
         What was done.
 
     Raises:
-        InputError: if too many rows were skipped, no review is left or the folder cannot be
-            written.
+        InputError: if the input cannot be read, too many rows are unusable, no review is left or
+            the folder cannot be written.
     """
-    reading.report.check(filters.max_skipped)
-    cleaned = clean_texts(reading.reviews)
-    if filters.keep_repeats:
-        reviews, n_repeats = in_order(cleaned.reviews), 0
-    else:
-        reviews, n_repeats = keep_first(cleaned.reviews)
-    core = filter_core(reviews, filters.k_core, filters.user_core)
-    counts = count(core)
-    manifest = {
-        **_origin(reading, command),
-        "filters": asdict(filters),
-        "counts": asdict(counts),
-        "read_report": {
-            **_read_report(reading.report),
-            "texts_tidied": cleaned.n_single_line,
-            "texts_made_nfc": cleaned.n_composed,
-            "repeats_removed": n_repeats,
-            "removed_by_core": len(reviews) - len(core),
-        },
-    }
-    files = write_data_set(target, core, manifest, reading.extra_files)
-    times = core["timestamp"].to_numpy()
-    return Summary(
-        reading,
-        cleaned.n_single_line,
-        cleaned.n_composed,
-        n_repeats,
-        count(reviews),
-        counts,
-        int(times.min()),
-        int(times.max()),
-        tuple(files),
-    )
+    paths = [*reading.inputs, *([items.path] if items else [])]
+    with new_data_set(target) as folder, ThreadPoolExecutor(1) as background:
+        inputs: list[Future[dict[str, Any]]] = []
+
+        def hash_inputs() -> None:
+            # a large file takes seconds to hash, which fits beside reading it
+            inputs.extend(background.submit(describe_file, path) for path in dict.fromkeys(paths))
+
+        with Spill(folder / "spill") as spill:
+            report, texts = _read_all(reading, filters, spill, hash_inputs)
+            chosen = choose(spill.rows(), filters)
+            write_tables(folder, target.name, spill.ordered(chosen.order))
+        written = _write_items(items, folder, target.name) if items else {}
+        _write_extras(folder, reading, report)
+        manifest = {
+            **_origin(reading, command),
+            "inputs": [future.result() for future in inputs],
+            "filters": asdict(filters),
+            "counts": {
+                **chosen.size._asdict(),
+                "empty_texts": chosen.empty_texts,
+                "distinct_texts": chosen.distinct_texts,
+            },
+            "read_report": _account(report, texts, chosen, filters),
+            **({"items": written} if items else {}),
+        }
+        write_manifest(folder, target.name, manifest)
+    files = tuple(sorted(target.iterdir()))
+    return Summary(reading, report, texts, chosen, filters, written, files)
 
 
-def count(reviews: pl.DataFrame) -> Counts:
-    """Return the size of a table in `records.SCHEMA`."""
-    return Counts(
-        users=reviews["user_id"].n_unique(),
-        items=reviews["item_id"].n_unique(),
-        reviews=len(reviews),
-        empty_texts=int((reviews["text"] == "").sum()),
-        distinct_texts=reviews["text"].n_unique(),
-    )
+def _read_all(
+    reading: Reading, filters: Filters, spill: Spill, after_first: Callable[[], None]
+) -> tuple[ReadReport, TextCounts]:
+    """Read, clean and spill; most wrong files show at their first block, before ``after_first``."""
+
+    def read_clean(block: Any) -> tuple[Batch, TextCounts]:
+        batch = reading.read(block)
+        cleaned = clean_texts(batch.reviews, filters.max_chars)
+        return batch._replace(reviews=cleaned.reviews), cleaned.counts
+
+    account, texts = Account(reading.file), TextCounts()
+    with Progress(reading) as progress:
+        for number, (batch, counts) in enumerate(ordered_map(read_clean, reading.blocks)):
+            account.add(batch)
+            if number == 0:
+                after_first()
+            texts = texts.plus(counts)
+            spill.add(batch.reviews)
+            progress.update(batch.n_read)
+    report = account.report()
+    report.check(filters.max_bad)
+    return report, texts
+
+
+def _write_items(items: Items, folder: Path, name: str) -> dict[str, Any]:
+    inter = pl.scan_parquet(folder / f"{name}.reviews.parquet")
+    ids = inter.select(pl.col("item_id").unique()).collect(engine="streaming")["item_id"]
+    return items.write(folder / f"{name}.items.parquet", ids.sort())
+
+
+def _write_extras(folder: Path, reading: Reading, report: ReadReport) -> None:
+    for name, content in reading.extra_files.items():
+        (folder / name).write_bytes(content)
+    if report.rejected:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in report.rejected)
+        (folder / REJECTED_FILE).write_text("".join(lines), encoding="utf-8")
 
 
 def _origin(reading: Reading, command: str) -> dict[str, Any]:
@@ -150,11 +167,12 @@ def _origin(reading: Reading, command: str) -> dict[str, Any]:
         "synthetic": reading.synthetic,
         "notice": reading.notice,
         "command": command,
-        "inputs": [describe_file(path) for path in reading.inputs],
     }
 
 
-def _read_report(report: ReadReport) -> dict[str, Any]:
+def _account(
+    report: ReadReport, texts: TextCounts, chosen: Chosen, filters: Filters
+) -> dict[str, Any]:
     """Return the report without values found: they would be pieces of somebody's reviews."""
     return {
         "rows_read": report.rows_read,
@@ -164,4 +182,12 @@ def _read_report(report: ReadReport) -> dict[str, Any]:
             for skipped in report.skipped
         ],
         "notes": report.notes,
+        "anonymous_removed": report.anonymous,
+        **{f"texts_{rule}": count for rule, count in texts._asdict().items()},
+        "repeats_found": chosen.repeats,
+        "repeats_removed": 0 if filters.keep_repeats else chosen.repeats,
+        "copied_texts": chosen.copied,
+        "copies_removed": chosen.merged,
+        "sampled_out": chosen.sampled_out,
+        "removed_by_core": chosen.removed_by_core,
     }

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from recbole_symcere.errors import InputError
-
-_BATCH = 50_000
 
 #: Our column -> the option that names the file's column.
 OPTIONS = {
@@ -20,6 +19,8 @@ OPTIONS = {
     "timestamp": "--time_field",
     "text": "--text_field",
 }
+
+_HALF_CHARACTERS = "{} values held half a character; replaced by U+FFFD"
 
 
 @dataclass(frozen=True)
@@ -60,24 +61,21 @@ class Columns:
             )
 
 
-@dataclass(frozen=True)
-class RawTable:
+class RawTable(NamedTuple):
     """Rows as text.
 
     Attributes:
-        path: the file.
         frame: the reader's columns, all String; ``source_line`` (Int64); ``problem`` (String),
             which says why a row could not be taken apart: its other columns are then null.
-        notes: what the report should say beside the skipped rows.
+        notes: remark -> how often, as in `records.Batch`.
     """
 
-    path: Path
     frame: pl.DataFrame
-    notes: tuple[str, ...] = ()
+    notes: Counter[str]
 
 
 class RawBuilder:
-    """Collects rows of text and turns them into column batches, so that memory holds few objects.
+    """Collects rows of text for one table.
 
     Args:
         columns: names of the text columns.
@@ -88,8 +86,10 @@ class RawBuilder:
         self._rows: list[Sequence[str | None]] = []
         self._lines: list[int] = []
         self._problems: list[str | None] = []
-        self._frames: list[pl.DataFrame] = []
-        self._n_surrogates = 0
+        self._notes: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, values: Sequence[str | None], line: int) -> None:
         """Add one row of values in the order of the columns."""
@@ -99,21 +99,8 @@ class RawBuilder:
         """Add one row that could not be taken apart."""
         self._append((None,) * len(self._columns), line, problem)
 
-    def build(self, path: Path, notes: tuple[str, ...] = ()) -> RawTable:
-        """Return all rows added."""
-        self._flush()
-        if self._n_surrogates:
-            notes += (f"{self._n_surrogates} values held half a character; replaced by U+FFFD",)
-        return RawTable(path, pl.concat(self._frames), notes)
-
-    def _append(self, values: Sequence[str | None], line: int, problem: str | None) -> None:
-        self._rows.append(values)
-        self._lines.append(line)
-        self._problems.append(problem)
-        if len(self._rows) == _BATCH:
-            self._flush()
-
-    def _flush(self) -> None:
+    def build(self) -> RawTable:
+        """Return the rows added since the last call."""
         columns = zip(*self._rows, strict=True) if self._rows else ((),) * len(self._columns)
         data = {
             name: self._series(name, values)
@@ -121,8 +108,14 @@ class RawBuilder:
         }
         data["source_line"] = pl.Series("source_line", self._lines, dtype=pl.Int64)
         data["problem"] = pl.Series("problem", self._problems, dtype=pl.String)
-        self._frames.append(pl.DataFrame(data))
-        self._rows, self._lines, self._problems = [], [], []
+        table = RawTable(pl.DataFrame(data), self._notes)
+        self._rows, self._lines, self._problems, self._notes = [], [], [], Counter()
+        return table
+
+    def _append(self, values: Sequence[str | None], line: int, problem: str | None) -> None:
+        self._rows.append(values)
+        self._lines.append(line)
+        self._problems.append(problem)
 
     def _series(self, name: str, values: Sequence[str | None]) -> pl.Series:
         try:
@@ -130,7 +123,8 @@ class RawBuilder:
         except UnicodeEncodeError:
             # JSON can spell half of a surrogate pair (\ud83d), which no UTF-8 text can hold
             mended = [value and _without_surrogates(value) for value in values]
-            self._n_surrogates += sum(a != b for a, b in zip(values, mended, strict=True))
+            changed = sum(a != b for a, b in zip(values, mended, strict=True))
+            self._notes[_HALF_CHARACTERS] += changed
             return pl.Series(name, mended, dtype=pl.String)
 
 

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recbole_symcere.convert import synthetic_words as words
-from recbole_symcere.convert.records import SCHEMA, Reading, ReadReport
+from recbole_symcere.convert.records import REJECTED, SCHEMA, Batch, Reading
 from recbole_symcere.convert.synthetic_choice import (
     ITEM_WORDS,
     Choices,
@@ -38,9 +38,7 @@ _LAST_SECOND = 1_546_214_400  # 2018-12-31
 _NOTICE = (
     "{name} here is SYNTHETIC, a stand-in with the shape of the paper's Yelp set; the Yelp Open "
     "Dataset may not be redistributed. Convert the real one with: python run_recbole_symcere.py "
-    "convert generic --input yelp_academic_dataset_review.json --name {name} --user_field user_id "
-    "--item_field business_id --rating_field stars --time_field date --text_field text "
-    "--user_core 5 --overwrite"
+    "convert yelp --input yelp_dataset.tar --name {name} --overwrite"
 )
 
 
@@ -73,9 +71,10 @@ def generate(name: str, dials: Dials) -> Reading:
     )
     planted = _planted(dials, world, user_ids, item_ids)
     return Reading(
-        reviews,
-        ReadReport("the generator", n_reviews, n_reviews),
         SOURCE,
+        "the generator",
+        [reviews],
+        lambda block: Batch(block, pl.DataFrame(schema=dict(REJECTED)), len(block)),
         notice=_NOTICE.format(name=name),
         synthetic=True,
         extra_files={PLANTED: (json.dumps(planted, indent=1) + "\n").encode()},

@@ -6,11 +6,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recbole_symcere.errors import InputError
@@ -19,6 +21,7 @@ from recbole_symcere.version import __version__
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+ATTACHED = "attach.json"
 
 _INTER_HEADER = {
     "user_id": "user_id:token",
@@ -26,6 +29,8 @@ _INTER_HEADER = {
     "rating": "rating:float",
     "timestamp": "timestamp:float",
 }
+#: Of ``<name>.reviews.parquet``.
+REVIEWS_SCHEMA = pa.schema([(name, pa.large_string()) for name in ("user_id", "item_id", "text")])
 _ROW_GROUP = 100_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -59,78 +64,96 @@ def check_target(output_dir: Path, name: str, overwrite: bool) -> Path:
     if not target.exists():
         return target
     if not overwrite:
+        kind = "synthetic sample" if _is_synthetic(target) else "data set"
         raise InputError(
-            f"--name: the data set {target} exists; choose another --name, or replace it with "
-            "--overwrite"
+            f"--name: the {kind} {target} exists; choose another --name, or "
+            "--output_dir, or replace it with --overwrite"
         )
     _check_replaceable(target)
     return target
 
 
-def write_data_set(
-    target: Path, reviews: pl.DataFrame, manifest: Mapping[str, Any], extra: Mapping[str, bytes]
-) -> list[Path]:
-    """Write the files of a data set and move them into place in one step.
+@contextmanager
+def new_data_set(target: Path) -> Iterator[Path]:
+    """Give a hidden folder beside ``target`` to write to; at the end it takes its name.
 
-    ``<name>.inter`` is RecBole's table of user, item, rating and time (whole seconds).
-    ``<name>.reviews.parquet`` holds user_id, item_id and text; its row n belongs to row n of
-    ``.inter``. ``manifest.json`` describes both. The same arguments give the same bytes.
+    If the block fails the hidden folder is removed and what stood at ``target`` is untouched. What
+    killed conversions of this data set left is removed first.
 
     Args:
         target: folder from `check_target`; an existing one is replaced.
-        reviews: table in `records.SCHEMA` in its final order.
-        manifest: what to say beside format version, name, outputs and converter version.
-        extra: further files, name to content.
 
-    Returns:
-        The files written.
+    Yields:
+        The hidden folder, empty.
 
     Raises:
-        InputError: if the folder cannot be written.
+        InputError: if it cannot be written.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    is_first = not target.parent.exists()
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove_leftovers(target)
         partial.mkdir(parents=True)
         try:
-            _write_files(partial, target.name, reviews, manifest, extra)
+            yield partial
+            for path in [*partial.iterdir(), partial]:
+                sync(path)
             _move_into_place(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+            if is_first and not target.exists():
+                target.parent.rmdir()
     except OSError as error:
         raise InputError(
             f"--output_dir: {target} cannot be written ({error.strerror or error}); check the "
             "free space and the permissions, or choose another --output_dir"
         ) from error
-    return sorted(target.iterdir())
 
 
-def describe_file(path: Path) -> dict[str, Any]:
-    """Return name, size in bytes and SHA-256 of a file, without its folder."""
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+def write_tables(folder: Path, name: str, tables: Iterable[pl.DataFrame]) -> None:
+    """Write ``<name>.inter`` and ``<name>.reviews.parquet``.
+
+    The first is RecBole's table of user, item, rating and time (whole seconds); the second holds
+    user_id, item_id and text, and its row n belongs to row n of the first. The same tables give
+    the same bytes.
+
+    Args:
+        folder: where to.
+        name: name of the data set.
+        tables: the reviews in their final order; each table gets row groups of its own.
+    """
+    reviews_path = folder / f"{name}.reviews.parquet"
+    with (
+        (folder / f"{name}.inter").open("wb") as inter,
+        pq.ParquetWriter(
+            reviews_path,
+            REVIEWS_SCHEMA,
+            compression="zstd",
+            use_dictionary=["user_id", "item_id"],
+            # without the Arrow schema readers see plain strings, not large ones
+            store_schema=False,
+        ) as reviews,
+    ):
+        inter.write("\t".join(_INTER_HEADER.values()).encode() + b"\n")
+        for table in tables:
+            # ids hold neither tabs, line breaks nor quotes: validate.py saw to that
+            table.select(*_INTER_HEADER).write_csv(
+                inter, separator="\t", quote_style="never", include_header=False
+            )
+            texts = table.select("user_id", "item_id", "text")
+            reviews.write_table(
+                texts.to_arrow(compat_level=pl.CompatLevel.oldest()), row_group_size=_ROW_GROUP
+            )
 
 
-def _write_files(
-    folder: Path,
-    name: str,
-    reviews: pl.DataFrame,
-    manifest: Mapping[str, Any],
-    extra: Mapping[str, bytes],
-) -> None:
-    inter = reviews.select(pl.col(ours).alias(theirs) for ours, theirs in _INTER_HEADER.items())
-    # ids hold neither tabs, line breaks nor quotes: validate.py saw to that
-    inter.write_csv(folder / f"{name}.inter", separator="\t", quote_style="never")
-    pq.write_table(
-        reviews.select("user_id", "item_id", "text").to_arrow(compat_level=pl.CompatLevel.oldest()),
-        folder / f"{name}.reviews.parquet",
-        compression="zstd",
-        row_group_size=_ROW_GROUP,
-        use_dictionary=["user_id", "item_id"],
-        # without the Arrow schema readers see plain strings, not polars' large ones
-        store_schema=False,
-    )
-    for extra_name, content in extra.items():
-        (folder / extra_name).write_bytes(content)
+def write_manifest(folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
+    """Write ``manifest.json``, which knows every other file of the folder.
+
+    Args:
+        folder: the data set's folder with all its other files.
+        name: name of the data set.
+        manifest: what to say beside format version, name, outputs and converter version.
+    """
     full = {
         "format_version": FORMAT_VERSION,
         "name": name,
@@ -140,8 +163,42 @@ def _write_files(
     }
     text = json.dumps(full, indent=2, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
-    for path in [*folder.iterdir(), folder]:
-        sync(path)
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Return name, size in bytes and SHA-256 of a file, without its folder."""
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def read_manifest(path: Path) -> Any:
+    """Return what a manifest says, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _is_synthetic(target: Path) -> bool:
+    manifest = read_manifest(target / MANIFEST)
+    return isinstance(manifest, dict) and bool(manifest.get("synthetic"))
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the hidden folders of processes that are gone."""
+    for path in target.parent.glob(f".{target.name}.*.partial"):
+        pid = path.name.split(".")[-2]
+        if not pid.isdigit() or int(pid) == os.getpid() or not _is_alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's process
+    return True
 
 
 def _move_into_place(partial: Path, target: Path) -> None:
@@ -162,11 +219,12 @@ def _move_into_place(partial: Path, target: Path) -> None:
 
 def _check_replaceable(target: Path) -> None:
     """Refuse to delete files that no conversion wrote."""
-    try:
-        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
-        known = {entry["file"] for entry in manifest["outputs"]} | {MANIFEST}
-    except (OSError, ValueError, TypeError, KeyError):
-        known = set()
+    known = set()
+    for name in (MANIFEST, ATTACHED):
+        manifest = read_manifest(target / name)
+        outputs = manifest.get("outputs") if isinstance(manifest, dict) else None
+        if isinstance(outputs, list):
+            known |= {name, *(entry.get("file") for entry in outputs if isinstance(entry, dict))}
     foreign = sorted(path.name for path in target.iterdir() if path.name not in known)
     if foreign:
         raise InputError(

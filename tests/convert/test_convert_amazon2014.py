@@ -2,9 +2,14 @@ import gzip
 import json
 
 import pytest
+from convert_tables import read_all
 
-from recbole_symcere.convert.amazon2014 import read_amazon2014
+from recbole_symcere.convert.readers import amazon2014
 from recbole_symcere.errors import InputError
+
+
+def read_amazon2014(path):
+    return read_all(amazon2014.read_amazon2014(path))
 
 
 def dump(path, *records):
@@ -24,8 +29,8 @@ def test_a_dump_becomes_reviews(tmp_path):
         ("A1", "0001", 5.0, 1_393_545_600, "head. body", 1),
         ("A1", "B2", 1.0, 1_393_545_600, "head. body", 2),
     ]
-    assert reading.inputs == (path,)
-    assert reading.source == "amazon2014"
+    assert reading.reading.inputs == (path,)
+    assert reading.reading.source == "amazon2014"
 
 
 @pytest.mark.parametrize(

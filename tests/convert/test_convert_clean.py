@@ -1,11 +1,12 @@
-import random
+import time
 import unicodedata
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_symcere.convert.clean import clean_texts, in_order, keep_first
+from recbole_symcere.convert.clean import clean_texts
 from recbole_symcere.convert.records import SCHEMA
 
 
@@ -22,15 +23,15 @@ def test_texts_become_one_line():
         with_text("a\tb\r\nc", " a ", "a\x00b", "a  b", "a\u2028b\x85c\u00a0d", "", "plain")
     )
     assert cleaned.reviews["text"].to_list() == ["a b c", "a", "a b", "a b", "a b c d", "", "plain"]
-    assert cleaned.n_single_line == 5
-    assert cleaned.n_composed == 0
+    assert cleaned.counts.tidied == 5
+    assert cleaned.counts.made_nfc == 0
 
 
 def test_texts_are_composed_and_joined_emoji_stay_whole():
     family = "\U0001f468\u200d\U0001f469"
     cleaned = clean_texts(with_text("cafe\u0301", family))
     assert cleaned.reviews["text"].to_list() == ["caf\u00e9", family]
-    assert (cleaned.n_single_line, cleaned.n_composed) == (0, 1)
+    assert (cleaned.counts.tidied, cleaned.counts.made_nfc) == (0, 1)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -44,35 +45,43 @@ def test_a_clean_text_is_one_line_in_nfc_and_stays_as_it_is(text):
     assert clean_texts(cleaned).reviews["text"][0] == result
 
 
-def test_the_first_review_of_a_pair_stays_by_time_then_by_line():
-    kept = keep_first(
-        reviews(
-            [
-                ("u", "i", 1.0, 20, "later", 1),
-                ("u", "i", 2.0, 10, "same time, later line", 3),
-                ("u", "i", 3.0, 10, "first", 2),
-                ("u", "j", 4.0, 5, "other item", 4),
-                ("v", "i", 5.0, 30, "other user", 5),
-            ]
-        )
-    )
-    assert kept.n_removed == 2
-    assert kept.reviews["text"].to_list() == ["other item", "first", "other user"]
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [
+        ("it&#39;s &quot;so&quot; &amp; on", 'it\'s "so" & on'),
+        ("a<br />b<BR>c", "a b c"),
+        ('see <a data-hook="x" href="y">this</a>!', "see this !"),
+        ("&amp;amp;#34;", '"'),
+        ("&lt;b&gt;bold&lt;/b&gt;", "bold"),
+        ("I <3 it, 5 < 6 > 4", "I <3 it, 5 < 6 > 4"),
+        ("AT&T and R&D", "AT&T and R&D"),
+        ("a<!-- hidden\n-->b", "a b"),
+    ],
+)
+def test_html_goes(dirty, clean):
+    cleaned = clean_texts(with_text(dirty, "plain"))
+    assert cleaned.reviews["text"].to_list() == [clean, "plain"]
+    assert cleaned.counts.html_removed == int(dirty != clean)
 
 
-@given(st.integers(0, 10**6))
-def test_the_order_does_not_depend_on_the_order_of_the_dump(seed):
-    rows = [(f"u{n % 3}", f"i{n % 4}", 1.0, n, f"t{n}") for n in range(24)]
-    shuffled = random.Random(seed).sample(rows, len(rows))
-    one, other = (
-        keep_first(reviews([(*row, line) for line, row in enumerate(order)])).reviews
-        for order in (rows, shuffled)
-    )
-    assert one.drop("source_line").equals(other.drop("source_line"))
-    assert len(one) == 12
+@given(st.text(st.sampled_from("&<>;#lgtam3 b/\u037e\u0338e\u0301\t!-"), max_size=30))
+def test_cleaning_twice_changes_nothing(text):
+    once = clean_texts(with_text(text)).reviews
+    assert clean_texts(once).reviews["text"][0] == once["text"][0]
 
 
-def test_the_order_is_user_time_line():
-    rows = [("b", "i", 1.0, 1, "", 1), ("a", "i", 1.0, 2, "", 2), ("a", "j", 1.0, 2, "", 3)]
-    rows.append(("a", "k", 1.0, 1, "", 4))
-    assert in_order(reviews(rows[::-1]))["source_line"].to_list() == [4, 2, 3, 1]
+@pytest.mark.parametrize(
+    "piece",
+    ["<!--", "&amp;", "amp;", "<a", "<", "&#38;", "&lt;", "<a " * 50 + ">" * 50, "&", "\0 "],
+)
+def test_no_text_takes_forever(piece):
+    start = time.process_time()
+    clean_texts(with_text("&" + piece * (500_000 // len(piece))), 20_000)
+    assert time.process_time() - start < 10
+
+
+def test_long_texts_are_cut_and_counted():
+    cleaned = clean_texts(with_text("abc def", "\U0001f600" * 9, "short"), max_chars=4)
+    assert cleaned.reviews["text"].to_list() == ["abc", "\U0001f600" * 4, "shor"]
+    assert cleaned.counts.cut == 3
+    assert clean_texts(with_text("abc def")).counts.cut == 0

@@ -1,8 +1,8 @@
 import argparse
 import dataclasses
 import gzip
+import importlib
 import json
-import os
 import random
 import subprocess
 import sys
@@ -11,17 +11,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recbole_symcere.convert import amazon2014, command, generic, synthetic
-from recbole_symcere.convert.generic import FORMATS
-from recbole_symcere.convert.pipeline import Filters
+from recbole_symcere.convert import command
+from recbole_symcere.convert.choose import Filters
 from recbole_symcere.convert.raw import OPTIONS
+from recbole_symcere.convert.readers.generic import FORMATS
+from recbole_symcere.convert.sources import SOURCES
 from recbole_symcere.convert.synthetic_choice import Dials
 from recbole_symcere.errors import InputError
-
-REALDATA = Path(
-    os.environ.get("RECBOLE_SYMCERE_REALDATA")
-    or Path(__file__).parents[2].parent / "shared" / "data"
-)
 
 
 @pytest.fixture
@@ -56,7 +52,7 @@ def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, 
         (f"u{u}", f"i{i}", 4, 100 * u + i, f"words\t{u} {i}") for u in range(3) for i in range(3)
     ]
     rows += [("u0", "i0", 1, 999, "again"), ("lonely", "i0", 1, 5, ""), ("", "i0", 1, 5, "")]
-    out = convert("generic", dump(rows), "--name=d", "--k_core", "3", "--max_skipped=0.2")
+    out = convert("generic", dump(rows), "--name=d", "--k_core", "3", "--max_bad=0.2")
     for expected in (
         "read r.jsonl",
         "12 read, 11 kept, 1 skipped",
@@ -72,18 +68,22 @@ def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, 
         assert expected in out
     manifest = json.loads((tmp_path / "out" / "d" / "manifest.json").read_text())
     assert manifest["command"] == (
-        "convert generic --input=r.jsonl --k_core=3 --max_skipped=0.2 --name=d"
+        "convert generic --input=r.jsonl --k_core=3 --max_bad=0.2 --name=d"
     )
     assert manifest["counts"] == {
         "users": 3, "items": 3, "reviews": 9, "empty_texts": 0, "distinct_texts": 9,
     }  # fmt: skip
     assert manifest["read_report"] == {
-        "rows_read": 12, "rows_kept": 11, "notes": [], "texts_tidied": 9, "texts_made_nfc": 0,
+        "rows_read": 12, "rows_kept": 11, "notes": [], "anonymous_removed": 0,
         "skipped": [{"reason": "no user_id", "count": 1, "first_lines": [12]}],
-        "repeats_removed": 1, "removed_by_core": 1,
+        "texts_html_removed": 0, "texts_tidied": 9, "texts_made_nfc": 0, "texts_cut": 0,
+        "repeats_found": 1, "repeats_removed": 1, "copied_texts": 0, "copies_removed": 0,
+        "sampled_out": 0, "removed_by_core": 1,
     }  # fmt: skip
     assert manifest["filters"] == {
-        "k_core": 3, "user_core": 0, "keep_repeats": False, "max_skipped": 0.2,
+        "k_core": 3, "user_core": 0, "keep_repeats": False, "copied_texts": "keep",
+        "sample_reviews": 1.0, "sample_users": 0, "sample_seed": 2025, "max_chars": 20_000,
+        "max_bad": 0.2, "keep_anonymous": False,
     }  # fmt: skip
     assert [entry["file"] for entry in manifest["inputs"]] == ["r.jsonl"]
     assert (manifest["synthetic"], manifest["notice"]) == (False, None)
@@ -151,15 +151,24 @@ def test_amazon_dumps_are_a_source(tmp_path, convert):
 
 
 def test_the_sources_are_listed(convert):
-    assert [line.split()[0] for line in convert("--list").splitlines()] == [
-        "amazon2014", "generic", "synthetic",
+    out = convert("--list")
+    assert [line.split()[0] for line in out.splitlines() if line[0] != " "] == [
+        "amazon2014", "amazon2018", "amazon2023", "yelp", "rakuten_travel", "tripadvisor",
+        "generic", "synthetic",
     ]  # fmt: skip
+    for source in SOURCES.values():
+        assert source.place in out
+        assert source.terms in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no source is named; expected one of amazon2014, generic, synthetic"),
+        (
+            [],
+            "no source is named; expected one of amazon2014, amazon2018, "
+            "amazon2023, yelp, rakuten_travel, tripadvisor, generic, synthetic",
+        ),
         (["amazn2014"], "no source 'amazn2014'; did you mean 'amazon2014'?"),
         (["zzz"], "no source 'zzz'; expected one of"),
         (["generic"], "--name: missing"),
@@ -169,7 +178,7 @@ def test_the_sources_are_listed(convert):
         (["generic", "--name=d", "--input=x", "--seed=0"], "--seed: the source generic"),
         (["amazon2014", "--name=d", "--input=x", "--text_field=t"], "--text_field: the source am"),
         (["generic", "--name=d", "--input=x", "--k_core=-1"], "--k_core: -1 is negative"),
-        (["generic", "--name=d", "--input=x", "--max_skipped=5"], "--max_skipped: 5.0 is no share"),
+        (["generic", "--name=d", "--input=x", "--max_bad=5"], "--max_bad: 5.0 is no share"),
         (["generic", "--name=../d", "--input=x"], "--name: '../d' cannot name a folder"),
         (["generic", "--name=d", "--input=x"], "--input: there is no file x"),
     ],
@@ -197,35 +206,18 @@ def test_the_options_are_those_that_the_converters_know():
     assert list(options["--input_format"].choices) == list(FORMATS)
     for settings in (Filters, Dials):
         assert {f"--{field.name}" for field in dataclasses.fields(settings)} <= options.keys()
-    assert list(command.SOURCES) == [amazon2014.SOURCE, generic.SOURCE, synthetic.SOURCE]
+    for name in SOURCES.keys() - {"synthetic"}:
+        module = importlib.import_module(f"recbole_symcere.convert.readers.{name}")
+        assert name == module.SOURCE
+        assert callable(getattr(module, f"read_{name}"))
 
 
 def test_the_command_is_light_and_the_converters_know_neither_torch_nor_recbole():
     code = (
         "import sys, recbole_symcere.convert.command; "
         "heavy = {'polars', 'pyarrow', 'numpy'} & sys.modules.keys(); assert not heavy, heavy; "
-        "from recbole_symcere.convert import amazon2014, generic, pipeline, synthetic; "
+        "from recbole_symcere.convert import attach, items, pipeline, stats, synthetic; "
+        "from recbole_symcere.convert.readers import generic, tripadvisor, rakuten_travel; "
         "wrong = {'torch', 'recbole', 'pandas'} & sys.modules.keys(); assert not wrong, wrong"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
-
-
-@pytest.mark.realdata
-@pytest.mark.skipif(not REALDATA.is_dir(), reason=f"no real reviews: {REALDATA} is absent")
-@pytest.mark.parametrize(
-    ("arguments", "size"),
-    [
-        (["amazon2014", "reviews_Musical_Instruments_5.json.gz"], (1429, 900, 10_261)),
-        (["generic", "tripadvisor_lara_3core.jsonl.gz", "--k_core=3"], (5883, 1493, 22_105)),
-        (
-            ["generic", "yelp_academic_dataset_review.sample.json.gz", "--item_field=business_id",
-             "--rating_field=stars", "--time_field=date"],
-            (3494, 2219, 3609),
-        ),
-    ],
-)  # fmt: skip
-def test_real_dumps_have_the_known_size(tmp_path, convert, arguments, size):
-    source, file, *options = arguments
-    convert(source, f"--input={REALDATA / file}", "--name=d", *options)
-    counts = json.loads((tmp_path / "out" / "d" / "manifest.json").read_text())["counts"]
-    assert (counts["users"], counts["items"], counts["reviews"]) == size

@@ -3,13 +3,19 @@ import json
 
 import polars as pl
 import pytest
+from convert_tables import read_all
 
-from recbole_symcere.convert.generic import GenericOptions, read_generic
+from recbole_symcere.convert.readers import generic
+from recbole_symcere.convert.readers.generic import GenericOptions
 from recbole_symcere.convert.records import SCHEMA
 from recbole_symcere.errors import InputError
 
 HEADER = "user_id,item_id,rating,timestamp,text\n"
 YELP = {"item_id": "business_id", "rating": "stars", "timestamp": "date"}
+
+
+def read_generic(path, options=None):
+    return read_all(generic.read_generic(path, options))
 
 
 @pytest.fixture
@@ -104,13 +110,13 @@ def test_milliseconds_are_converted_and_reported(read):
 
 def test_bad_times_past_the_threshold_name_file_line_value_and_what_was_expected(read):
     reading = read("r.csv", HEADER + "u,i,4,5,t\nu,j,4,soon,t\n")
-    reading.report.check(max_skipped=0.5)
+    reading.report.check(max_bad=0.5)
     with pytest.raises(
         InputError,
         match=r"(?s)r\.csv: 1 of 2 rows .*50\.0%, allowed 1\.0%.*1 x timestamp is no time.*line 3; "
-        r"found 'soon'; expected seconds since 1970.*--max_skipped=0\.501",
+        r"found 'soon'; expected seconds since 1970.*--max_bad=0\.501",
     ):
-        reading.report.check(max_skipped=0.01)
+        reading.report.check(max_bad=0.01)
 
 
 def test_rows_without_ids_and_ids_that_cannot_be_stored_are_counted(read):

@@ -4,11 +4,11 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from convert_tables import read_all
 
 from recbole_symcere.convert import synthetic
 from recbole_symcere.convert import synthetic_words as words
 from recbole_symcere.convert.kcore import filter_core
-from recbole_symcere.convert.synthetic import generate
 from recbole_symcere.convert.synthetic_choice import CORE, Dials, choose, make_world
 from recbole_symcere.errors import InputError
 
@@ -17,13 +17,22 @@ ATTRIBUTES = {word for group in words.ATTRIBUTES.values() for word in group}
 SENTIMENTS = {*words.POSITIVE, *words.NEGATIVE}
 
 
+def generate(name, dials):
+    return read_all(synthetic.generate(name, dials))
+
+
+def core_size(reviews):
+    users, items = (reviews[name].rank("dense").to_numpy() for name in ("user_id", "item_id"))
+    return filter_core(users.astype(np.int64), items.astype(np.int64), k_core=CORE).sum()
+
+
 @pytest.fixture(scope="module")
 def default():
     return generate("yelp", Dials())
 
 
 def planted(reading):
-    return json.loads(reading.extra_files["planted.json"])
+    return json.loads(reading.reading.extra_files["planted.json"])
 
 
 def tokens(texts):
@@ -45,7 +54,7 @@ def test_the_default_has_the_shape_of_the_papers_set(default):
     reviews = default.reviews
     assert (reviews["user_id"].n_unique(), reviews["item_id"].n_unique()) == (802, 1274)
     assert len(reviews) == len(reviews.unique(["user_id", "item_id"])) == 11_879
-    assert len(filter_core(reviews, k_core=CORE)) == 11_879
+    assert core_size(reviews) == 11_879
     lengths = reviews["text"].str.split(" ").list.len()
     assert 9 <= lengths.mean() <= 12
     assert lengths.max() <= 40
@@ -67,14 +76,14 @@ def test_times_increase_even_where_there_are_few_seconds(monkeypatch):
 def test_one_seed_gives_one_data_set():
     one, same, other = (generate("d", Dials(**SMALL, seed=seed)) for seed in (1, 1, 2))
     assert one.reviews.equals(same.reviews)
-    assert one.extra_files == same.extra_files
+    assert one.reading.extra_files == same.reading.extra_files
     assert not one.reviews.equals(other.reviews)
 
 
 def test_it_says_that_it_is_synthetic_and_how_to_get_the_real_one(default):
-    assert default.synthetic
-    assert default.notice.startswith("yelp here is SYNTHETIC")
-    assert "convert generic --input yelp_academic_dataset_review.json --name yelp" in default.notice
+    assert default.reading.synthetic
+    assert default.reading.notice.startswith("yelp here is SYNTHETIC")
+    assert "convert yelp --input yelp_dataset.tar --name yelp" in default.reading.notice
 
 
 def test_attributes_decide_choices_as_much_as_the_dial_says():
@@ -171,4 +180,4 @@ def test_what_cannot_be_made_is_refused():
 def test_the_core_holds_at_the_limits(n_reviews):
     dials = Dials(n_users=120, n_items=120, n_reviews=n_reviews, popularity_skew=2.0)
     reviews = generate("d", dials).reviews
-    assert len(filter_core(reviews, k_core=CORE)) == n_reviews
+    assert core_size(reviews) == n_reviews

@@ -32,7 +32,12 @@ OTHER = reviews(("v", "j", 1.0, 1_500_000_001, "other", 1))
 
 def write(folder, table=ONE, name="d", overwrite=False, extra=None):
     target = writer.check_target(folder, name, overwrite)
-    return writer.write_data_set(target, table, {"source": "test"}, extra or {})
+    with writer.new_data_set(target) as partial:
+        writer.write_tables(partial, name, [table])
+        for extra_name, content in (extra or {}).items():
+            (partial / extra_name).write_bytes(content)
+        writer.write_manifest(partial, name, {"source": "test"})
+    return sorted(target.iterdir())
 
 
 def contents(folder):
@@ -123,7 +128,7 @@ def test_overwrite_refuses_a_strange_file_beside_our_own(tmp_path):
         write(tmp_path, overwrite=True)
 
 
-@pytest.mark.parametrize("step", ["json.dumps", "pq.write_table", "os.fsync", "Path.rename"])
+@pytest.mark.parametrize("step", ["json.dumps", "write_table", "os.fsync", "Path.rename"])
 @pytest.mark.parametrize("existed", [False, True])
 @pytest.mark.parametrize("crash", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_a_crash_leaves_the_folder_as_it_was(tmp_path, monkeypatch, step, existed, crash):
@@ -141,7 +146,7 @@ def test_a_crash_leaves_the_folder_as_it_was(tmp_path, monkeypatch, step, existe
 
     owner, name = {
         "json.dumps": (writer.json, "dumps"),
-        "pq.write_table": (writer.pq, "write_table"),
+        "write_table": (writer.pq.ParquetWriter, "write_table"),
         "os.fsync": (writer.os, "fsync"),
         "Path.rename": (Path, "rename"),
     }[step]

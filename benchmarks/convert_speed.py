@@ -1,0 +1,110 @@
+"""Time and memory of a conversion beside plain pandas on the same file, in one run.
+
+    python benchmarks/make_reviews.py --rows 2000000 --out reviews.json
+    python benchmarks/convert_speed.py --file reviews.json [--skip=pandas]
+
+Each way runs in a process of its own, which tells its peak memory. ``ours`` is the command
+``convert amazon2018 --k_core 5`` with all it does: checks, cleaning, sha256, Parquet. ``pandas`` is
+what one would type: read_json, join summary and text, sort, drop_duplicates, repeated groupby until
+every user and item has 5, to_csv. ``pandas_clean`` also cleans the texts as ours does.
+"""
+
+import argparse
+import html
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WAYS = ("ours", "pandas", "pandas_clean")
+
+
+def main() -> None:
+    """Run every way and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("--skip", choices=WAYS, action="append", default=[])
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.way:
+        measure(args.way, args.file, args.out)
+        return
+    megabytes = args.file.stat().st_size / 1e6
+    results = {}
+    for way in [way for way in WAYS if way not in args.skip]:
+        with tempfile.TemporaryDirectory(dir=args.file.parent) as out:
+            command = [sys.executable, __file__, f"--file={args.file}", f"--way={way}"]
+            done = subprocess.run(
+                [*command, f"--out={out}"], check=True, capture_output=True, text=True
+            )
+        results[way] = json.loads(done.stdout.splitlines()[-1])
+        seconds, rows = results[way]["seconds"], results[way]["rows"]
+        print(
+            f"{way:13} {seconds:7.1f} s {rows / seconds:10,.0f} rows/s "
+            f"{megabytes / seconds:7.1f} MB/s   {results[way]['cpu']:7.1f} s of CPU   "
+            f"peak {results[way]['peak_gb']:.2f} GB   "
+            f"{results[way]['kept']:,} of {rows:,} rows kept   "
+            f"{seconds / results[WAYS[0]]['seconds']:.2f} times ours",
+            flush=True,
+        )
+
+
+def measure(way: str, file: Path, out: Path) -> None:
+    """Run one way and print what it took as JSON."""
+    start = time.perf_counter()
+    rows, kept = ours(file, out) if way == "ours" else pandas(file, out, way == "pandas_clean")
+    seconds = time.perf_counter() - start
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    result = {
+        "seconds": seconds,
+        "cpu": used.ru_utime + used.ru_stime,  # tells more than seconds where others use the cores
+        "peak_gb": used.ru_maxrss / 1e6,  # kilobytes on Linux
+        "rows": rows,
+        "kept": kept,
+    }
+    print(json.dumps(result))
+
+
+def ours(file: Path, out: Path) -> tuple[int, int]:
+    """Convert with the command; return rows read and kept."""
+    from recbole_symcere.convert.command import main as convert
+
+    convert(["amazon2018", f"--input={file}", "--name=d", "--k_core=5", f"--output_dir={out}"])
+    manifest = json.loads((out / "d" / "manifest.json").read_text())
+    return manifest["read_report"]["rows_read"], manifest["counts"]["reviews"]
+
+
+def pandas(file: Path, out: Path, clean: bool) -> tuple[int, int]:
+    """Convert with pandas; return rows read and kept."""
+    import pandas as pd
+
+    data = pd.read_json(file, lines=True)
+    n_rows = len(data)
+    data["text"] = data["summary"].fillna("") + ". " + data["reviewText"].fillna("")
+    if clean:
+        tag, space = re.compile(r"<[^<>]+>"), re.compile(r"\s+")
+        data["text"] = data["text"].map(
+            lambda text: space.sub(" ", tag.sub(" ", html.unescape(text))).strip()
+        )
+        data["text"] = data["text"].str.normalize("NFC")
+    data = data.sort_values(["reviewerID", "unixReviewTime"], kind="stable")
+    data = data.drop_duplicates(["reviewerID", "asin"])
+    while True:
+        before = len(data)
+        data = data[data.groupby("reviewerID")["asin"].transform("size") >= 5]
+        data = data[data.groupby("asin")["reviewerID"].transform("size") >= 5]
+        if len(data) == before:
+            break
+    inter = data[["reviewerID", "asin", "overall", "unixReviewTime"]]
+    inter.to_csv(out / "d.inter", sep="\t", index=False)
+    data[["reviewerID", "asin", "text"]].to_csv(out / "d.reviews.csv", index=False)
+    return n_rows, len(data)
+
+
+if __name__ == "__main__":
+    main()

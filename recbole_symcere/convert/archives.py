@@ -1,0 +1,85 @@
+"""Members of tar and zip files as streams; nothing is unpacked to the disk."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from recbole_symcere.errors import InputError
+
+Wanted = Callable[[str], bool]
+
+
+class Member(NamedTuple):
+    """One file of an archive: its path in there and its content."""
+
+    name: str
+    stream: Any
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file is a tar (plain or compressed) or a zip file."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def members(raw: IO[bytes], wanted: Wanted) -> Iterator[Member]:
+    """Yield the members that are wanted, in the order of the archive.
+
+    A tar file inside a zip file (Yelp's download is one) is looked into.
+
+    Args:
+        raw: the open archive, at its start.
+        wanted: says of a member's path whether to yield it.
+
+    Yields:
+        Members; each is to be read before the next is asked for.
+    """
+    if not zipfile.is_zipfile(raw):
+        raw.seek(0)
+        yield from _tar_members(raw, wanted)
+        return
+    with zipfile.ZipFile(raw) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            if wanted(info.filename):
+                with archive.open(info) as stream:
+                    yield Member(info.filename, stream)
+            elif info.filename.lower().endswith((".tar", ".tgz", ".tar.gz")):
+                with archive.open(info) as stream:
+                    yield from _tar_members(stream, wanted)
+
+
+def only_member(wanted: Wanted, what: str) -> Callable[[IO[bytes]], Any]:
+    """Return an opener for `lines.LineBlocks` of the first member that is wanted."""
+
+    def opened(raw: IO[bytes]) -> Any:
+        found = members(raw, wanted)
+        member = next(found, None)
+        if member is None:
+            name = Path(raw.name).name
+            raise InputError(f"{name}: the archive holds no {what}; give the right file")
+        return _Held(member.stream, found)
+
+    return opened
+
+
+class _Held:
+    """A member's stream; the archive stays open as long as the search for members is not over."""
+
+    def __init__(self, stream: Any, found: Iterator[Member]) -> None:
+        self.read = stream.read
+        self._found = found
+
+
+def _tar_members(raw: Any, wanted: Wanted) -> Iterator[Member]:
+    # "r|*" reads from front to back, which a compressed archive of any size allows
+    with tarfile.open(fileobj=raw, mode="r|*") as archive:
+        for info in archive:
+            if info.isfile() and wanted(info.name):
+                stream = archive.extractfile(info)
+                if stream is not None:
+                    yield Member(info.name, stream)

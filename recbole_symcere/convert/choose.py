@@ -1,0 +1,202 @@
+"""Which reviews stay, and in which order: decided on numbers alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recbole_symcere.convert.kcore import filter_core
+from recbole_symcere.convert.spill import Rows
+from recbole_symcere.errors import InputError
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which reviews stay.
+
+    Attributes:
+        k_core: fewest reviews of every user and every item; 0 for no limit.
+        user_core: fewest reviews of every user; 0 for no limit.
+        keep_repeats: keep later reviews of the same user and item.
+        copied_texts: what to do with one text that a user has under several items at one time, as
+            the variants of a product at Amazon: "keep" all or "merge" them into the first.
+        sample_reviews: share of the reviews to draw before the cores; 1 for all.
+        sample_users: number of users to draw after the cores; 0 for all.
+        sample_seed: seed of both draws.
+        max_chars: most characters of a text; 0 for no limit.
+        max_bad: largest share of unusable rows, 0 to 1, before the conversion is refused.
+        keep_anonymous: keep the reviews of users whose name many people share.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    k_core: int = 0
+    user_core: int = 0
+    keep_repeats: bool = False
+    copied_texts: Literal["keep", "merge"] = "keep"
+    sample_reviews: float = 1.0
+    sample_users: int = 0
+    sample_seed: int = 2025
+    max_chars: int = 20_000
+    max_bad: float = 0.01
+    keep_anonymous: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("k_core", "user_core", "sample_users", "sample_seed", "max_chars"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name}: {getattr(self, name)} is negative; expected 0 or more")
+        if not 0 <= self.max_bad <= 1:
+            raise InputError(
+                f"--max_bad: {self.max_bad} is no share; expected 0 to 1, such as 0.01"
+            )
+        if not 0 < self.sample_reviews <= 1:
+            raise InputError(
+                f"--sample_reviews: {self.sample_reviews} is no share; expected more than 0, at "
+                "most 1, such as 0.35"
+            )
+
+
+class Size(NamedTuple):
+    """Numbers of users, items and reviews."""
+
+    users: int
+    items: int
+    reviews: int
+
+
+class Chosen(NamedTuple):
+    """The reviews that stay.
+
+    Attributes:
+        order: (kept,) row numbers by user id, time and source line.
+        repeats: later reviews of a user and item, removed unless they were to be kept.
+        copied: reviews whose text the user has under an earlier item at the same time.
+        merged: how many of these were removed.
+        sampled_out: reviews that were not drawn.
+        before_core: size before the cores.
+        removed_by_core: reviews that the cores removed.
+        distinct_texts: number of different texts that stay.
+        empty_texts: number of empty texts that stay.
+        size: size of what stays.
+        first_time: earliest UTC second.
+        last_time: latest UTC second.
+    """
+
+    order: NDArray[np.uint32]
+    repeats: int
+    copied: int
+    merged: int
+    sampled_out: int
+    before_core: Size
+    removed_by_core: int
+    distinct_texts: int
+    empty_texts: int
+    size: Size
+    first_time: int
+    last_time: int
+
+
+def choose(rows: Rows, filters: Filters) -> Chosen:
+    """Order the rows by (user, time, source line) and filter them.
+
+    The first of repeated pairs stays, then copied texts are merged, reviews drawn, cores taken and
+    users drawn. Draws are made over rows and users in order of their ids, so the order of the dump
+    decides only ties in time.
+
+    Args:
+        rows: all rows, in the order of the source.
+        filters: what stays.
+
+    Returns:
+        The rows that stay, and the account of the others.
+
+    Raises:
+        InputError: if nothing stays.
+    """
+    rng = np.random.default_rng(filters.sample_seed)
+    order = _order(rows)
+    rows = rows.take(order)
+    first = _is_first(rows.users, rows.items)
+    repeats = int((~first).sum())
+    stay = np.ones_like(first) if filters.keep_repeats else first
+    copied = first & _is_copy(rows)
+    if filters.copied_texts == "merge":
+        stay = stay & ~copied
+    n_merged = int((copied & first).sum()) if filters.copied_texts == "merge" else 0
+    drawn = stay & (rng.random(len(stay)) < filters.sample_reviews)
+    sampled_out = int(stay.sum() - drawn.sum())
+    order, rows = order[drawn], rows.take(drawn)
+    before = _size(rows)
+    core = filter_core(rows.users, rows.items, filters.k_core, filters.user_core)
+    order, rows = order[core], rows.take(core)
+    of_users = _drawn_users(rows.users, filters.sample_users, rng)
+    sampled_out += int((~of_users).sum())
+    order, left = order[of_users], rows.take(of_users)
+    if not len(order):
+        raise InputError("--sample_reviews: no review was drawn; choose a larger share")
+    return Chosen(
+        order,
+        repeats,
+        int(copied.sum()),
+        n_merged,
+        sampled_out,
+        before,
+        before.reviews - len(rows.users),
+        pl.Series(left.texts).n_unique(),
+        int((left.texts == 0).sum()),
+        _size(left),
+        int(left.times.min()),
+        int(left.times.max()),
+    )
+
+
+def _order(rows: Rows) -> NDArray[np.uint32]:
+    """Return the row numbers by user, time and place in the source."""
+    frame = pl.DataFrame({"user": rows.users, "time": rows.times})
+    return frame.with_row_index("row").sort("user", "time", "row")["row"].to_numpy()
+
+
+def _size(rows: Rows) -> Size:
+    users, items = (int(np.count_nonzero(np.bincount(ids))) for ids in (rows.users, rows.items))
+    return Size(users, items, len(rows.users))
+
+
+def _is_first(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Mark the first row of each user and item."""
+    pairs = users.astype(np.uint64) << np.uint64(32) | items
+    return pl.Series(pairs).is_first_distinct().to_numpy()
+
+
+def _is_copy(rows: Rows) -> NDArray[np.bool_]:
+    """Mark rows whose text their user has in an earlier row of the same time.
+
+    Args:
+        rows: in order of user and time.
+    """
+    follows = np.zeros(len(rows.users), dtype=bool)
+    follows[1:] = (rows.users[1:] == rows.users[:-1]) & (rows.times[1:] == rows.times[:-1])
+    among = follows.copy()
+    among[:-1] |= follows[1:]
+    among &= rows.texts != 0
+    some = pl.DataFrame(rows.take(among)._asdict()).select("users", "times", "texts")
+    marks = np.zeros(len(among), dtype=bool)
+    marks[among] = ~some.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+    return marks
+
+
+def _drawn_users(
+    users: NDArray[np.integer], n_users: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Mark the rows of ``n_users`` random users, or all where there are no more."""
+    present = np.unique(users)
+    if not n_users or n_users >= len(present):
+        return np.ones(len(users), dtype=bool)
+    drawn = np.zeros(int(present[-1]) + 1, dtype=bool)
+    drawn[rng.choice(present, n_users, replace=False)] = True
+    marks: NDArray[np.bool_] = drawn[users]
+    return marks

@@ -1,0 +1,1 @@
+"""One reader per source: a file in, a `records.Reading` out."""

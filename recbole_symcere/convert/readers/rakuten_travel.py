@@ -1,0 +1,130 @@
+"""Rakuten Travel user reviews, as the Informatics Research Data Repository (NII) hands them out.
+
+Tab-separated lines without a header and without quoting, in Shift_JIS or UTF-8. The order of the
+columns has changed between deliveries and is part of the agreement, so it can be named; the
+default is: user id, time, hotel id, plan id, plan title, room type, room name, purpose, companions,
+six ratings of aspects, the overall rating, title, text. Times are Japan's clock, nine hours ahead
+of UTC. Title and text are joined as `amazon.with_summary` tells, by "\u3002" between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recbole_symcere.convert.delimited import DelimitedRows
+from recbole_symcere.convert.lines import LineBlocks, TextLines
+from recbole_symcere.convert.raw import Columns, RawTable
+from recbole_symcere.convert.records import Batch, Reading
+from recbole_symcere.convert.validate import Expectations, Validator
+from recbole_symcere.errors import InputError
+
+SOURCE = "rakuten_travel"
+
+_DEFAULT = ("user_id,timestamp,item_id," + "-," * 12 + "rating,title,text").split(",")
+_NEEDED = ("user_id", "item_id", "rating", "timestamp", "text")
+_JAPAN = 9 * 3600
+_RATINGS = (1.0, 5.0)
+_CODECS = {"shift_jis": "cp932", "sjis": "cp932", "utf8": "utf-8"}
+_SAMPLE = 1 << 20
+
+
+@dataclass(frozen=True)
+class RakutenOptions:
+    """How to read the file.
+
+    Attributes:
+        columns: what each column of the file is; "-" for one that is not read.
+        encoding: "auto", "utf-8" or "cp932", which is Shift_JIS as Windows writes it.
+    """
+
+    columns: tuple[str, ...] = tuple(_DEFAULT)
+    encoding: str = "auto"
+
+    @classmethod
+    def of(cls, columns: str | None = None, encoding: str | None = None) -> RakutenOptions:
+        """Return the options from the command line's strings.
+
+        Raises:
+            InputError: if a column is unknown, doubled or missing, or the encoding unknown.
+        """
+        names = tuple(part.strip() for part in columns.split(",")) if columns else cls.columns
+        for name in (*_NEEDED, "title"):
+            if names.count(name) != 1 and (name in names or name in _NEEDED):
+                raise InputError(
+                    f"--columns: {name} stands there {names.count(name)} times; expected once, "
+                    "such as --columns=user_id,timestamp,item_id,-,rating,title,text"
+                )
+        unknown = sorted({*names} - {*_NEEDED, "title", "-"})
+        if unknown:
+            raise InputError(
+                f"--columns: {unknown[0]!r} is unknown; expected {', '.join(_NEEDED)}, title or -"
+            )
+        codec = (encoding or cls.encoding).lower().replace("-", "_")
+        codec = _CODECS.get(codec, codec.replace("_", "-"))
+        if codec not in {"auto", "utf-8", "cp932"}:
+            raise InputError(f"--encoding: {encoding!r} is unknown; expected auto, utf-8 or cp932")
+        return cls(names, codec)
+
+
+def read_rakuten_travel(
+    path: Path,
+    options: RakutenOptions | None = None,
+    anonymous: frozenset[str] = frozenset(),
+) -> Reading:
+    """Read the reviews.
+
+    Args:
+        path: the file, plain, gzip or zstd.
+        options: order of the columns and encoding; None for the defaults.
+        anonymous: user names that many people share, lower case.
+
+    Returns:
+        The reading; ratings are 1 to 5.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    options = options or RakutenOptions()
+    blocks = LineBlocks(path)
+    encoding = _encoding_of(path) if options.encoding == "auto" else options.encoding
+    header = [name if name != "-" else f"-{n}" for n, name in enumerate(options.columns)]
+    columns = Columns(
+        {**{name: name for name in _NEEDED}, "summary": "title"}, frozenset({"summary"})
+    )
+    rows = DelimitedRows(
+        TextLines(blocks, encoding), path.name, columns, "\t", no_quotes=True, header=header
+    )
+    validate = Validator(
+        path.name,
+        Expectations(columns.names, rating_range=_RATINGS, utc_offset=_JAPAN, anonymous=anonymous),
+    )
+
+    def read(table: RawTable) -> Batch:
+        return validate(_with_title(table))
+
+    return Reading(SOURCE, path.name, rows, read, (path,), blocks.position)
+
+
+def _with_title(table: RawTable) -> RawTable:
+    title, text = (pl.col(name).fill_null("").str.strip_chars() for name in ("summary", "text"))
+    gap = (
+        pl.when((title == "") | (text == "") | title.str.contains(r"\p{P}$"))
+        .then(pl.lit(""))
+        .otherwise(pl.lit("\u3002"))
+    )
+    joined = pl.concat_str(title, gap, text)
+    return RawTable(table.frame.with_columns(text=joined), table.notes)
+
+
+def _encoding_of(path: Path) -> str:
+    """Return UTF-8 where the first lines are UTF-8, else Shift_JIS."""
+    for block in LineBlocks(path, block_size=_SAMPLE):
+        try:
+            block.data.decode()
+        except UnicodeDecodeError:
+            return "cp932"
+        return "utf-8"
+    return "utf-8"
