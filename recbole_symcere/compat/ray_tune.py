@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 import warnings
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -60,13 +61,16 @@ def ray_api() -> SimpleNamespace:
 def ray_settings() -> dict[str, Any]:
     """What `ray.init` must be told so that its workers run.
 
-    Ray 2.6.3 imports names that NumPy 2 dropped (#2162), in its workers too.
+    Ray 2.6.3 imports names that NumPy 2 dropped (#2162), in its workers too, and it runs the hook
+    before it tells them where the package lies.
     """
     from ray import tune
 
     if hasattr(tune, "RunConfig"):
         return {}
-    return {"runtime_env": {"worker_process_setup_hook": numpy_aliases}}
+    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
+    variables = {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+    return {"runtime_env": {"worker_process_setup_hook": numpy_aliases, "env_vars": variables}}
 
 
 def bind_ray_to_loopback() -> None:

@@ -125,9 +125,11 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self._end(self._searcher.numbers[trial.trial_id], "failed", said[-1] if said else None)
 
     def _end(self, number: int, status: Any, error: str | None) -> None:
-        record = self._running.pop(number, None)
-        if record is None:
+        if any(record.number == number for record in self.ended):
             return
+        # a worker that dies at once has a trial that never started
+        never_ran = TrialRecord(number, "running", self._searcher.configs[number])
+        record = self._running.pop(number, never_ran)
         self.ended.append(dataclasses.replace(record, status=status, error=error))
         write_records(self._path, self.ended)
         self._show(at_once=True)
