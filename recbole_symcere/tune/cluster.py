@@ -14,7 +14,7 @@ __all__ = ["connected", "trial_resources"]
 
 _SECONDS_TO_CONNECT = 3.0
 _MEMORY_HEADROOM = 0.8
-_MEMORY_OF_A_TRIAL = 1.0e9  # bytes: torch, transformers and RecBole loaded
+_MEMORY_OF_A_TRIAL = 1.5e9  # bytes: torch, transformers and RecBole loaded
 
 
 @contextlib.contextmanager

@@ -105,6 +105,7 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
                 "finished": over or trainer.cur_step > trainer.stopping_step,
                 "prepare_seconds": prepared,
                 "node": node,
+                **{f"valid/{k}": v for k, v in trainer.history[-1]["valid"].items()},
             }
             checkpoint = None
             if trainer.epochs > 1:  # a model without epochs has nothing to go on with

@@ -19,14 +19,17 @@ from small_data import small_rows, write_rows
 pytest.importorskip("ray.tune")
 
 from recbole_symcere.cli import main
+from recbole_symcere.config import Config
 from recbole_symcere.errors import InputError
+from recbole_symcere.prepare import build_model, read_dataset, split_data
 from recbole_symcere.quick_start import run_recbole
-from recbole_symcere.tune.cluster import connected
+from recbole_symcere.tune.cluster import connected, trial_resources
 from recbole_symcere.tune.options import SearchOptions, take_options
 from recbole_symcere.tune.schedulers import make_scheduler, remember
 from recbole_symcere.tune.search import resume, search
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.table import TrialRecord
+from recbole_symcere.tune.trial import prepare_job
 
 ROOT = Path(__file__).parents[2]
 SPACE = "learning_rate: {loguniform: [0.001, 0.05]}\nn_layers: {int: [1, 2]}\n"
@@ -231,6 +234,76 @@ def test_an_unreachable_cluster_is_found_out_in_seconds(address, monkeypatch):
     with pytest.raises(InputError, match=words), connected(address):
         pass
     assert time.perf_counter() - started < 30  # a minute if Ray itself tried
+
+
+@pytest.mark.slow
+def test_a_trial_whose_worker_is_killed_goes_on(small, options, tmp_path):
+    import psutil
+
+    settings = {**small, "epochs": 60, "stopping_step": 99, "model": "SymCERE", "dataset": "small"}
+    settings |= {"params_file": options().params_file, "num_samples": 2, "scheduler": "none"}
+    process = subprocess.Popen(command(out=tmp_path / "out", **settings))
+    killed = None
+    while not killed:
+        assert process.poll() is None
+        checkpoints = list((tmp_path / "out" / "ray").glob("*/checkpoint*"))
+        for child in psutil.Process(process.pid).children(recursive=True) if checkpoints else ():
+            if "train" in child.name() or "train" in " ".join(child.cmdline()):
+                child.kill()
+                killed = child
+                break
+        time.sleep(0.05)
+    assert process.wait() == 0
+    trials = json.loads((tmp_path / "out" / "trials.json").read_text())
+    assert [t["status"] for t in trials] == ["finished"] * 2
+    assert [len(t["scores"]) for t in trials] == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("there", "given", "resources", "concurrent"),
+    [
+        ({"CPU": 8.0}, {}, {"cpu": 1.0, "gpu": 0.0}, 8),
+        ({"CPU": 8.0, "GPU": 1.0}, {}, {"cpu": 1.0, "gpu": 1.0}, 1),
+        ({"CPU": 8.0, "GPU": 2.0}, {"gpus_per_trial": 0.5}, {"cpu": 1.0, "gpu": 0.5}, 4),
+        ({"CPU": 8.0, "GPU": 2.0}, {"gpus_per_trial": 0}, {"cpu": 1.0, "gpu": 0.0}, 8),
+        ({"CPU": 8.0}, {"cpus_per_trial": 3}, {"cpu": 3.0, "gpu": 0.0}, 2),
+        ({"CPU": 8.0, "memory": 4e9}, {}, {"cpu": 1.0, "gpu": 0.0}, 2),
+        ({"CPU": 8.0}, {"max_concurrent": 3}, {"cpu": 1.0, "gpu": 0.0}, 3),
+    ],
+)
+def test_trials_at_a_time_by_what_is_there(monkeypatch, there, given, resources, concurrent):
+    import ray
+
+    monkeypatch.setattr(ray, "cluster_resources", lambda: there)
+    assert trial_resources(take_options(given)) == (resources, concurrent)
+
+
+def test_the_gpu_that_ray_gave_is_kept(small, monkeypatch):
+    config = Config("SymCERE", "small", config_dict=small)
+    job = prepare_job(config, {**small, "model": "SymCERE", "dataset": "small"}, 1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert job.config({"seed": 7})["gpu_id"] == "3"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_trials_share_tokens_and_vectors(small, monkeypatch):
+    from recbole_symcere.data import tokens
+    from recbole_symcere.encoder import cache
+
+    config = Config("SymCERE", "small", config_dict=small)
+    job = prepare_job(config, {**small, "model": "SymCERE", "dataset": "small"}, 1)
+    monkeypatch.setattr(tokens, "_tokenise", None)  # calling it would fail
+    monkeypatch.setattr(cache, "encode_plan", None)
+    tuned = {"learning_rate": 0.5, "train_batch_size": 32, "seed": 9}
+    own = job.config(tuned)
+    train_data, valid_data, _ = job.loaders(own, tuned)
+    build_model(own, train_data)
+    assert train_data.dataset.tokenised is job.parts[0].tokenised
+    assert train_data.dataset.config is own
+    assert len(next(iter(train_data))) == 32
+    fresh = split_data(own, read_dataset(own))
+    for mine, other in zip((train_data, valid_data), fresh, strict=False):
+        assert (mine.dataset.inter_feat["item_id"] == other.dataset.inter_feat["item_id"]).all()
 
 
 def test_a_local_ray_listens_to_this_machine_alone(ray_here):
