@@ -1,11 +1,10 @@
 """The lines that a person sees while a model trains and when it is done."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["data_line", "epoch_line", "result_table"]
+__all__ = ["data_line", "epoch_line", "result_table", "short_path"]
 
 
 def data_line(config: Any, dataset: Any) -> str:
@@ -59,8 +58,14 @@ def result_table(metrics: dict[str, Any], folder: Path) -> str:
         f"prepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
         f"evaluate {seconds['evaluate']:.1f} s; peak memory {metrics['peak_memory_mb']:,.0f} MB"
     )
-    rows.append(f"everything is in {os.path.relpath(folder)}")
+    rows.append(f"everything is in {short_path(folder)}")
     return "\n" + "\n".join(rows)
+
+
+def short_path(path: Path) -> str:
+    """The path as a person would type it: relative where it lies below this folder."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _title(name: str) -> str:

@@ -7,7 +7,6 @@ with every trial that has ended. Nothing of Ray's own pickled state is read back
 import dataclasses
 import json
 import logging
-import os
 import shutil
 import statistics
 import sys
@@ -27,6 +26,7 @@ from recbole_symcere.files import write_bytes
 from recbole_symcere.folders import properties_path
 from recbole_symcere.results import RunDirectory, data_fingerprint, portable_settings, versions
 from recbole_symcere.settings import known_keys
+from recbole_symcere.summary import short_path
 from recbole_symcere.tune import plots
 from recbole_symcere.tune.cluster import connected, trial_resources
 from recbole_symcere.tune.options import SearchOptions
@@ -162,8 +162,8 @@ def _search(
             raise InputError(f"No trial has a validation value; {out / 'trials.md'} says why.")
         _say(f"best: trial {winner.number}, valid {metric} {winner.score:.6f}")
         refit = _refit(out, fixed, winner)
-    _say(f"the search's tables and plots are in {os.path.relpath(out)}")
-    _say(f"use its settings with --config_files={os.path.relpath(out / 'best.yaml')}")
+    _say(f"the search's tables and plots are in {short_path(out)}")
+    _say(f"use its settings with --config_files={short_path(out / 'best.yaml')}")
     return SearchResult(out, tuple(trials), winner, refit)
 
 
@@ -234,7 +234,7 @@ def _run_trials(
         _say(f"a trial starts in {median:.1f} s (median){where}, without tokenising or encoding")
     if len(monitor.ended) < n_trials:
         sys.stderr.write(f"stopped after {len(monitor.ended)} of {n_trials} trials; go on with ")
-        sys.stderr.write(f"tune --resume={os.path.relpath(out)}\n")
+        sys.stderr.write(f"tune --resume={short_path(out)}\n")
         raise KeyboardInterrupt
     shutil.rmtree(out / "ray", ignore_errors=True)  # the trials' checkpoints have served
     return monitor.ended

@@ -4,6 +4,7 @@ import copy
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,10 @@ def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
     job = Job(settings, dataset, dataset.build(), threads)
     if config["model"] in MODELS:
         reviews_of(job.parts[0])
-    train_data, _, _ = job.loaders(config, {})
-    build_model(config, train_data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of RecBole's old torch calls, once for every trial
+        train_data, _, _ = job.loaders(config, {})
+        build_model(config, train_data)
     return job
 
 
