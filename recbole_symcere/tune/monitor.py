@@ -13,6 +13,7 @@ from ray.tune import Callback
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
 from recbole_symcere.tune.table import Mode, TrialRecord, live_table
+from recbole_symcere.tune.trial import full_config
 
 __all__ = ["Monitor", "read_records", "write_records"]
 
@@ -81,7 +82,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
 
     def on_trial_start(self, trial: Any, **_: Any) -> None:
         """Note a trial, or that it is tried again."""
-        number = self._searcher.numbers[trial.trial_id]
+        number = self._searcher.number_of(trial)
         self._started.setdefault(number, time.perf_counter())
         if number not in self._running:
             config = self._searcher.configs[number]
@@ -90,7 +91,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
 
     def on_trial_result(self, trial: Any, result: Any, **_: Any) -> None:
         """Note the validation after an epoch."""
-        number = self._searcher.numbers[trial.trial_id]
+        number = self._searcher.number_of(trial)
         if "valid_score" not in result:
             return
         if number not in self._results:
@@ -101,7 +102,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self._running[number] = dataclasses.replace(
             before,
             # with pbt the settings change on the way
-            config={key: trial.config[key] for key in trial.config},
+            config=full_config(trial.config, self._searcher.configs),
             score=result["best_valid_score"],
             best_epoch=result["best_epoch"],
             epochs=result["epoch"],
@@ -113,7 +114,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
 
     def on_trial_complete(self, trial: Any, **_: Any) -> None:
         """Note whether the trial came to its own end or was stopped."""
-        number = self._searcher.numbers[trial.trial_id]
+        number = self._searcher.number_of(trial)
         finished = self._results.get(number, {}).get("finished", False)
         self._end(number, "finished" if finished else "stopped", None)
 
@@ -122,7 +123,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         file = Path(trial.error_file) if trial.error_file else None
         lines = file.read_text(errors="replace").split("\n") if file and file.is_file() else []
         said = [line.strip() for line in lines if line.strip()]
-        self._end(self._searcher.numbers[trial.trial_id], "failed", said[-1] if said else None)
+        self._end(self._searcher.number_of(trial), "failed", said[-1] if said else None)
 
     def _end(self, number: int, status: Any, error: str | None) -> None:
         if any(record.number == number for record in self.ended):

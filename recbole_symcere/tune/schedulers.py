@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,14 @@ from recbole_symcere.tune.options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.table import Mode, TrialRecord
 
-__all__ = ["ListSearcher", "OptunaSearcher", "make_scheduler", "make_searcher", "remember"]
+__all__ = [
+    "ListSearcher",
+    "OptunaSearcher",
+    "Population",
+    "make_scheduler",
+    "make_searcher",
+    "remember",
+]
 
 
 def make_scheduler(
@@ -49,8 +56,7 @@ def make_scheduler(
         # a slice of that length: trials aren't paused to wait for others
         return schedulers.MedianStoppingRule(**best, grace_period=grace, min_time_slice=10**9)
     if name == "pbt":
-        continuous = {p.name for p in space.parameters if p.continuous}
-        mutations = {k: v for k, v in space.mutations().items() if k in continuous}
+        mutations = _mutations(space)
         if not mutations:
             raise InputError(
                 f"{space.source}: pbt needs a setting with continuous values, such as "
@@ -65,6 +71,11 @@ def make_scheduler(
             custom_explore_fn=space.clip,
         )
     return schedulers.FIFOScheduler()
+
+
+def _mutations(space: SearchSpace) -> dict[str, Any]:
+    continuous = {p.name for p in space.parameters if p.continuous}
+    return {key: value for key, value in space.mutations().items() if key in continuous}
 
 
 def remember(scheduler: Any, records: list[TrialRecord], eval_step: int) -> None:
@@ -121,6 +132,10 @@ class _NumberedSearcher(Searcher):  # type: ignore[misc] # Ray has no types
 
     def restore(self, checkpoint_path: str) -> None:
         """See `save`."""
+
+    def number_of(self, trial: Any) -> int:
+        """The trial's number."""
+        return self.numbers[trial.trial_id]
 
     def _given(self, trial_id: str, number: int, config: dict[str, Any]) -> dict[str, Any]:
         self.numbers[trial_id], self.configs[number] = number, config
@@ -217,6 +232,37 @@ class OptunaSearcher(_NumberedSearcher):
             self._study.tell(trial, result[self.metric])
 
 
+class Population:
+    """The configurations of pbt, as a search space of Ray: it allows no searcher beside pbt.
+
+    A trial's configuration is its number and the values that pbt changes; a trial that takes over
+    another's weights takes its number too, and so its width and depth.
+
+    Args:
+        configs: number -> configuration.
+        mutated: the settings that pbt changes.
+    """
+
+    def __init__(self, configs: Mapping[int, dict[str, Any]], mutated: Iterable[str]) -> None:
+        self.configs = dict(configs)
+        self._mutated = sorted(mutated)
+        self._numbers: dict[str, int] = {}
+
+    def param_space(self) -> dict[str, Any]:
+        """What `ray.tune.Tuner` calls param_space."""
+        from ray import tune
+
+        def value_of(key: str) -> Any:
+            return tune.sample_from(lambda spec: self.configs[spec.config["number"]][key])
+
+        numbers = tune.grid_search(list(self.configs))
+        return {"number": numbers, **{key: value_of(key) for key in self._mutated}}
+
+    def number_of(self, trial: Any) -> int:
+        """The number that the trial began with."""
+        return self._numbers.setdefault(trial.trial_id, trial.config["number"])
+
+
 def make_searcher(
     options: SearchOptions,
     space: SearchSpace,
@@ -239,6 +285,8 @@ def make_searcher(
     """
     metric = "best_valid_score"
     if options.search == "optuna":
+        if options.scheduler == "pbt":
+            raise InputError("scheduler=pbt changes settings itself; take search=random with it.")
         left = [n for n in range(options.num_samples) if n not in ended]
         fixed = seed if one_seed else None
         searcher = OptunaSearcher(metric, mode, space, journal, seed, left, fixed)
@@ -251,4 +299,6 @@ def make_searcher(
         n: {**config, "seed": seed if one_seed else seed + n} for n, config in enumerate(configs)
     }
     left_configs = {n: config for n, config in seeded.items() if n not in ended}
+    if options.scheduler == "pbt":
+        return Population(left_configs, _mutations(space)), len(configs)
     return ListSearcher(metric, mode, left_configs), len(configs)

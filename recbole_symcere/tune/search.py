@@ -181,7 +181,12 @@ def _run_trials(
         from ray import tune
 
         from recbole_symcere.tune.monitor import Monitor
-        from recbole_symcere.tune.schedulers import make_scheduler, make_searcher, remember
+        from recbole_symcere.tune.schedulers import (
+            Population,
+            make_scheduler,
+            make_searcher,
+            remember,
+        )
         from recbole_symcere.tune.trial import prepare_job, run_trial
 
         patience = config["stopping_step"]
@@ -208,14 +213,18 @@ def _run_trials(
         remember(scheduler, ended, config["eval_step"])
         monitor = Monitor(out / "trials.json", ended, searcher, config["valid_metric"], mode)
         api = ray_api()
+        population = isinstance(searcher, Population)
+        if population:
+            job.configs = searcher.configs
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, job=job), resources),
+            param_space=searcher.param_space() if population else {},
             tune_config=tune.TuneConfig(
-                search_alg=searcher,
+                search_alg=None if population else searcher,
+                num_samples=1 if population else left,
                 scheduler=scheduler,
-                num_samples=left,
                 max_concurrent_trials=concurrent,
-                reuse_actors=options.scheduler != "pbt",
+                reuse_actors=True,  # a new process takes seconds to load torch
             ),
             run_config=api.RunConfig(
                 name="ray",
@@ -223,7 +232,8 @@ def _run_trials(
                 verbose=0,
                 callbacks=[monitor],
                 failure_config=api.FailureConfig(max_failures=options.max_failures),
-                checkpoint_config=api.CheckpointConfig(num_to_keep=1),
+                # pbt needs those that other trials take over
+                checkpoint_config=api.CheckpointConfig(num_to_keep=4 if population else 1),
             ),
         )
         tuner.fit()

@@ -1,12 +1,12 @@
 """What a Ray worker does: train one configuration and report its validation after each epoch."""
 
 import copy
+import dataclasses
 import shutil
 import tempfile
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 from recbole_symcere.register import MODELS
 
-__all__ = ["Job", "prepare_job", "run_trial"]
+__all__ = ["Job", "full_config", "prepare_job", "run_trial"]
 
 # Settings that change a text's tokens; a trial that tunes them tokenises for itself.
 _TEXT_KEYS = frozenset({"text_encoder", "max_length", "text_level", "cache_dir"})
 
 
-@dataclass
+@dataclasses.dataclass
 class Job:
     """What all trials of a search share; Ray hands it to the workers.
 
@@ -33,12 +33,14 @@ class Job:
         dataset: the data set, read and filtered.
         parts: its training, validation and test split; reviews are tokenised.
         threads: CPU threads of a trial.
+        configs: with pbt, number -> configuration.
     """
 
     settings: dict[str, Any]
     dataset: Any
     parts: list[Any]
     threads: int
+    configs: Mapping[int, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def config(self, tuned: Mapping[str, Any]) -> Config:
         """The Config of a trial."""
@@ -54,6 +56,12 @@ class Job:
             parts[0].tokenised = None
         dataset.build = lambda: parts
         return split_data(config, dataset)
+
+
+def full_config(given: Mapping[str, Any], configs: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """A trial's tuned settings; with pbt Ray knows a number and the values that it changes."""
+    changed = {key: value for key, value in given.items() if key != "number"}
+    return {**configs[given["number"]], **changed} if "number" in given else changed
 
 
 def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
@@ -86,6 +94,7 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
     from ray import get_runtime_context
 
     ray, node = ray_api(), get_runtime_context().get_node_id()
+    tuned = full_config(tuned, job.configs)
     started = time.perf_counter()
     torch.set_num_threads(job.threads)
     with tempfile.TemporaryDirectory(prefix="recbole_symcere-trial-") as folder:

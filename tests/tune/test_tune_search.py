@@ -361,24 +361,21 @@ def test_a_search_killed_for_real_goes_on(small, options, tmp_path):
 
 @pytest.mark.slow
 def test_two_nodes_share_a_search(small, options, tmp_path):
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    port = "6399"
-    start = [*ray, "start", "--num-cpus=1", "--disable-usage-stats"]
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
+    start += ["--disable-usage-stats"]
+    head = ["--head", "--port=6399", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
+    nodes = []
     try:
-        head = [
-            "--head",
-            "--port",
-            port,
-            "--include-dashboard=false",
-            "--node-ip-address=127.0.0.1",
-        ]
-        subprocess.run([*start, *head], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(
-            [*start, f"--address=127.0.0.1:{port}"], check=True, stdout=subprocess.DEVNULL
-        )
+        for more in (head, ["--address=127.0.0.1:6399"]):
+            node = subprocess.Popen(
+                [*start, *more], stdout=subprocess.DEVNULL, start_new_session=True
+            )
+            nodes.append(node)
+            time.sleep(15)
+            assert node.poll() is None
         settings = {**small, "epochs": 20, "stopping_step": 50, "model": "SymCERE"}
         settings |= {"dataset": "small", "params_file": options().params_file, "num_samples": 4}
-        settings |= {"scheduler": "none", "ray_address": f"127.0.0.1:{port}"}
+        settings |= {"scheduler": "none", "ray_address": "127.0.0.1:6399"}
         done = subprocess.run(
             command(out=tmp_path / "out", **settings), capture_output=True, text=True, check=False
         )
@@ -386,7 +383,9 @@ def test_two_nodes_share_a_search(small, options, tmp_path):
         assert "4 trials, 2 at a time" in done.stdout
         assert "on 2 nodes" in done.stdout
     finally:
-        subprocess.run([*ray, "stop", "--force"], check=False, stdout=subprocess.DEVNULL)
+        for node in reversed(nodes):  # and not `ray stop`, which ends every Ray of the machine
+            os.killpg(node.pid, signal.SIGTERM)
+            node.wait(60)
 
 
 def test_options_have_types():
