@@ -16,6 +16,8 @@ import pytest
 import yaml
 from small_data import small_rows, write_rows
 
+import recbole_symcere  # noqa: F401 # Ray 2.6.3 can't be imported before it
+
 pytest.importorskip("ray.tune")
 
 from recbole_symcere.cli import main
