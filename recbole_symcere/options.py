@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from recbole_symcere.errors import InputError, did_you_mean
 
-__all__ = ["RunOptions", "TextOptions", "option", "read_options"]
+__all__ = ["EncoderOptions", "RunOptions", "TextOptions", "option", "read_options"]
 
 T = TypeVar("T")
 
@@ -36,18 +36,24 @@ _BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class TextOptions:
-    """How reviews become model input; the keys are documented in properties/model/SymCERE.yaml."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """How a text becomes a vector; the keys are documented in properties/model/SymCERE.yaml."""
 
     text_encoder: str
+    pooling: Literal["auto", "first", "mean", "last"]
+    cache_dir: str
+    max_length: int = option(minimum=2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextOptions(EncoderOptions):
+    """How reviews become model input, batch by batch; documented there too."""
+
     text_mode: Literal["auto", "lora", "frozen"]
     text_level: Literal["interaction", "item"]
-    pooling: Literal["auto", "first", "mean", "last"]
     text_proj: Literal["linear", "fc_tanh", "mlp"]
-    cache_dir: str
     lora_target_modules: list[str] | None
-    max_length: int = option(minimum=2)
     word_mask: float = option(minimum=0, maximum=1)
     masked_views: int = option(minimum=1)
     lora_rank: int = option(minimum=1)

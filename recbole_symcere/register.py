@@ -6,6 +6,7 @@ model by module name, a dataset and a trainer by attribute name, and a loader th
 see `MODELS` for what is offered.
 """
 
+from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from types import ModuleType
@@ -14,12 +15,22 @@ from typing import Any
 from recbole_symcere import compat
 from recbole_symcere.hooks import after_import, alias_module, before_import
 
-__all__ = ["MODELS", "register", "registered"]
+__all__ = ["MODELS", "register", "registered", "text_use"]
 
-MODELS = {"SymCERE": "recbole_symcere.model.symcere"}
+MODELS = {
+    name: f"recbole_symcere.model.{name.lower()}" for name in ("SymCERE", "SimGCL", "XSimGCL")
+}
 """Model name -> the module that holds the class of that name."""
 
 _done: list[str] = []
+
+
+def text_use(model: str) -> str:
+    """How the model of that name uses reviews: "batch", "once" or "none"; "none" if not ours."""
+    if model not in MODELS:
+        return "none"
+    use: str = getattr(import_module(MODELS[model]), model).text_use
+    return use
 
 
 def register() -> None:
@@ -59,8 +70,14 @@ def _offer_config(module: ModuleType) -> None:
 
 
 def _offer_datasets(module: ModuleType) -> None:
-    """`create_dataset` looks for an attribute ``<model>Dataset`` of this module."""
-    _offer_lazily(module, "Dataset", "recbole_symcere.data.dataset", "ReviewDataset")
+    """`create_dataset` looks for an attribute ``<model>Dataset`` of this module, else its own."""
+    _offer_lazily(
+        module,
+        "Dataset",
+        "recbole_symcere.data.dataset",
+        "ReviewDataset",
+        lambda model: text_use(model) != "none",
+    )
 
 
 def _offer_trainers(module: ModuleType) -> None:
@@ -68,14 +85,21 @@ def _offer_trainers(module: ModuleType) -> None:
     _offer_lazily(module, "Trainer", "recbole_symcere.trainer", "ReviewTrainer")
 
 
-def _offer_lazily(module: ModuleType, suffix: str, source: str, attribute: str) -> None:
-    """Let ``module`` answer for ``<model><suffix>`` (PEP 562).
+def _offer_lazily(
+    module: ModuleType,
+    suffix: str,
+    source: str,
+    attribute: str,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> None:
+    """Let ``module`` answer for ``<model><suffix>`` (PEP 562), for the models that are ``wanted``.
 
     Lazily, because ``source`` imports ``module`` itself.
     """
 
     def __getattr__(name: str) -> Any:  # noqa: N807 # the name that Python looks for
-        if name.removesuffix(suffix) in MODELS and name.endswith(suffix):
+        model = name.removesuffix(suffix)
+        if name.endswith(suffix) and model in MODELS and wanted(model):
             return getattr(import_module(source), attribute)
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
@@ -104,7 +128,7 @@ def _offer_loaders(module: ModuleType) -> None:
 
     @wraps(get_dataloader)
     def with_reviews(config: Any, phase: str) -> Any:
-        if phase == "train" and config["model"] in MODELS:
+        if phase == "train" and text_use(config["model"]) == "batch":
             from recbole_symcere.data.dataloader import ReviewTrainDataLoader
 
             return ReviewTrainDataLoader

@@ -1,6 +1,6 @@
 """What models of ours share: scores from cached vectors, and a graph encoder with its view."""
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from torch import nn
 
 from recbole_symcere.encoder.bipartite import BipartiteGraph, edge_dropout
-from recbole_symcere.encoder.graph import NGCF, LightGCN
+from recbole_symcere.encoder.graph import NGCF, LightGCN, NoisyLightGCN
 
 __all__ = ["GraphRecommender", "VectorRecommender"]
 
@@ -19,10 +19,14 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     Vectors are computed once per evaluation. No text is needed to score. Subclasses give `forward`.
 
     Attributes:
+        text_use: what the model reads of the training reviews. "batch": every batch holds their
+            tokens and the history mask. "once": it makes vectors of them when it is built. "none":
+            it runs on any data set, with reviews or without.
         cosine: whether vectors are brought to length 1 before scoring.
         protocol: what a result should tell of the model's inputs.
     """
 
+    text_use: ClassVar[Literal["batch", "once", "none"]] = "batch"
     cosine = False
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -83,7 +87,7 @@ class GraphRecommender(VectorRecommender):
     Args:
         config: RecBole's configuration.
         dataset: the training split.
-        backbone: LightGCN or NGCF.
+        backbone: the graph encoder.
         embedding_size: width of the trainable layer 0 of users and items.
         dropout: share of edges left out in the augmented view.
         view_per: "epoch" or "step", when that view is drawn anew.
@@ -93,10 +97,10 @@ class GraphRecommender(VectorRecommender):
         self,
         config: Any,
         dataset: Any,
-        backbone: LightGCN | NGCF,
+        backbone: LightGCN | NGCF | NoisyLightGCN,
         embedding_size: int,
-        dropout: float,
-        view_per: str,
+        dropout: float = 0.0,
+        view_per: str = "epoch",
     ) -> None:
         super().__init__(config, dataset)
         users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
@@ -114,6 +118,11 @@ class GraphRecommender(VectorRecommender):
         """Vectors of users and then items [n_users + n_items, d]."""
         nodes: torch.Tensor = self.backbone(graph, self.embedding.weight)
         return nodes
+
+    def triples(self, interaction: Any) -> torch.Tensor:
+        """Nodes of the users, their items and the sampled items [3, B]."""
+        items, sampled = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
+        return torch.stack([interaction[self.USER_ID], items, sampled])
 
     def forget(self) -> None:
         """Drop cached vectors and the epoch's augmented graph."""

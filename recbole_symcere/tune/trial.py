@@ -13,9 +13,7 @@ import torch
 
 from recbole_symcere.compat import ray_api
 from recbole_symcere.config import Config
-from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
-from recbole_symcere.register import MODELS
 
 __all__ = ["Job", "prepare_job", "run_trial"]
 
@@ -66,10 +64,9 @@ def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
     """
     dataset = read_dataset(config)
     job = Job(settings, dataset, dataset.build(), threads)
-    if config["model"] in MODELS:
-        reviews_of(job.parts[0])
     train_data, _, _ = job.loaders(config, {})
     build_model(config, train_data)
+    job.parts[0].tokenised = getattr(train_data.dataset, "tokenised", None)
     return job
 
 
