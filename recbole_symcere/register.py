@@ -18,7 +18,8 @@ from recbole_symcere.hooks import after_import, alias_module, before_import
 __all__ = ["MODELS", "register", "registered", "text_use"]
 
 MODELS = {
-    name: f"recbole_symcere.model.{name.lower()}" for name in ("SymCERE", "SimGCL", "XSimGCL")
+    name: f"recbole_symcere.model.{name.lower()}"
+    for name in ("SymCERE", "AlphaRec", "RLMRecCon", "SimGCL", "XSimGCL")
 }
 """Model name -> the module that holds the class of that name."""
 

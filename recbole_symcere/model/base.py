@@ -88,7 +88,8 @@ class GraphRecommender(VectorRecommender):
         config: RecBole's configuration.
         dataset: the training split.
         backbone: the graph encoder.
-        embedding_size: width of the trainable layer 0 of users and items.
+        embedding_size: width of the trainable layer 0 of users and items; None if the subclass
+            makes layer 0 itself, in `ego`.
         dropout: share of edges left out in the augmented view.
         view_per: "epoch" or "step", when that view is drawn anew.
     """
@@ -98,14 +99,15 @@ class GraphRecommender(VectorRecommender):
         config: Any,
         dataset: Any,
         backbone: LightGCN | NGCF | NoisyLightGCN,
-        embedding_size: int,
+        embedding_size: int | None,
         dropout: float = 0.0,
         view_per: str = "epoch",
     ) -> None:
         super().__init__(config, dataset)
         users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
         self.graph = BipartiteGraph(users, items, self.n_users, self.n_items)
-        self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
+        if embedding_size is not None:
+            self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
         self.backbone = backbone
         self.dropout, self.view_per = dropout, view_per
 
@@ -116,8 +118,12 @@ class GraphRecommender(VectorRecommender):
 
     def nodes(self, graph: BipartiteGraph) -> torch.Tensor:
         """Vectors of users and then items [n_users + n_items, d]."""
-        nodes: torch.Tensor = self.backbone(graph, self.embedding.weight)
+        nodes: torch.Tensor = self.backbone(graph, self.ego())
         return nodes
+
+    def ego(self) -> torch.Tensor:
+        """Layer 0 of users and then items [n_users + n_items, d]."""
+        return self.embedding.weight
 
     def triples(self, interaction: Any) -> torch.Tensor:
         """Nodes of the users, their items and the sampled items [3, B]."""

@@ -15,7 +15,7 @@ from recbole_symcere.encoder.review import FrozenReviews, TunedReviews
 from recbole_symcere.encoder.text import TextEncoder, load_encoder, resolve_text_mode
 from recbole_symcere.options import EncoderOptions, TextOptions
 
-__all__ = ["InteractionVectors", "interaction_vectors", "review_encoder"]
+__all__ = ["InteractionVectors", "interaction_vectors", "mean_of", "review_encoder"]
 
 _log = logging.getLogger(__name__)
 
@@ -86,13 +86,34 @@ class InteractionVectors(NamedTuple):
         Returns:
             float32 [size, d_t]; zeros where there is no review.
         """
-        has = self.text_ids >= 0
-        shape = (size, len(self.vectors))
-        ones = np.ones(int(has.sum()), dtype=np.float32)
-        counts = csr_matrix((ones, (ids[has], self.text_ids[has])), shape=shape)
-        totals = counts @ self.vectors.numpy()
-        n_reviews = np.bincount(ids[has], minlength=size)[:, None]
-        return torch.from_numpy(totals / np.maximum(n_reviews, 1).astype(np.float32))
+        return mean_of(self.vectors, self.text_ids, ids, size)
+
+
+def mean_of(
+    vectors: torch.Tensor, chosen: np.ndarray, owners: np.ndarray, size: int
+) -> torch.Tensor:
+    """Mean of the vectors that belong to each of ``size`` owners.
+
+    Args:
+        vectors: float32 [m, d].
+        chosen: int64 [n], rows of ``vectors``; -1 for none.
+        owners: int64 [n], 0 <= owner < size; ``vectors[chosen[k]]`` belongs to ``owners[k]``.
+        size: number of owners.
+
+    Returns:
+        float32 [size, d]; zeros for an owner of none.
+
+    Example:
+        >>> vectors = torch.tensor([[2.0], [4.0]])
+        >>> mean_of(vectors, np.array([0, 1, -1]), np.array([0, 0, 0]), 2).tolist()
+        [[3.0], [0.0]]
+    """
+    present = chosen >= 0
+    owners, chosen = owners[present], chosen[present]
+    ones = np.ones(len(chosen), dtype=np.float32)
+    counts = csr_matrix((ones, (owners, chosen)), shape=(size, len(vectors)))
+    n_owned = np.bincount(owners, minlength=size)[:, None]
+    return torch.from_numpy(counts @ vectors.numpy() / np.maximum(n_owned, 1).astype(np.float32))
 
 
 def interaction_vectors(

@@ -76,10 +76,29 @@ def recorded_noise(monkeypatch):
     return draws
 
 
-def profile(given, texts, ids, size):
-    """Mean of the vectors in ``texts`` (row number -> vector or None) of each user or item."""
-    result = []
+def mean_per(vectors, ids, size):
+    """Mean of the vectors of each user or item, and which of them have one."""
+    means, has = [], []
     for n in range(size):
-        own = [texts[r] for r in np.flatnonzero(ids == n) if texts[r] is not None]
-        result.append(np.mean(own, axis=0) if own else np.zeros(texts["width"]))
-    return np.array(result)
+        own = [vectors[r] for r in np.flatnonzero(ids == n) if vectors[r] is not None]
+        has.append(bool(own))
+        means.append(np.mean(own, axis=0) if own else np.zeros(32))
+    return np.array(means), np.array(has)
+
+
+def text_vectors_of(given, small):
+    """The review vector of each training interaction, None for an empty one; encoded one by one."""
+    from recbole_symcere.encoder.text import TextEncoder, load_encoder
+
+    backbone, tokenizer = load_encoder(small["text_encoder"])
+    encoder = TextEncoder(backbone).eval()
+    vectors = []
+    for text in given.train.training_reviews().to_pylist():
+        if not text:
+            vectors.append(None)
+            continue
+        tokens = tokenizer(text, truncation=True, max_length=16, return_tensors="pt")
+        with torch.no_grad():
+            vector = encoder(tokens["input_ids"], tokens["attention_mask"])
+        vectors.append(vector[0].double().numpy())
+    return vectors

@@ -23,6 +23,8 @@ from recbole_symcere.trainer import ReviewTrainer
 # SimGCL tells users from users and items from items.
 PLANTED = {
     "SymCERE": {"alpha": 0.0, "beta": 1.0},
+    "AlphaRec": {"n_layers": 4},
+    "RLMRecCon": {},
     "SimGCL": {"cl_weight": 0.1},
     "XSimGCL": {},
 }
