@@ -16,8 +16,14 @@ from recbole_symcere.hooks import after_import, alias_module, before_import
 
 __all__ = ["MODELS", "register", "registered"]
 
-MODELS = {"SymCERE": "recbole_symcere.model.symcere"}
+MODELS = {
+    "CollabContext": "recbole_symcere.model.collabcontext",
+    "SymCERE": "recbole_symcere.model.symcere",
+}
 """Model name -> the module that holds the class of that name."""
+
+TRAINERS = {"CollabContext": ("recbole_symcere.phases", "TwoPhaseTrainer")}
+"""Model name -> module and name of its trainer, where that isn't `ReviewTrainer`."""
 
 _done: list[str] = []
 
@@ -60,22 +66,26 @@ def _offer_config(module: ModuleType) -> None:
 
 def _offer_datasets(module: ModuleType) -> None:
     """`create_dataset` looks for an attribute ``<model>Dataset`` of this module."""
-    _offer_lazily(module, "Dataset", "recbole_symcere.data.dataset", "ReviewDataset")
+    _offer_lazily(module, "Dataset", ("recbole_symcere.data.dataset", "ReviewDataset"), {})
 
 
 def _offer_trainers(module: ModuleType) -> None:
     """`get_trainer` looks for an attribute ``<model>Trainer`` of this module."""
-    _offer_lazily(module, "Trainer", "recbole_symcere.trainer", "ReviewTrainer")
+    _offer_lazily(module, "Trainer", ("recbole_symcere.trainer", "ReviewTrainer"), TRAINERS)
 
 
-def _offer_lazily(module: ModuleType, suffix: str, source: str, attribute: str) -> None:
+def _offer_lazily(
+    module: ModuleType, suffix: str, usual: tuple[str, str], special: dict[str, tuple[str, str]]
+) -> None:
     """Let ``module`` answer for ``<model><suffix>`` (PEP 562).
 
-    Lazily, because ``source`` imports ``module`` itself.
+    Lazily, because what it answers with imports ``module`` itself.
     """
 
     def __getattr__(name: str) -> Any:  # noqa: N807 # the name that Python looks for
-        if name.removesuffix(suffix) in MODELS and name.endswith(suffix):
+        model = name.removesuffix(suffix)
+        if model in MODELS and name.endswith(suffix):
+            source, attribute = special.get(model, usual)
             return getattr(import_module(source), attribute)
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
@@ -104,7 +114,7 @@ def _offer_loaders(module: ModuleType) -> None:
 
     @wraps(get_dataloader)
     def with_reviews(config: Any, phase: str) -> Any:
-        if phase == "train" and config["model"] in MODELS:
+        if phase == "train" and getattr(config.model_class, "reviews_in_batch", False):
             from recbole_symcere.data.dataloader import ReviewTrainDataLoader
 
             return ReviewTrainDataLoader
