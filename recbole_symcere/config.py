@@ -145,12 +145,6 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
                 f"{self['model']} compares items with sampled negatives, so train_neg_sample_args "
                 "can't be none. Leave it out."
             )
-        pointwise = self["MODEL_INPUT_TYPE"] == InputType.POINTWISE
-        if self["model"] in MODELS and pointwise and sampled:
-            raise InputError(
-                f"{self['model']} learns from the interactions alone and would take sampled "
-                "negatives for such, so train_neg_sample_args must be none. Leave it out."
-            )
         if self["log_wandb"] and importlib.util.find_spec("wandb") is None:
             raise InputError("log_wandb needs the package wandb: pip install wandb.")
 

@@ -19,9 +19,12 @@ __all__ = ["MODELS", "register", "registered", "text_use"]
 
 MODELS = {
     name: f"recbole_symcere.model.{name.lower()}"
-    for name in ("SymCERE", "AlphaRec", "RLMRecCon", "SimGCL", "XSimGCL")
+    for name in ("SymCERE", "CollabContext", "AlphaRec", "RLMRecCon", "SimGCL", "XSimGCL")
 }
 """Model name -> the module that holds the class of that name."""
+
+TRAINERS = {"CollabContext": ("recbole_symcere.phases", "TwoPhaseTrainer")}
+"""Model name -> module and name of its trainer, where that isn't `ReviewTrainer`."""
 
 _done: list[str] = []
 
@@ -72,36 +75,29 @@ def _offer_config(module: ModuleType) -> None:
 
 def _offer_datasets(module: ModuleType) -> None:
     """`create_dataset` looks for an attribute ``<model>Dataset`` of this module, else its own."""
-    _offer_lazily(
-        module,
-        "Dataset",
-        "recbole_symcere.data.dataset",
-        "ReviewDataset",
-        lambda model: text_use(model) != "none",
-    )
+    source = "recbole_symcere.data.dataset", "ReviewDataset"
+    _offer_lazily(module, "Dataset", lambda model: None if text_use(model) == "none" else source)
 
 
 def _offer_trainers(module: ModuleType) -> None:
     """`get_trainer` looks for an attribute ``<model>Trainer`` of this module."""
-    _offer_lazily(module, "Trainer", "recbole_symcere.trainer", "ReviewTrainer")
+    usual = "recbole_symcere.trainer", "ReviewTrainer"
+    _offer_lazily(module, "Trainer", lambda model: TRAINERS.get(model, usual))
 
 
 def _offer_lazily(
-    module: ModuleType,
-    suffix: str,
-    source: str,
-    attribute: str,
-    wanted: Callable[[str], bool] = lambda _: True,
+    module: ModuleType, suffix: str, source_of: Callable[[str], tuple[str, str] | None]
 ) -> None:
-    """Let ``module`` answer for ``<model><suffix>`` (PEP 562), for the models that are ``wanted``.
+    """Let ``module`` answer for ``<model><suffix>`` (PEP 562) where ``source_of`` names a class.
 
-    Lazily, because ``source`` imports ``module`` itself.
+    Lazily, because what it answers with imports ``module`` itself.
     """
 
     def __getattr__(name: str) -> Any:  # noqa: N807 # the name that Python looks for
         model = name.removesuffix(suffix)
-        if name.endswith(suffix) and model in MODELS and wanted(model):
-            return getattr(import_module(source), attribute)
+        source = source_of(model) if name.endswith(suffix) and model in MODELS else None
+        if source is not None:
+            return getattr(import_module(source[0]), source[1])
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
     module.__getattr__ = __getattr__  # type: ignore[method-assign]

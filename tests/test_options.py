@@ -69,5 +69,5 @@ def test_the_defaults_are_those_of_the_paper_and_complete():
     assert (model.alpha, model.beta) == (0.5, 0.05)  # stated in the paper
     assert (model.backbone, model.l2_normalize) == ("LightGCN", True)
     assert text.text_encoder == "all-MiniLM-L6-v2"
-    read = {field.name for group in (SymCEREOptions, TextOptions) for field in fields(group)}
+    read = {field.name for o in (SymCEREOptions, TextOptions) for field in fields(o)}
     assert set(defaults) - read == {"train_batch_size"}

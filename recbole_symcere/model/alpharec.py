@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from recbole_symcere.encoder.graph import LightGCN
 from recbole_symcere.model.base import GraphRecommender
-from recbole_symcere.model.text import interaction_vectors, mean_of
+from recbole_symcere.model.profiles import interaction_vectors, mean_of
 from recbole_symcere.neighbour_loss import sampled_softmax
-from recbole_symcere.options import EncoderOptions, option, read_options
+from recbole_symcere.options import EncoderOptions, option, read_options, refuse_sampled_negatives
 
 __all__ = ["AlphaRec", "AlphaRecLoss", "AlphaRecOptions"]
 
@@ -62,6 +62,7 @@ class AlphaRec(GraphRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o = read_options(AlphaRecOptions, config)
+        refuse_sampled_negatives(config)
         super().__init__(config, dataset, LightGCN(o.n_layers), None)
         self.options = o
         reviews = interaction_vectors(dataset, read_options(EncoderOptions, config), self.device)

@@ -26,7 +26,7 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         protocol: what a result should tell of the model's inputs.
     """
 
-    text_use: ClassVar[Literal["batch", "once", "none"]] = "batch"
+    text_use: ClassVar[Literal["batch", "once", "none"]] = "none"
     cosine = False
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -53,11 +53,16 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     def scoring_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """User and item vectors as they are scored, [n_users, d] and [n_items, d]."""
         if self._scoring is None:
-            users, items = self.forward()
-            if self.cosine:
-                users, items = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
-            self._scoring = (users.contiguous(), items.contiguous())
+            self._scoring = self.as_scored(*self.forward())
         return self._scoring
+
+    def as_scored(
+        self, users: torch.Tensor, items: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors whose dot product is the score: at length 1 if that is a cosine."""
+        if self.cosine:
+            users, items = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
+        return users.contiguous(), items.contiguous()
 
     def predict(self, interaction: Any) -> torch.Tensor:
         """Scores [B] of pairs of a user and an item."""
@@ -68,6 +73,11 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         """Scores [B * n_items] of the users and every item."""
         users, items = self.scoring_vectors()
         return (users[interaction[self.USER_ID]] @ items.T).view(-1)
+
+    def training_graph(self, dataset: Any) -> BipartiteGraph:
+        """The graph of the interactions of ``dataset``, the training split."""
+        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
+        return BipartiteGraph(users, items, self.n_users, self.n_items)
 
     def groups(self, tuned: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
         """Parameter groups: all but ``tuned`` at the run's rate; what learns in it at its own."""
@@ -104,8 +114,7 @@ class GraphRecommender(VectorRecommender):
         view_per: str = "epoch",
     ) -> None:
         super().__init__(config, dataset)
-        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
-        self.graph = BipartiteGraph(users, items, self.n_users, self.n_items)
+        self.graph = self.training_graph(dataset)
         if embedding_size is not None:
             self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
         self.backbone = backbone

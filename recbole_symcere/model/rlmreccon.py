@@ -13,7 +13,7 @@ from recbole_symcere.encoder.graph import LightGCN
 from recbole_symcere.encoder.text import Projection
 from recbole_symcere.loss import bpr, info_nce
 from recbole_symcere.model.base import GraphRecommender
-from recbole_symcere.model.text import interaction_vectors
+from recbole_symcere.model.profiles import interaction_vectors
 from recbole_symcere.neighbour_loss import info_nce_among
 from recbole_symcere.options import EncoderOptions, option, read_options
 

@@ -1,21 +1,20 @@
-"""The text side of a model: from its training split to vectors of reviews, users and items."""
+"""The text side of a model: from its training split to vectors of reviews or items."""
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 
-from recbole_symcere.data.dataset import ROW_FIELD
-from recbole_symcere.data.reviews import TrainingReviews, reviews_of
+from recbole_symcere.data.items import item_texts
+from recbole_symcere.data.reviews import reviews_of
+from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.cache import TextVectors, text_vectors
 from recbole_symcere.encoder.review import FrozenReviews, TunedReviews
 from recbole_symcere.encoder.text import TextEncoder, load_encoder, resolve_text_mode
 from recbole_symcere.options import EncoderOptions, TextOptions
 
-__all__ = ["InteractionVectors", "interaction_vectors", "mean_of", "review_encoder"]
+__all__ = ["encoded", "item_vectors", "review_encoder", "text_facts"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ def review_encoder(
     reviews = reviews_of(dataset)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling)
-    facts = _facts(options, encoder, reviews, mode, options.text_level)
+    facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
     if mode == "lora":
         encoder.add_lora(
             options.lora_rank,
@@ -56,125 +55,79 @@ def review_encoder(
         return TunedReviews(
             encoder, options.word_mask, tokenizer.mask_token_id, reviews.store.pad_token_id
         ), facts
-    vectors = _vectors(
-        encoder, tokenizer, reviews, options, device, options.masked_views, options.word_mask
-    )
-    return FrozenReviews(vectors), facts
+    masking = (options.masked_views, options.word_mask)
+    what = "training reviews"
+    return FrozenReviews(
+        encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
+    ), facts
 
 
-class InteractionVectors(NamedTuple):
-    """Vectors of the training interactions' reviews, from the frozen encoder.
-
-    Attributes:
-        vectors: float32 [n_texts, d_t], one per distinct text.
-        text_ids: int64 [n], the text of each training interaction in the order of the split; -1 for
-            an empty review.
-        facts: what a result should tell: encoder, mode, pooling, text_level, numbers of texts.
-    """
-
-    vectors: torch.Tensor
-    text_ids: np.ndarray
-    facts: dict[str, Any]
-
-    def mean_per(self, ids: np.ndarray, size: int) -> torch.Tensor:
-        """Mean review vector of each user or item.
-
-        Args:
-            ids: [n] the user or item of each training interaction.
-            size: number of such ids, padding included.
-
-        Returns:
-            float32 [size, d_t]; zeros where there is no review.
-        """
-        return mean_of(self.vectors, self.text_ids, ids, size)
-
-
-def mean_of(
-    vectors: torch.Tensor, chosen: np.ndarray, owners: np.ndarray, size: int
-) -> torch.Tensor:
-    """Mean of the vectors that belong to each of ``size`` owners.
-
-    Args:
-        vectors: float32 [m, d].
-        chosen: int64 [n], rows of ``vectors``; -1 for none.
-        owners: int64 [n], 0 <= owner < size; ``vectors[chosen[k]]`` belongs to ``owners[k]``.
-        size: number of owners.
-
-    Returns:
-        float32 [size, d]; zeros for an owner of none.
-
-    Example:
-        >>> vectors = torch.tensor([[2.0], [4.0]])
-        >>> mean_of(vectors, np.array([0, 1, -1]), np.array([0, 0, 0]), 2).tolist()
-        [[3.0], [0.0]]
-    """
-    present = chosen >= 0
-    owners, chosen = owners[present], chosen[present]
-    ones = np.ones(len(chosen), dtype=np.float32)
-    counts = csr_matrix((ones, (owners, chosen)), shape=(size, len(vectors)))
-    n_owned = np.bincount(owners, minlength=size)[:, None]
-    return torch.from_numpy(counts @ vectors.numpy() / np.maximum(n_owned, 1).astype(np.float32))
-
-
-def interaction_vectors(
+def item_vectors(
     dataset: Any, options: EncoderOptions, device: torch.device
-) -> InteractionVectors:
-    """The vector of each training interaction's review.
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Frozen vectors of the items' texts (see `item_texts`), from the one cache of text vectors.
 
     Args:
         dataset: the training split.
         options: the encoder's settings.
-        device: where to compute; the result is on the CPU.
+        device: where to encode.
+
+    Returns:
+        float32 [n_items, d_t] as the encoder gives them, zeros for the padding item and for an item
+        without a text, and what a result should tell of them, as `review_encoder`.
 
     Raises:
-        InputError: as `review_encoder`.
+        InputError: for an encoder that can't be had, or a data set without item texts.
     """
-    reviews = reviews_of(dataset, options)
+    texts, source = item_texts(dataset)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling)
-    vectors = _vectors(encoder, tokenizer, reviews, options, device).original
-    rows, items = (dataset.inter_feat[f].numpy() for f in (ROW_FIELD, dataset.iid_field))
-    text_ids = reviews.text_ids(rows, items)
-    text_ids = np.where(reviews.store.lengths[text_ids] > 0, text_ids, -1)
-    return InteractionVectors(
-        vectors, text_ids, _facts(options, encoder, reviews, "frozen", "interaction")
+    store = TokenStore.open_or_build(
+        texts, tokenizer, options.max_length, Path(options.cache_dir) / "tokens"
     )
+    vectors = encoded(encoder, tokenizer, store, f"item texts ({source})", options, device)
+    of_item = store.text_index
+    facts = text_facts(options, encoder, store, "frozen", "item")
+    without = int((store.lengths[of_item[1:]] == 0).sum())
+    facts |= {"item_texts": source, "items_without_text": without}
+    return vectors.original.index_select(0, torch.from_numpy(of_item.copy())), facts
 
 
-def _facts(
-    options: EncoderOptions, encoder: TextEncoder, reviews: TrainingReviews, mode: str, level: str
+def text_facts(
+    options: EncoderOptions, encoder: TextEncoder, store: TokenStore, mode: str, level: str
 ) -> dict[str, Any]:
+    """What a result should tell of the texts that a model saw."""
     return {
         "text_encoder": options.text_encoder,
         "text_mode": mode,
         "text_level": level,
         "pooling": encoder.pooling,
-        "distinct_texts": len(reviews.store),
-        "empty_texts": int((reviews.store.lengths == 0).sum()),
+        "distinct_texts": len(store),
+        "empty_texts": int((store.lengths == 0).sum()),
     }
 
 
-def _vectors(
+def encoded(
     encoder: TextEncoder,
     tokenizer: Any,
-    reviews: TrainingReviews,
+    store: TokenStore,
+    what: str,
     options: EncoderOptions,
     device: torch.device,
-    masked_views: int = 0,
-    word_mask: float = 0.0,
+    masking: tuple[int, float] = (0, 0.0),
 ) -> TextVectors:
-    n_texts = len(reviews.store)
+    """Vectors of texts and, with ``masking`` (copies, share of words), of masked copies."""
     _log.info(
-        f"{n_texts:,} distinct training reviews, encoded once by {options.text_encoder} and kept "
-        f"in {options.cache_dir}"
+        f"{len(store):,} distinct {what}, encoded once by {options.text_encoder} and kept in "
+        f"{options.cache_dir}"
     )
     return text_vectors(
         encoder,
         tokenizer,
-        reviews.store,
+        store,
         directory=Path(options.cache_dir) / "vectors",
-        masked_views=masked_views,
-        mask_probability=word_mask,
+        masked_views=masking[0],
+        mask_probability=masking[1],
         seed=_MASK_SEED,
         device=device,
     )

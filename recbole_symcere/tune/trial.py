@@ -93,11 +93,12 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
 
         def report(epoch: int, score: float) -> None:
             over = epoch + 1 + trainer.eval_step > trainer.epochs
+            best_score, best_epoch = trainer.best_so_far
             result = {
                 "epoch": epoch + 1,
                 "valid_score": float(score),
-                "best_valid_score": float(trainer.best_valid_score),
-                "best_epoch": trainer.best_epoch,
+                "best_valid_score": float(best_score),
+                "best_epoch": best_epoch,
                 "evaluations": sum("valid" in epoch for epoch in trainer.history),
                 "finished": over or trainer.cur_step > trainer.stopping_step,
                 "prepare_seconds": prepared,

@@ -5,8 +5,8 @@ import oracles
 import pytest
 import torch
 from model.parts import loss_of, mean_per, observed, text_vectors_of
+from model.test_contract import prepare
 
-from recbole_symcere.config import Config
 from recbole_symcere.errors import InputError
 
 SETTINGS = {"n_layers": 2, "temperature": 0.3, "n_negatives": 5, "hidden_multiplier": 0.5}
@@ -62,8 +62,8 @@ def test_it_has_no_table_of_ids_and_scores_by_cosine(small):
 
 def test_sampled_negatives_of_recbole_are_refused(small):
     sampled = {"distribution": "uniform", "sample_num": 1}
-    with pytest.raises(InputError, match="AlphaRec learns from the interactions alone"):
-        Config("AlphaRec", "small", config_dict={**small, "train_neg_sample_args": sampled})
+    with pytest.raises(InputError, match="AlphaRec would take a sampled item"):
+        prepare("AlphaRec", small, train_neg_sample_args=sampled)
 
 
 def test_a_user_who_knows_all_sampled_items(small):
