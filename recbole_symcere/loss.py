@@ -287,8 +287,8 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
     """Log of the mean Gaussian potential (Wang & Isola, 2020): log mean_{a<b} exp(-t|x_a-x_b|^2).
 
     Args:
-        x: [B, d] unit vectors. Repeated rows count as often as they are given: CollabContext and
-            DirectAU give each user and item of a batch once.
+        x: [B, d] unit vectors. Repeated rows count as often as they are given: CollabContext gives
+            each user and item of a batch once, DirectAU as often as it has rows.
         t: above 0.
 
     Returns:

@@ -19,7 +19,15 @@ __all__ = ["MODELS", "register", "registered", "text_use"]
 
 MODELS = {
     name: f"recbole_symcere.model.{name.lower()}"
-    for name in ("SymCERE", "CollabContext", "AlphaRec", "RLMRecCon", "SimGCL", "XSimGCL")
+    for name in (
+        "SymCERE",
+        "CollabContext",
+        "AlphaRec",
+        "RLMRecCon",
+        "DirectAU",
+        "SimGCL",
+        "XSimGCL",
+    )
 }
 """Model name -> the module that holds the class of that name."""
 

@@ -20,7 +20,7 @@ from recbole_symcere.register import MODELS, text_use
 
 # Settings under which a model solves the planted task. SymCERE's intra-modal term tells every
 # interaction from every other, also from those of the same half, so on 24 users it has to stay out;
-# SimGCL tells users from users and items from items. CollabContext learns no item vectors in
+# SimGCL and DirectAU tell users from users and items from items. CollabContext learns no item vectors in
 # phase 1, AlphaRec none at all, and the tiny encoder finds all texts alike, so that they need a
 # hop more to see a half.
 PLANTED = {
@@ -28,6 +28,7 @@ PLANTED = {
     "CollabContext": {"n_layers": 3},
     "AlphaRec": {"n_layers": 4},
     "RLMRecCon": {},
+    "DirectAU": {"gamma": 0.3},
     "SimGCL": {"cl_weight": 0.1},
     "XSimGCL": {},
 }
