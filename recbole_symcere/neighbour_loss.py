@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["info_nce_among", "l2_penalty", "sampled_softmax"]
+__all__ = ["info_nce_among", "intent_contrast", "l2_penalty", "sampled_softmax"]
 
 
 def l2_penalty(*vectors: Tensor) -> Tensor:
@@ -81,3 +81,39 @@ def sampled_softmax(
     logits = torch.cat([score[:, None], others], dim=1) / temperature  # [B, 1 + m]
     rows = torch.logsumexp(logits, dim=1) - logits[:, 0]
     return rows.sum() / max(len(rows), 1)
+
+
+def intent_contrast(
+    first: Tensor, second: Tensor, factors: Tensor, n_positives: int, temperature: float
+) -> Tensor:
+    """Intent-aware contrast of interactions (SGDN, Ren et al., IJCAI 2023).
+
+    The positives P_r of interaction r are those whose factor weights have the largest dot product
+    with its own. With two views h, h' and the temperature t::
+
+        L_r = -log( sum_{p in P_r} exp(cos(h_r, h'_p) / t) / sum_s exp(cos(h_r, h'_s) / t) )
+
+    Args:
+        first: [B, d] unit vectors h.
+        second: [B, d] unit vectors h' of the same interactions.
+        factors: [B, K] factor weights; no gradient passes through the choice.
+        n_positives: size of P_r; all B if there are fewer.
+        temperature: above 0.
+
+    Returns:
+        Nats, the mean over the interactions; 0 with a gradient path for none.
+
+    Example:
+        >>> both = torch.eye(2)
+        >>> round(intent_contrast(both, both, both, 1, 1.0).item(), 4)
+        0.3133
+        >>> intent_contrast(both, both, both, 2, 1.0).item()
+        0.0
+    """
+    if not len(first):
+        return first.sum() * 0
+    alike = factors.detach() @ factors.detach().T
+    chosen = alike.topk(min(n_positives, len(first)), dim=1).indices  # [B, P]
+    logits = first @ second.T / temperature  # [B, B]
+    rows = torch.logsumexp(logits, dim=1) - torch.logsumexp(logits.gather(1, chosen), dim=1)
+    return rows.mean()

@@ -24,6 +24,7 @@ MODELS = {
         "CollabContext",
         "AlphaRec",
         "RLMRecCon",
+        "DGCLR",
         "DirectAU",
         "SimGCL",
         "XSimGCL",

@@ -97,5 +97,5 @@ class AlphaRec(GraphRecommender):
         user_vectors = F.embedding(user, users)  # [B, d]
         scores = (user_vectors @ F.embedding(drawn, items).T).gather(1, place)  # [B, m]
         score = (user_vectors * F.embedding(item, items)).sum(-1)
-        allowed = ~self.graph.connected(user[:, None], sampled)
+        allowed = self.graph.edges_of(user[:, None], sampled) < 0
         return AlphaRecLoss(sampled_softmax(score, scores, allowed, o.temperature))

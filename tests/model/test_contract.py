@@ -20,14 +20,15 @@ from recbole_symcere.register import MODELS, text_use
 
 # Settings under which a model solves the planted task. SymCERE's intra-modal term tells every
 # interaction from every other, also from those of the same half, so on 24 users it has to stay out;
-# SimGCL and DirectAU tell users from users and items from items. CollabContext learns no item vectors in
-# phase 1, AlphaRec none at all, and the tiny encoder finds all texts alike, so that they need a
-# hop more to see a half.
+# SimGCL and DirectAU tell users from users and items from items. CollabContext learns no item
+# vectors in phase 1, AlphaRec none at all, and the tiny encoder finds all texts alike, so that they
+# need a hop more to see a half.
 PLANTED = {
     "SymCERE": {"alpha": 0.0, "beta": 1.0},
     "CollabContext": {"n_layers": 3},
     "AlphaRec": {"n_layers": 4},
     "RLMRecCon": {},
+    "DGCLR": {"dropout": 0.3},
     "DirectAU": {"gamma": 0.3},
     "SimGCL": {"cl_weight": 0.1},
     "XSimGCL": {},
