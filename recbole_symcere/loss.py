@@ -9,11 +9,13 @@ Vectors are used as they are: making them unit vectors is the caller's job.
 """
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from recbole_symcere.kernels import LogPotential, NegativeLogSoftmax
 
 __all__ = [
     "Orientation",
@@ -285,7 +287,8 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
     """Log of the mean Gaussian potential (Wang & Isola, 2020): log mean_{a<b} exp(-t|x_a-x_b|^2).
 
     Args:
-        x: [B, d] unit vectors. Repeated rows count as often as they are given.
+        x: [B, d] unit vectors. Repeated rows count as often as they are given: CollabContext gives
+            each user and item of a batch once, DirectAU as often as it has rows.
         t: above 0.
 
     Returns:
@@ -301,10 +304,10 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
     if x.ndim != 2:
         raise ValueError(f"x has shape {_shape(x)}, expected [B, d]")
     _check_positive("t", t)
-    distance = torch.pdist(_lift(x))  # [B * (B - 1) / 2]
-    if not len(distance):
+    if len(x) < 2:
         return _lift(x).sum() * 0
-    return torch.logsumexp(-t * distance.square(), dim=0) - math.log(len(distance))
+    total: Tensor = LogPotential.apply(_lift(x), t)  # type: ignore[no-untyped-call] # torch's own
+    return total - math.log(len(x) * (len(x) - 1) / 2)
 
 
 def _logits(left: Tensor, right: Tensor, temperature: float, names: tuple[str, str]) -> Tensor:
@@ -323,39 +326,8 @@ def _row_losses(logits: Tensor, kept: Tensor | None, dim: int) -> Tensor:
     """-log softmax along ``dim``, read on the diagonal, over the entries that are ``kept``: [B]."""
     if not logits.numel():
         return logits.sum(dim)
-    losses: Tensor = _NegativeLogSoftmax.apply(logits, kept, dim)  # type: ignore[no-untyped-call] # torch's own
+    losses: Tensor = NegativeLogSoftmax.apply(logits, kept, dim)  # type: ignore[no-untyped-call] # torch's own
     return losses
-
-
-class _NegativeLogSoftmax(torch.autograd.Function):
-    """`_row_losses` in half the time of ``masked_fill`` and ``log_softmax`` on a CPU.
-
-    One [B, B] matrix is written and then worked on in place; it is also all that backward needs.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, kept: Tensor | None, dim: int) -> Tensor:
-        if kept is None:
-            weights = logits.clone()
-        else:
-            ones = kept.view(torch.uint8).to(logits.dtype)  # five times as fast as from bool
-            weights = torch.add(logits, ones - 1, alpha=torch.finfo(logits.dtype).max)
-        top = weights.amax(dim, keepdim=True)
-        # An exp that underflows takes ten times as long. What is cut off here is 1e-35 of the sum.
-        weights.sub_(top).clamp_(min=-80).exp_()
-        if kept is not None:
-            weights.mul_(ones)  # now exactly 0
-        total = weights.sum(dim, keepdim=True)
-        ctx.save_for_backward(weights, total)
-        ctx.dim = dim
-        return total.log().squeeze(dim) + (top.squeeze(dim) - logits.diagonal())
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        weights, total = ctx.saved_tensors
-        grad = weights * (grads[0].unsqueeze(ctx.dim) / total)
-        grad.diagonal().sub_(grads[0])
-        return grad, None, None
 
 
 def _kept(negative_mask: Tensor, size: int) -> Tensor:

@@ -12,7 +12,14 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from recbole_symcere.errors import InputError, did_you_mean
 
-__all__ = ["RunOptions", "TextOptions", "option", "read_options"]
+__all__ = [
+    "EncoderOptions",
+    "RunOptions",
+    "TextOptions",
+    "option",
+    "read_options",
+    "refuse_sampled_negatives",
+]
 
 T = TypeVar("T")
 
@@ -36,18 +43,24 @@ _BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class TextOptions:
-    """How reviews become model input; the keys are documented in properties/model/SymCERE.yaml."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """How a frozen text encoder reads a text; documented in properties/model/SymCERE.yaml."""
 
     text_encoder: str
+    pooling: Literal["auto", "first", "mean", "last"]
+    cache_dir: str
+    max_length: int = option(minimum=2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextOptions(EncoderOptions):
+    """How reviews become model input; the keys are documented in properties/model/SymCERE.yaml."""
+
     text_mode: Literal["auto", "lora", "frozen"]
     text_level: Literal["interaction", "item"]
-    pooling: Literal["auto", "first", "mean", "last"]
     text_proj: Literal["linear", "fc_tanh", "mlp"]
-    cache_dir: str
     lora_target_modules: list[str] | None
-    max_length: int = option(minimum=2)
     word_mask: float = option(minimum=0, maximum=1)
     masked_views: int = option(minimum=1)
     lora_rank: int = option(minimum=1)
@@ -107,6 +120,20 @@ def read_options(options: type[T], config: Any) -> T:
         values[field.name] = _checked(field.name, config[field.name], hints[field.name])
         _check_bounds(field.name, values[field.name], field.metadata)
     return options(**values)
+
+
+def refuse_sampled_negatives(config: Any) -> None:
+    """Stop if point-wise batches would mix random items with those that users chose.
+
+    Raises:
+        InputError: for a loss that takes every row of a batch for an interaction.
+    """
+    sampling = config["train_neg_sample_args"] or {}
+    if sampling.get("distribution", "none") != "none":
+        raise InputError(
+            f"train_neg_sample_args is {sampling}, but {config['model']} would take a sampled item "
+            "for one that the user chose. Leave it out, or set train_neg_sample_args: ~."
+        )
 
 
 def _checked(key: str, value: Any, hint: Any) -> Any:

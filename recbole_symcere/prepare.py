@@ -16,7 +16,7 @@ from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere.data.atomic import check_header
 from recbole_symcere.errors import InputError
-from recbole_symcere.register import MODELS
+from recbole_symcere.register import text_use
 from recbole_symcere.trainer import resumable
 
 __all__ = ["build_model", "build_trainer", "read_dataset", "split_data"]
@@ -84,7 +84,7 @@ def _check_file(config: Any) -> None:
             "as utf-8."
         ) from None
     file = Path(config["data_path"], f"{config['dataset']}.inter")
-    if config["model"] in MODELS or not file.is_file():  # or benchmark files
+    if text_use(config["model"]) != "none" or not file.is_file():  # or benchmark files
         return
     needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
     if (config["eval_args"] or {}).get("order") == "TO":

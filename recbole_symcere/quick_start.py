@@ -138,6 +138,7 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
             "protocol": _protocol(config, model),
             "versions": versions(),
             "data_fingerprint": fingerprint,
+            **trainer.facts(),
             "history": epochs,
         }
         _write_per_user(folder, trainer, test_data)

@@ -6,6 +6,7 @@ model by module name, a dataset and a trainer by attribute name, and a loader th
 see `MODELS` for what is offered.
 """
 
+from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from types import ModuleType
@@ -14,12 +15,35 @@ from typing import Any
 from recbole_symcere import compat
 from recbole_symcere.hooks import after_import, alias_module, before_import
 
-__all__ = ["MODELS", "register", "registered"]
+__all__ = ["MODELS", "register", "registered", "text_use"]
 
-MODELS = {"SymCERE": "recbole_symcere.model.symcere"}
+MODELS = {
+    name: f"recbole_symcere.model.{name.lower()}"
+    for name in (
+        "SymCERE",
+        "CollabContext",
+        "AlphaRec",
+        "RLMRecCon",
+        "DGCLR",
+        "DirectAU",
+        "SimGCL",
+        "XSimGCL",
+    )
+}
 """Model name -> the module that holds the class of that name."""
 
+TRAINERS = {"CollabContext": ("recbole_symcere.phases", "TwoPhaseTrainer")}
+"""Model name -> module and name of its trainer, where that isn't `ReviewTrainer`."""
+
 _done: list[str] = []
+
+
+def text_use(model: str) -> str:
+    """How the model of that name uses reviews: "batch", "once" or "none"; "none" if not ours."""
+    if model not in MODELS:
+        return "none"
+    use: str = getattr(import_module(MODELS[model]), model).text_use
+    return use
 
 
 def register() -> None:
@@ -59,24 +83,30 @@ def _offer_config(module: ModuleType) -> None:
 
 
 def _offer_datasets(module: ModuleType) -> None:
-    """`create_dataset` looks for an attribute ``<model>Dataset`` of this module."""
-    _offer_lazily(module, "Dataset", "recbole_symcere.data.dataset", "ReviewDataset")
+    """`create_dataset` looks for an attribute ``<model>Dataset`` of this module, else its own."""
+    source = "recbole_symcere.data.dataset", "ReviewDataset"
+    _offer_lazily(module, "Dataset", lambda model: None if text_use(model) == "none" else source)
 
 
 def _offer_trainers(module: ModuleType) -> None:
     """`get_trainer` looks for an attribute ``<model>Trainer`` of this module."""
-    _offer_lazily(module, "Trainer", "recbole_symcere.trainer", "ReviewTrainer")
+    usual = "recbole_symcere.trainer", "ReviewTrainer"
+    _offer_lazily(module, "Trainer", lambda model: TRAINERS.get(model, usual))
 
 
-def _offer_lazily(module: ModuleType, suffix: str, source: str, attribute: str) -> None:
-    """Let ``module`` answer for ``<model><suffix>`` (PEP 562).
+def _offer_lazily(
+    module: ModuleType, suffix: str, source_of: Callable[[str], tuple[str, str] | None]
+) -> None:
+    """Let ``module`` answer for ``<model><suffix>`` (PEP 562) where ``source_of`` names a class.
 
-    Lazily, because ``source`` imports ``module`` itself.
+    Lazily, because what it answers with imports ``module`` itself.
     """
 
     def __getattr__(name: str) -> Any:  # noqa: N807 # the name that Python looks for
-        if name.removesuffix(suffix) in MODELS and name.endswith(suffix):
-            return getattr(import_module(source), attribute)
+        model = name.removesuffix(suffix)
+        source = source_of(model) if name.endswith(suffix) and model in MODELS else None
+        if source is not None:
+            return getattr(import_module(source[0]), source[1])
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
     module.__getattr__ = __getattr__  # type: ignore[method-assign]
@@ -104,7 +134,7 @@ def _offer_loaders(module: ModuleType) -> None:
 
     @wraps(get_dataloader)
     def with_reviews(config: Any, phase: str) -> Any:
-        if phase == "train" and config["model"] in MODELS:
+        if phase == "train" and text_use(config["model"]) == "batch":
             from recbole_symcere.data.dataloader import ReviewTrainDataLoader
 
             return ReviewTrainDataLoader

@@ -35,7 +35,8 @@ def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
     loss = f"loss {sum(terms.values()):.4f}"
     if len(terms) > 1:
         loss += " (" + ", ".join(f"{name} {value:.4f}" for name, value in terms.items()) + ")"
-    line = f"epoch {record['epoch']:>3}  {loss}"
+    phase = f"phase {record['phase']}  " if "phase" in record else ""
+    line = f"epoch {record['epoch']:>3}  {phase}{loss}"
     if "valid" in record:
         metric = config["valid_metric"]
         line += f"  valid {metric} {record['valid'][metric.lower()]:.4f}{' *' if best else '  '}"

@@ -45,6 +45,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         best_epoch: the epoch, counted from 0, whose weights are the best on validation.
         history: one dictionary per finished epoch: epoch, seconds of training, loss terms (means
             over the batches), and where it was validated the metrics and the seconds of that.
+        epoch_labels: what such a dictionary says beside that.
         on_epoch: called with each such dictionary and whether it is the best so far.
     """
 
@@ -55,6 +56,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.evaluator = PerUserEvaluator(config)
         self.best_epoch: int | None = None
         self.history: list[dict[str, Any]] = []
+        self.epoch_labels: dict[str, Any] = {}
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self._user_callback: Callable[[int, float], None] | None = None
         self._train_data: Any = None
@@ -92,14 +94,26 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
         self._train_data, self._user_callback = train_data, callback_fn
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
-        over = self.cur_step > self.stopping_step or self.start_epoch >= self.epochs
-        if self.history and over:
+        if self.history and self._is_over():
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
         best: tuple[float, Any] = super().fit(
             train_data, valid_data, verbose, saved, show_progress, callback_fn=self._after_valid
         )
         return best
+
+    def _is_over(self) -> bool:
+        """Whether there is nothing left to train after `resume`."""
+        return bool(self.cur_step > self.stopping_step or self.start_epoch >= self.epochs)
+
+    @property
+    def best_so_far(self) -> tuple[float, int | None]:
+        """The best validation score of all epochs, and the epoch."""
+        return self.best_valid_score, self.best_epoch
+
+    def facts(self) -> dict[str, Any]:
+        """What metrics.json tells of the training beside its history."""
+        return {}
 
     def _train_epoch(
         self,
@@ -128,6 +142,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.history.append(
             {
                 "epoch": epoch_idx,
+                **self.epoch_labels,
                 "seconds": time.perf_counter() - started,
                 "loss": dict(zip(self._term_names, means, strict=True)),
             }
@@ -190,7 +205,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def _finish_epoch(self, best: bool) -> None:
         self.on_epoch(self.history[-1], best)
         if self._saved and self.last_file:
-            checkpoint.save(self.last_file, self._state(self.history[-1]["epoch"]) | self._rng())
+            state = self._state(self.history[-1]["epoch"])
+            checkpoint.save(self.last_file, state | self._progress())
 
     # --- checkpoints -----------------------------------------------------------------------------
 
@@ -209,7 +225,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             "optimizer": self.optimizer.state_dict(),
         }
 
-    def _rng(self) -> dict[str, Any]:
+    def _progress(self) -> dict[str, Any]:
+        """What only the next epoch needs."""
         version, words, position, *gauss = np.random.get_state()  # noqa: NPY002 # RecBole draws from it
         return {
             "rng": {

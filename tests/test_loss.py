@@ -375,6 +375,24 @@ class TestNumerics:
         assert value.dtype == torch.float32
         assert all(torch.isfinite(x).all() for x in (value, graph.grad, text.grad))
 
+    @pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4, 0.0])
+    def test_uniformity_of_rows_that_lie_close_together(self, spread):
+        generator = torch.Generator().manual_seed(0)
+        offset = torch.randn(12, generator=generator)
+        x = F.normalize(offset + spread * torch.randn(20, 12, generator=generator), dim=1)
+        x.requires_grad_()
+        uniformity(x).backward()
+        exact = x.detach().double().requires_grad_()
+        expected = torch.exp(-2 * torch.pdist(exact).square()).mean().log()
+        expected.backward()
+        assert uniformity(x).item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
+        largest = exact.grad.abs().max().item()
+        assert torch.allclose(x.grad.double(), exact.grad, rtol=0, atol=1e-3 * largest)
+
+    def test_uniformity_with_a_factor_that_underflows(self):
+        x = double(np.eye(3))
+        assert uniformity(x, 1e4).item() == pytest.approx(-2e4)
+
     def test_half_precision_logits_are_those_of_float32(self):
         graph = F.normalize(torch.randn(32, 16), dim=1).bfloat16()
         text = F.normalize(torch.randn(32, 16), dim=1).bfloat16()

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -69,5 +69,5 @@ def test_the_defaults_are_those_of_the_paper_and_complete():
     assert (model.alpha, model.beta) == (0.5, 0.05)  # stated in the paper
     assert (model.backbone, model.l2_normalize) == ("LightGCN", True)
     assert text.text_encoder == "all-MiniLM-L6-v2"
-    read = {*SymCEREOptions.__annotations__, *TextOptions.__annotations__}
+    read = {field.name for o in (SymCEREOptions, TextOptions) for field in fields(o)}
     assert set(defaults) - read == {"train_batch_size"}

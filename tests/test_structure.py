@@ -45,7 +45,7 @@ def test_convert_knows_neither_torch_nor_recbole():
 
 
 def test_losses_and_encoders_see_no_config_and_no_dataset():
-    for file in files("loss.py", "encoder"):
+    for file in files("loss.py", "neighbour_loss.py", "encoder"):
         ours = ("config", "settings", "options", "data.dataset", "data.dataloader", "data.reviews")
         assert not touches(file, "recbole", *(f"recbole_symcere.{m}" for m in ours)), file
 
@@ -65,7 +65,7 @@ def test_compat_is_used_by_init_register_and_workers_only():
 
 def test_only_options_and_hosts_read_the_configuration():
     # RecBole's config[key] answers None for a misspelt key; models get checked dataclasses
-    for file in files("model", "encoder", "loss.py"):
+    for file in files("model", "encoder", "loss.py", "neighbour_loss.py"):
         assert not re.search(r"config\[|config\.get", file.read_text()), file
 
 

@@ -9,7 +9,7 @@ import torch
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.tokens import TokenBatch, TokenStore
 from recbole_symcere.encoder.load import load_tokenizer
-from recbole_symcere.options import TextOptions, read_options
+from recbole_symcere.options import EncoderOptions, TextOptions, read_options
 
 __all__ = ["TrainingReviews", "reviews_of"]
 
@@ -69,15 +69,24 @@ class TrainingReviews:
         )
 
 
-def reviews_of(dataset: ReviewDataset) -> TrainingReviews:
-    """The reviews of a training split as its configuration wants them, made once per split."""
+def reviews_of(dataset: ReviewDataset, options: EncoderOptions | None = None) -> TrainingReviews:
+    """The reviews of a training split, tokenised once per split.
+
+    Args:
+        dataset: the training split.
+        options: how to read them, each with its own interaction; by default the configuration of
+            the data set says how, and at which ``text_level``.
+    """
     if dataset.tokenised is None:
-        options = read_options(TextOptions, dataset.config)
+        level = "interaction"
+        if options is None:
+            options = text = read_options(TextOptions, dataset.config)
+            level = text.text_level
         dataset.tokenised = TrainingReviews(
             dataset,
             load_tokenizer(options.text_encoder),
             options.max_length,
-            options.text_level,
+            level,
             Path(options.cache_dir),
         )
     reviews: TrainingReviews = dataset.tokenised

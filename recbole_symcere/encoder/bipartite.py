@@ -84,6 +84,24 @@ class BipartiteGraph(nn.Module):
         """Number of distinct user-item pairs in the structure, dropped ones included."""
         return len(self.edge_user)
 
+    def edges_of(self, users: Tensor, items: Tensor) -> Tensor:
+        """Where pairs of a user and an item stand among the edges, dropped ones included.
+
+        Args:
+            users: int64 ids of any shape.
+            items: int64 ids; both are broadcast to one shape.
+
+        Returns:
+            int64 of that shape, 0 <= edge < n_edges; -1 for a pair that is no edge.
+        """
+        pairs = users * self.n_items + items
+        if not self.n_edges:
+            return torch.full_like(pairs, -1)
+        edge_item = self.column[: self.n_edges].long() - self.n_users
+        edges = self.edge_user.long() * self.n_items + edge_item  # [E], ascending
+        place = torch.searchsorted(edges, pairs).clamp_max(self.n_edges - 1)
+        return torch.where(edges[place] == pairs, place, -1)
+
     def reweighted(self, keep: Tensor) -> "BipartiteGraph":
         """The graph of some of the edges, normalised by their own degrees.
 

@@ -1,4 +1,4 @@
-"""Graph encoders over the user-item graph: LightGCN and NGCF."""
+"""Graph encoders over the user-item graph: LightGCN, SimGCL's variant of it, and NGCF."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recbole_symcere.encoder.bipartite import BipartiteGraph, check_probability, layer_mean
 
-__all__ = ["NGCF", "LightGCN"]
+__all__ = ["NGCF", "LightGCN", "NoisyLightGCN"]
 
 
 class LightGCN(nn.Module):
@@ -44,6 +44,44 @@ class LightGCN(nn.Module):
     def forward(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
         """[n_nodes, d] -> [n_nodes, d]; types and errors as `BipartiteGraph.propagate`."""
         return layer_mean(graph, x, self.n_layers)
+
+
+class NoisyLightGCN(nn.Module):
+    """The encoder of SimGCL and XSimGCL: the mean of the layers 1 to K, which may be perturbed.
+
+    A perturbed layer is M e + eps * sign(M e) * n / |n| with n uniform in [0, 1)^d (SimGCL, Yu et
+    al., SIGIR 2022). The next layer is made of the perturbed one.
+
+    Args:
+        n_layers: K, at least 1. Layer 0 is no part of the mean.
+        eps: length of the noise.
+
+    Raises:
+        ValueError: if ``n_layers`` is below 1.
+    """
+
+    def __init__(self, n_layers: int, eps: float) -> None:
+        super().__init__()
+        if n_layers < 1:
+            raise ValueError(f"n_layers is {n_layers}, expected 1 or more")
+        self.n_layers, self.eps = n_layers, eps
+
+    def output_size(self, embedding_size: int) -> int:
+        """Width of the output for tables of the given width: the same."""
+        return embedding_size
+
+    def forward(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
+        """[n_nodes, d] -> [n_nodes, d] without noise."""
+        return graph.propagate(layer_mean(graph, x, self.n_layers - 1))
+
+    def perturbed(self, graph: BipartiteGraph, x: Tensor) -> list[Tensor]:
+        """The layers 1 to K [n_nodes, d] with noise from torch's global state."""
+        layers = []
+        for _ in range(self.n_layers):
+            x = graph.propagate(x)
+            x = x + self.eps * x.sign() * F.normalize(torch.rand_like(x), dim=1)
+            layers.append(x)
+        return layers
 
 
 class NGCF(nn.Module):

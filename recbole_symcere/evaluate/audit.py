@@ -2,7 +2,8 @@
 
 Trainings of one seed are compared bit by bit: on the data as they are; with a word planted in every
 validation and test review; with another item in every validation and test interaction. A last look,
-with the word in the training reviews, must differ; otherwise the comparison would be blind.
+with the word in the training reviews and the item texts, must differ; otherwise the comparison
+would be blind.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_symcere.config import Config
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
+from recbole_symcere.data.items import item_file
 from recbole_symcere.errors import InputError
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 
@@ -39,7 +41,8 @@ class AuditResult:
     Attributes:
         planted: number of held-out reviews that got the word.
         equal: name of what was compared -> whether both runs agree bit for bit.
-        control_differs: whether the word in the training reviews changes the batches, as it must.
+        control_differs: whether the word in the training reviews and the item texts changes the
+            batches or the model's vectors, as it must.
         held_out_in_history: held-out pairs that the history mask knows; 0 unless
             ``history_scope: all``.
     """
@@ -74,7 +77,9 @@ def run(pairs: dict[str, Any], files: list[str]) -> int:
         f"  {'held-out pairs in the history mask':<40}{history:,}{'  LEAK' if history else ''}"
     )
     seen = (
-        "changes the batches" if result.control_differs else "CHANGES NOTHING: the check is blind"
+        "changes what the model sees"
+        if result.control_differs
+        else "CHANGES NOTHING: the check is blind"
     )
     lines.append(f"  {'control: planted in training':<40}{seen}")
     lines.append(
@@ -112,7 +117,7 @@ def audit(
         place = Path(folder)
 
         def observe(name: str, planted: np.ndarray, **how: bool) -> dict[str, Any]:
-            source = _planted_copy(data, place / name, planted)
+            source = _planted_copy(data, place / name, planted, items=name == "control")
             own = {"data_path": str(source), "cache_dir": str(place / f"cache-{name}")}
             own |= {"checkpoint_dir": str(place / f"saved-{name}")}
             return dict(_observations(config, {**settings, **own}, **how))
@@ -128,13 +133,16 @@ def audit(
     return AuditResult(
         planted=len(held_out),
         equal=texts | pairs,
-        control_differs=control["training batches"] != before["training batches"],
+        control_differs=any(control[seen] != before[seen] for seen in control),
         held_out_in_history=known,
     )
 
 
-def _planted_copy(data: ReviewDataset, folder: Path, rows: np.ndarray) -> Path:
-    """A copy of the data set below ``folder`` with the word at the end of the reviews ``rows``."""
+def _planted_copy(data: ReviewDataset, folder: Path, rows: np.ndarray, items: bool) -> Path:
+    """A copy of the data set below ``folder`` with the word at the end of the reviews ``rows``.
+
+    With ``items``, also at the end of every item text.
+    """
     target = folder / data.dataset_name
     shutil.copytree(data.dataset_path, target)
     planted = np.zeros(sum(pq.read_metadata(p).num_rows for p in data.review_files()), dtype=bool)
@@ -142,12 +150,18 @@ def _planted_copy(data: ReviewDataset, folder: Path, rows: np.ndarray) -> Path:
     for path in data.review_files():
         table = pq.read_table(path)
         here, planted = planted[: len(table)], planted[len(table) :]
-        texts = table["text"].cast(pa.string())
-        marked = pc.binary_join_element_wise(pc.fill_null(texts, ""), CANARY, " ")
-        column = table.column_names.index("text")
-        table = table.set_column(column, "text", pc.if_else(pa.array(here), marked, texts))
-        pq.write_table(table, target / path.name)
+        pq.write_table(_marked(table, here), target / path.name)
+    if items and item_file(data).is_file():
+        table = pq.read_table(item_file(data))
+        pq.write_table(_marked(table, np.ones(len(table), bool)), target / item_file(data).name)
     return folder
+
+
+def _marked(table: pa.Table, here: np.ndarray) -> pa.Table:
+    texts = table["text"].cast(pa.string())
+    marked = pc.binary_join_element_wise(pc.fill_null(texts, ""), CANARY, " ")
+    column = table.column_names.index("text")
+    return table.set_column(column, "text", pc.if_else(pa.array(here), marked, texts))
 
 
 def _observations(
@@ -164,12 +178,16 @@ def _observations(
         dataset.build = lambda: _moved(build())
     train_data, _, _ = split_data(config, dataset)
     yield "training batches", _digest(tensor for batch in train_data for tensor in _tensors(batch))
-    if not train:
-        return
-    held_out = train_data.dataset.all_history - train_data.dataset.history().astype(np.int8)
-    yield "held-out pairs known", int((train_data.history.multiply(held_out > 0)).sum())
     model = build_model(config, train_data)
     yield "vectors before training", _digest([*model.buffers(), *model.parameters()])
+    if not train:
+        return
+    known = getattr(train_data, "history", None)  # not every model gets a mask
+    held_out = train_data.dataset.all_history - train_data.dataset.history().astype(np.int8)
+    yield (
+        "held-out pairs known",
+        0 if known is None else int(known.multiply(held_out > 0).sum()),
+    )
     build_trainer(config, model).fit(train_data, verbose=False, saved=False)
     yield "vectors after training", _digest([*model.buffers(), *model.parameters()])
     model.eval()

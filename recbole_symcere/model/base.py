@@ -1,6 +1,6 @@
 """What models of ours share: scores from cached vectors, and a graph encoder with its view."""
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from torch import nn
 
 from recbole_symcere.encoder.bipartite import BipartiteGraph, edge_dropout
-from recbole_symcere.encoder.graph import NGCF, LightGCN
+from recbole_symcere.encoder.graph import NGCF, LightGCN, NoisyLightGCN
 
 __all__ = ["GraphRecommender", "VectorRecommender"]
 
@@ -19,10 +19,14 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     Vectors are computed once per evaluation. No text is needed to score. Subclasses give `forward`.
 
     Attributes:
+        text_use: what the model reads of the training reviews. "batch": every batch holds their
+            tokens and the history mask. "once": it makes vectors of them when it is built. "none":
+            it runs on any data set, with reviews or without.
         cosine: whether vectors are brought to length 1 before scoring.
         protocol: what a result should tell of the model's inputs.
     """
 
+    text_use: ClassVar[Literal["batch", "once", "none"]] = "none"
     cosine = False
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -49,11 +53,16 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     def scoring_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """User and item vectors as they are scored, [n_users, d] and [n_items, d]."""
         if self._scoring is None:
-            users, items = self.forward()
-            if self.cosine:
-                users, items = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
-            self._scoring = (users.contiguous(), items.contiguous())
+            self._scoring = self.as_scored(*self.forward())
         return self._scoring
+
+    def as_scored(
+        self, users: torch.Tensor, items: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors whose dot product is the score: at length 1 if that is a cosine."""
+        if self.cosine:
+            users, items = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
+        return users.contiguous(), items.contiguous()
 
     def predict(self, interaction: Any) -> torch.Tensor:
         """Scores [B] of pairs of a user and an item."""
@@ -64,6 +73,11 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         """Scores [B * n_items] of the users and every item."""
         users, items = self.scoring_vectors()
         return (users[interaction[self.USER_ID]] @ items.T).view(-1)
+
+    def training_graph(self, dataset: Any) -> BipartiteGraph:
+        """The graph of the interactions of ``dataset``, the training split."""
+        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
+        return BipartiteGraph(users, items, self.n_users, self.n_items)
 
     def groups(self, tuned: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
         """Parameter groups: all but ``tuned`` at the run's rate; what learns in it at its own."""
@@ -83,8 +97,9 @@ class GraphRecommender(VectorRecommender):
     Args:
         config: RecBole's configuration.
         dataset: the training split.
-        backbone: LightGCN or NGCF.
-        embedding_size: width of the trainable layer 0 of users and items.
+        backbone: the graph encoder.
+        embedding_size: width of the trainable layer 0 of users and items; None if the subclass
+            makes layer 0 itself, in `ego`.
         dropout: share of edges left out in the augmented view.
         view_per: "epoch" or "step", when that view is drawn anew.
     """
@@ -93,15 +108,15 @@ class GraphRecommender(VectorRecommender):
         self,
         config: Any,
         dataset: Any,
-        backbone: LightGCN | NGCF,
-        embedding_size: int,
-        dropout: float,
-        view_per: str,
+        backbone: LightGCN | NGCF | NoisyLightGCN,
+        embedding_size: int | None,
+        dropout: float = 0.0,
+        view_per: str = "epoch",
     ) -> None:
         super().__init__(config, dataset)
-        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
-        self.graph = BipartiteGraph(users, items, self.n_users, self.n_items)
-        self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
+        self.graph = self.training_graph(dataset)
+        if embedding_size is not None:
+            self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
         self.backbone = backbone
         self.dropout, self.view_per = dropout, view_per
 
@@ -112,8 +127,17 @@ class GraphRecommender(VectorRecommender):
 
     def nodes(self, graph: BipartiteGraph) -> torch.Tensor:
         """Vectors of users and then items [n_users + n_items, d]."""
-        nodes: torch.Tensor = self.backbone(graph, self.embedding.weight)
+        nodes: torch.Tensor = self.backbone(graph, self.ego())
         return nodes
+
+    def ego(self) -> torch.Tensor:
+        """Layer 0 of users and then items [n_users + n_items, d]."""
+        return self.embedding.weight
+
+    def triples(self, interaction: Any) -> torch.Tensor:
+        """Nodes of the users, their items and the sampled items [3, B]."""
+        items, sampled = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
+        return torch.stack([interaction[self.USER_ID], items, sampled])
 
     def forget(self) -> None:
         """Drop cached vectors and the epoch's augmented graph."""

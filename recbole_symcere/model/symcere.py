@@ -76,6 +76,7 @@ class SymCERE(GraphRecommender):
     """
 
     input_type = InputType.PAIRWISE
+    text_use = "batch"
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o, text = read_options(SymCEREOptions, config), read_options(TextOptions, config)

@@ -1,4 +1,4 @@
-"""The text side of a model: from its training split to a module that gives review vectors."""
+"""The text side of a model: from its training split to vectors of reviews or items."""
 
 import logging
 from pathlib import Path
@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 
-from recbole_symcere.data.reviews import TrainingReviews, reviews_of
-from recbole_symcere.encoder.cache import text_vectors
+from recbole_symcere.data.items import item_texts
+from recbole_symcere.data.reviews import reviews_of
+from recbole_symcere.data.tokens import TokenStore
+from recbole_symcere.encoder.cache import TextVectors, text_vectors
 from recbole_symcere.encoder.review import FrozenReviews, TunedReviews
 from recbole_symcere.encoder.text import TextEncoder, load_encoder, resolve_text_mode
-from recbole_symcere.options import TextOptions
+from recbole_symcere.options import EncoderOptions, TextOptions
 
-__all__ = ["review_encoder"]
+__all__ = ["encoded", "item_vectors", "review_encoder", "text_facts"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +44,7 @@ def review_encoder(
     reviews = reviews_of(dataset)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling)
-    facts = {
-        "text_encoder": options.text_encoder,
-        "text_mode": mode,
-        "text_level": options.text_level,
-        "pooling": encoder.pooling,
-        "distinct_texts": len(reviews.store),
-        "empty_texts": int((reviews.store.lengths == 0).sum()),
-    }
+    facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
     if mode == "lora":
         encoder.add_lora(
             options.lora_rank,
@@ -60,28 +55,79 @@ def review_encoder(
         return TunedReviews(
             encoder, options.word_mask, tokenizer.mask_token_id, reviews.store.pad_token_id
         ), facts
-    return FrozenReviews(_vectors(encoder, tokenizer, reviews, options, device)), facts
+    masking = (options.masked_views, options.word_mask)
+    what = "training reviews"
+    return FrozenReviews(
+        encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
+    ), facts
 
 
-def _vectors(
+def item_vectors(
+    dataset: Any, options: EncoderOptions, device: torch.device
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Frozen vectors of the items' texts (see `item_texts`), from the one cache of text vectors.
+
+    Args:
+        dataset: the training split.
+        options: the encoder's settings.
+        device: where to encode.
+
+    Returns:
+        float32 [n_items, d_t] as the encoder gives them, zeros for the padding item and for an item
+        without a text, and what a result should tell of them, as `review_encoder`.
+
+    Raises:
+        InputError: for an encoder that can't be had, or a data set without item texts.
+    """
+    texts, source = item_texts(dataset)
+    backbone, tokenizer = load_encoder(options.text_encoder)
+    encoder = TextEncoder(backbone, options.pooling)
+    store = TokenStore.open_or_build(
+        texts, tokenizer, options.max_length, Path(options.cache_dir) / "tokens"
+    )
+    vectors = encoded(encoder, tokenizer, store, f"item texts ({source})", options, device)
+    of_item = store.text_index
+    facts = text_facts(options, encoder, store, "frozen", "item")
+    without = int((store.lengths[of_item[1:]] == 0).sum())
+    facts |= {"item_texts": source, "items_without_text": without}
+    return vectors.original.index_select(0, torch.from_numpy(of_item.copy())), facts
+
+
+def text_facts(
+    options: EncoderOptions, encoder: TextEncoder, store: TokenStore, mode: str, level: str
+) -> dict[str, Any]:
+    """What a result should tell of the texts that a model saw."""
+    return {
+        "text_encoder": options.text_encoder,
+        "text_mode": mode,
+        "text_level": level,
+        "pooling": encoder.pooling,
+        "distinct_texts": len(store),
+        "empty_texts": int((store.lengths == 0).sum()),
+    }
+
+
+def encoded(
     encoder: TextEncoder,
     tokenizer: Any,
-    reviews: TrainingReviews,
-    options: TextOptions,
+    store: TokenStore,
+    what: str,
+    options: EncoderOptions,
     device: torch.device,
-) -> Any:
-    n_texts = len(reviews.store)
+    masking: tuple[int, float] = (0, 0.0),
+) -> TextVectors:
+    """Vectors of texts and, with ``masking`` (copies, share of words), of masked copies."""
     _log.info(
-        f"{n_texts:,} distinct training reviews, encoded once by {options.text_encoder} and kept "
-        f"in {options.cache_dir}"
+        f"{len(store):,} distinct {what}, encoded once by {options.text_encoder} and kept in "
+        f"{options.cache_dir}"
     )
     return text_vectors(
         encoder,
         tokenizer,
-        reviews.store,
+        store,
         directory=Path(options.cache_dir) / "vectors",
-        masked_views=options.masked_views,
-        mask_probability=options.word_mask,
+        masked_views=masking[0],
+        mask_probability=masking[1],
         seed=_MASK_SEED,
         device=device,
     )

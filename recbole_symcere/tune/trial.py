@@ -14,9 +14,7 @@ import torch
 
 from recbole_symcere.compat import ray_api
 from recbole_symcere.config import Config
-from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
-from recbole_symcere.register import MODELS
 
 __all__ = ["Job", "full_config", "prepare_job", "run_trial"]
 
@@ -75,12 +73,11 @@ def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
     """
     dataset = read_dataset(config)
     job = Job(settings, dataset, dataset.build(), threads)
-    if config["model"] in MODELS:
-        reviews_of(job.parts[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of RecBole's old torch calls, once for every trial
         train_data, _, _ = job.loaders(config, {})
         build_model(config, train_data)
+    job.parts[0].tokenised = getattr(train_data.dataset, "tokenised", None)
     return job
 
 
@@ -108,11 +105,12 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
 
         def report(epoch: int, score: float) -> None:
             over = epoch + 1 + trainer.eval_step > trainer.epochs
+            best_score, best_epoch = trainer.best_so_far
             result = {
                 "epoch": epoch + 1,
                 "valid_score": float(score),
-                "best_valid_score": float(trainer.best_valid_score),
-                "best_epoch": trainer.best_epoch,
+                "best_valid_score": float(best_score),
+                "best_epoch": best_epoch,
                 "evaluations": sum("valid" in epoch for epoch in trainer.history),
                 "finished": over or trainer.cur_step > trainer.stopping_step,
                 "prepare_seconds": prepared,

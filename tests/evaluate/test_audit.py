@@ -5,6 +5,7 @@ from recbole_symcere.cli import main
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.errors import InputError
 from recbole_symcere.evaluate.audit import audit
+from recbole_symcere.register import MODELS, text_use
 
 
 @pytest.mark.parametrize("extra", [{}, {"text_level": "item"}, {"text_mode": "lora"}], ids=str)
@@ -15,6 +16,36 @@ def test_nothing_leaks(small, extra):
     seen = ("training batches", "vectors before training", "vectors after training")
     seen += ("scores of all users and items",)
     assert set(result.equal) == {f"{s}, {what}" for s in seen for what in ("texts", "pairs")}
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if text_use(name) == "once"])
+def test_nothing_leaks_into_vectors_that_are_made_once(name, small):
+    result = audit(name, "small", small)
+    assert result.clean
+    assert result.planted == 24 * 2
+
+
+def test_a_leak_into_vectors_that_are_made_once_is_seen(small, monkeypatch):
+    training = ReviewDataset.training_reviews
+
+    def leaking(self):
+        import pyarrow as pa
+
+        held_out = self._read_reviews(["text"])["text"].to_pylist()[7::8]  # a user's last review
+        users = self.inter_feat["user_id"].numpy()
+        texts = training(self).to_pylist()
+        return pa.array([f"{held_out[u - 1]} {text}" for u, text in zip(users, texts, strict=True)])
+
+    monkeypatch.setattr(ReviewDataset, "training_reviews", leaking)
+    result = audit("AlphaRec", "small", {**small, "max_length": 64})
+    assert not result.clean
+    assert result.equal["training batches, texts"]  # which hold no text
+    assert not result.equal["vectors before training, texts"]
+
+
+def test_a_model_without_reviews_has_nothing_to_audit(small):
+    with pytest.raises(InputError, match="SimGCL reads no reviews"):
+        audit("SimGCL", "small", small)
 
 
 def test_a_leak_through_the_texts_is_seen(small, monkeypatch):

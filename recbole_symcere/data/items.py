@@ -1,0 +1,79 @@
+"""One text per item: from the data set's own item texts, else from the training reviews."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.errors import InputError
+
+__all__ = ["item_file", "item_texts"]
+
+
+def item_file(dataset: ReviewDataset) -> Path:
+    """Where the item texts of a data set lie, if it has any: titles, brands, categories."""
+    return Path(dataset.dataset_path) / f"{dataset.dataset_name}.items.parquet"
+
+
+def item_texts(dataset: ReviewDataset) -> tuple[pa.Array, str]:
+    """The text of each item id, "" for none, and where the texts come from.
+
+    ``<name>.items.parquet`` with columns item_id and text is taken where there is one. It may name
+    items without any interaction. Otherwise an item's text is all its training reviews, joined.
+
+    Args:
+        dataset: the training split.
+
+    Returns:
+        Strings [n_items] and "items.parquet" or "training reviews".
+
+    Raises:
+        InputError: if the file can't be read, names an item twice, or no item has a text.
+    """
+    path = item_file(dataset)
+    source = "items.parquet" if path.is_file() else "training reviews"
+    texts = _of_file(path, dataset) if path.is_file() else dataset.training_item_texts()
+    if not pc.any(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)).as_py():
+        raise InputError(
+            f"No item of {dataset.dataset_name} has a text ({source}), but "
+            f"{dataset.config['model']} learns from item texts. Write {path.name} with columns "
+            "item_id and text, or convert the data set with its reviews."
+        )
+    return texts, source
+
+
+def _of_file(path: Path, dataset: ReviewDataset) -> pa.Array:
+    table = _read(path)
+    items = table["item_id"].cast(pa.string()).combine_chunks()
+    if len(pc.unique(items)) < len(items):
+        seen: dict[Any, int] = {}
+        for row, item in enumerate(items.to_pylist()):
+            if item in seen:
+                raise InputError(
+                    f"{path}, data row {row + 1:,}: item_id {item!r} stands in data row "
+                    f"{seen[item] + 1:,} too. Give each item one row."
+                )
+            seen[item] = row
+    tokens = dataset.id2token(dataset.iid_field, np.arange(1, dataset.item_num))
+    rows = pc.index_in(pa.array(tokens, pa.string()), value_set=items)
+    texts = table["text"].cast(pa.string()).combine_chunks().take(rows)
+    # id 0 is padding
+    return pa.concat_arrays([pa.array([""], pa.string()), pc.fill_null(texts, "")])
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        found = pq.read_schema(path).names
+        missing = [column for column in ("item_id", "text") if column not in found]
+        if missing:
+            raise InputError(
+                f"{path} has no column {', '.join(missing)}; it has {', '.join(found)}. Name the "
+                "columns item_id and text."
+            )
+        return pq.read_table(path, columns=["item_id", "text"])
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} can't be read as Parquet: {error}") from None

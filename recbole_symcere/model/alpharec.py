@@ -1,0 +1,101 @@
+"""AlphaRec (Sheng et al., ICLR 2025): recommendation from language representations, without ids."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from recbole.model.init import xavier_uniform_initialization
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_symcere.encoder.graph import LightGCN
+from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.profiles import interaction_vectors, mean_of
+from recbole_symcere.neighbour_loss import sampled_softmax
+from recbole_symcere.options import EncoderOptions, option, read_options, refuse_sampled_negatives
+
+__all__ = ["AlphaRec", "AlphaRecLoss", "AlphaRecOptions"]
+
+
+@dataclass(frozen=True)
+class AlphaRecOptions:
+    """Hyper-parameters; properties/model/AlphaRec.yaml says what each means."""
+
+    embedding_size: int = option(minimum=1)
+    n_layers: int = option(minimum=0)
+    hidden_multiplier: float = option(minimum=0)
+    n_negatives: int = option(minimum=1)
+    temperature: float = option(above=0)
+
+
+class AlphaRecLoss(NamedTuple):
+    """The one term: softmax over the item and sampled items."""
+
+    softmax: Tensor
+
+
+class AlphaRec(GraphRecommender):
+    """Sampled softmax on the cosine of vectors that text alone gives.
+
+    With t_i the text vector of an item and t_u the mean of those of the user's training items::
+
+        e^(0) = W2 LeakyReLU(W1 t + b1) + b2,   g = LightGCN(e^(0))
+        L = -log( exp(s_ui / tau) / (exp(s_ui / tau) + sum_j exp(s_uj / tau)) ),   s = cos(g_u, g_i)
+
+    where the j are items drawn uniformly for each row, less those that the user knows. Both sides
+    share W1, b1, W2, b2. Scored by the cosine.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split, a `ReviewDataset`.
+
+    Differs from the paper: t_i is the mean of the item's training reviews, not its title. A drawn
+        item that the user knows is left out instead of being drawn again.
+    """
+
+    text_use = "once"
+    input_type = InputType.POINTWISE
+    cosine = True
+    text: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        o = read_options(AlphaRecOptions, config)
+        refuse_sampled_negatives(config)
+        super().__init__(config, dataset, LightGCN(o.n_layers), None)
+        self.options = o
+        reviews = interaction_vectors(dataset, read_options(EncoderOptions, config), self.device)
+        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
+        of_items = reviews.mean_per(items, self.n_items)
+        described = np.isin(items, items[reviews.text_ids >= 0])
+        of_users = mean_of(of_items, np.where(described, items, -1), users, self.n_users)
+        self.register_buffer("text", torch.cat([of_users, of_items]), persistent=False)
+        width, hidden = self.text.shape[1], int(o.hidden_multiplier * self.text.shape[1])
+        self.mlp = (
+            nn.Sequential(
+                nn.Linear(width, hidden), nn.LeakyReLU(), nn.Linear(hidden, o.embedding_size)
+            )
+            if hidden
+            else nn.Linear(width, o.embedding_size, bias=False)
+        )
+        self.apply(xavier_uniform_initialization)
+        self.protocol = reviews.facts
+
+    def ego(self) -> Tensor:
+        """Layer 0 of users and then items [n_users + n_items, d], from their texts."""
+        vectors: Tensor = self.mlp(self.text)
+        return vectors
+
+    def calculate_loss(self, interaction: Any) -> AlphaRecLoss:
+        """The loss of a batch, a scalar."""
+        o = self.options
+        user, item = interaction[self.USER_ID], interaction[self.ITEM_ID]  # [B]
+        sampled = torch.randint(1, self.n_items, (len(user), o.n_negatives), device=user.device)
+        users, items = (F.normalize(vectors, dim=-1) for vectors in self.forward())
+        drawn, place = torch.unique(sampled, return_inverse=True)
+        user_vectors = F.embedding(user, users)  # [B, d]
+        scores = (user_vectors @ F.embedding(drawn, items).T).gather(1, place)  # [B, m]
+        score = (user_vectors * F.embedding(item, items)).sum(-1)
+        allowed = self.graph.edges_of(user[:, None], sampled) < 0
+        return AlphaRecLoss(sampled_softmax(score, scores, allowed, o.temperature))

@@ -1,0 +1,136 @@
+"""CollabContext (arXiv 2310.09400): item texts teach users, then users teach item texts."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from recbole.model.init import xavier_normal_initialization
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_symcere.encoder.graph import LightGCN
+from recbole_symcere.encoder.text import Adaptor, LearnedTable
+from recbole_symcere.loss import alignment, uniformity
+from recbole_symcere.model.base import VectorRecommender
+from recbole_symcere.model.text import item_vectors
+from recbole_symcere.options import EncoderOptions, option, read_options, refuse_sampled_negatives
+
+__all__ = ["CollabContext", "CollabContextLoss", "CollabContextOptions"]
+
+
+@dataclass(frozen=True)
+class CollabContextOptions:
+    """Hyper-parameters; properties/model/CollabContext.yaml says what each means."""
+
+    user_tutoring: bool
+    item_update: Literal["adaptor", "table"]
+    uniformity: Literal["learner", "both"]
+    score: Literal["dot", "cosine"]
+    adaptor_hidden: list[int] | None = option(minimum=1)
+    adaptor_dropout: float = option(minimum=0, below=1)
+    n_layers: int = option(minimum=0)
+    gamma: float = option(minimum=0)
+
+
+class CollabContextLoss(NamedTuple):
+    """The weighted terms: l_align and gamma l_uniform; their sum is the loss."""
+
+    align: Tensor
+    uniform: Tensor
+
+
+class CollabContext(VectorRecommender):
+    """l = l_align + gamma l_uniform on a graph whose items are texts, in two phases.
+
+    C [n_items, p] are the items' text vectors at length 1, frozen; E [n_users, p] is a table.
+    LightGCN takes the mean of its layers over [E; items]; z are its outputs at length 1::
+
+        l_align   = mean_{(u,i)} |z_u - z_i|^2                       over the batch
+        l_uniform = log mean_{a<b} exp(-2 |z_a - z_b|^2)             over its distinct learners
+
+        phase 1, item tutoring: items are C, users learn;            E learns, l_uniform of users
+        phase 2, user tutoring: items are f(C), an adaptor of C;     f learns, l_uniform of items
+
+    A score is the dot product of LightGCN's outputs. Items without training interactions are
+    ranked among themselves by `cold_sort_predict`, without f. `TwoPhaseTrainer` runs the phases.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split, a `ReviewDataset`.
+
+    Differs from the paper: nothing known; what the public code does by mistake is not repeated:
+        random items aligned with users, training items ranked in evaluation, one optimizer for
+        both phases, an untrained f if phase 2 fails. C is always brought to length 1, as the
+        paper's text encoders but one deliver it.
+    """
+
+    text_use = "once"
+    input_type = InputType.POINTWISE
+    phase_names = ("item tutoring", "user tutoring")
+    phase: Tensor
+    item_text: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        o = read_options(CollabContextOptions, config)
+        refuse_sampled_negatives(config)
+        super().__init__(config, dataset)
+        self.options, self.cosine = o, o.score == "cosine"
+        text, facts = item_vectors(dataset, read_options(EncoderOptions, config), self.device)
+        text = F.normalize(text, dim=-1)
+        self.register_buffer("item_text", text, persistent=False)
+        self.register_buffer("phase", torch.tensor(1))  # kept, for it decides what items are
+        self.graph = self.training_graph(dataset)
+        self.backbone = LightGCN(o.n_layers)
+        self.user_embedding = nn.Embedding(self.n_users, text.shape[1])
+        self.refine: nn.Module = nn.Identity()  # f
+        self.n_phases = 2 if o.user_tutoring else 1
+        if o.user_tutoring and o.item_update == "adaptor":
+            self.refine = Adaptor(text.shape[1], o.adaptor_hidden, o.adaptor_dropout)
+        self.apply(xavier_normal_initialization)
+        if o.user_tutoring and o.item_update == "table":
+            self.refine = LearnedTable(text)
+        self.enter_phase(1)
+        self.protocol = facts
+
+    def enter_phase(self, phase: int) -> None:
+        """Let the weights of phase 1 or 2 learn, and no others."""
+        self.phase.fill_(phase)
+        self.user_embedding.requires_grad_(phase == 1)
+        self.refine.requires_grad_(phase == 2)
+        self.forget()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What learns in this phase."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """LightGCN's outputs for all users [n_users, p] and items [n_items, p]."""
+        return self._propagated(self.item_text if self.phase == 1 else self.refine(self.item_text))
+
+    def _propagated(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        nodes = self.backbone(self.graph, torch.cat([self.user_embedding.weight, items]))
+        users, items = torch.split(nodes, [self.n_users, self.n_items])
+        return users, items
+
+    def calculate_loss(self, interaction: Any) -> CollabContextLoss:
+        """The weighted loss terms of a batch, each a scalar."""
+        distinct, unit = [], []
+        for ids, nodes in zip(
+            (interaction[self.USER_ID], interaction[self.ITEM_ID]), self.forward(), strict=True
+        ):
+            unique, row = ids.unique(return_inverse=True)
+            distinct.append(F.normalize(F.embedding(unique, nodes), dim=-1))
+            unit.append(F.embedding(row, distinct[-1]))  # [B, p]
+        learners = distinct if self.options.uniformity == "both" else [distinct[self.phase - 1]]
+        spread = torch.stack([uniformity(x) for x in learners]).mean()
+        return CollabContextLoss(alignment(*unit), self.options.gamma * spread)
+
+    @torch.no_grad()
+    def cold_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores [B * n_items] as `full_sort_predict`, but without f: for items not trained on.
+
+        Such an item has no neighbours, so its vector is its text's, C / (n_layers + 1).
+        """
+        users, items = self.as_scored(*self._propagated(self.item_text))
+        return (users[interaction[self.USER_ID]] @ items.T).view(-1)

@@ -1,0 +1,108 @@
+"""RLMRec-Con (Ren et al., WWW 2024): LightGCN whose vectors are aligned with text profiles."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from recbole.model.init import xavier_uniform_initialization
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_symcere.encoder.graph import LightGCN
+from recbole_symcere.encoder.text import Projection
+from recbole_symcere.loss import bpr, info_nce
+from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.profiles import interaction_vectors
+from recbole_symcere.neighbour_loss import info_nce_among
+from recbole_symcere.options import EncoderOptions, option, read_options
+
+__all__ = ["RLMRecCon", "RLMRecConLoss", "RLMRecConOptions"]
+
+
+@dataclass(frozen=True)
+class RLMRecConOptions:
+    """Hyper-parameters; properties/model/RLMRecCon.yaml says what each means."""
+
+    embedding_size: int = option(minimum=1)
+    n_layers: int = option(minimum=0)
+    edge_dropout: float = option(minimum=0, below=1)
+    temperature: float = option(above=0)
+    kd_weight: float = option(minimum=0)
+    reg_weight: float = option(minimum=0)
+
+
+class RLMRecConLoss(NamedTuple):
+    """L_BPR, the weighted contrastive alignment and the weighted L2 term."""
+
+    bpr: Tensor
+    alignment: Tensor
+    l2: Tensor
+
+
+class RLMRecCon(GraphRecommender):
+    """L = L_BPR + w L_con + reg |theta|^2, scored by the dot product of graph vectors.
+
+    With s = MLP(profile) and unit vectors, for the users u, items i and sampled items j of a batch,
+    and c(e, S) = InfoNCE from graph vectors e to their own text vector among S::
+
+        L_con = c(u, all users) + c(i, the batch's i) + c(j, the batch's j)
+
+    In training g comes from a graph with edges left out, drawn anew at each step.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split, a `ReviewDataset`.
+
+    Differs from the paper: a profile is the mean of the training reviews' vectors, not a text that
+        a large language model wrote. Nodes without a review stay out of L_con, whose means are over
+        the rows that are left. LightGCN's layers are averaged where the authors' code sums them,
+        and a graph with edges left out is normalised by its own degrees.
+    """
+
+    text_use = "once"
+    input_type = InputType.PAIRWISE
+    profiles: Tensor
+    place: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        o = read_options(RLMRecConOptions, config)
+        super().__init__(
+            config, dataset, LightGCN(o.n_layers), o.embedding_size, o.edge_dropout, "step"
+        )
+        self.options = o
+        reviews = interaction_vectors(dataset, read_options(EncoderOptions, config), self.device)
+        users, items = (dataset.inter_feat[f].numpy() for f in (self.USER_ID, self.ITEM_ID))
+        described = torch.zeros(self.graph.n_nodes, dtype=torch.bool)
+        for nodes in (users, items + self.n_users):
+            described[nodes[reviews.text_ids >= 0]] = True
+        of_users = reviews.mean_per(users, self.n_users)
+        profiles = torch.cat([of_users, reviews.mean_per(items, self.n_items)])[described]
+        place = torch.where(described, described.cumsum(0) - 1, -1)
+        self.register_buffer("profiles", profiles, persistent=False)  # those of users come first
+        self.register_buffer("place", place, persistent=False)  # of a node in them, or -1
+        self.n_user_profiles = int(described[: self.n_users].sum())
+        self.projection = Projection(profiles.shape[1], o.embedding_size, "mlp")
+        self.apply(xavier_uniform_initialization)
+        self.protocol = reviews.facts
+
+    def calculate_loss(self, interaction: Any) -> RLMRecConLoss:
+        """The weighted loss terms of a batch, each a scalar."""
+        o, drawn = self.options, self.triples(interaction)  # [3, B]
+        vectors = F.embedding(drawn, self.nodes(self.augmented_graph()))  # [3, B, d]
+        user, item, negative = vectors
+        text = F.normalize(self.projection(self.profiles), dim=-1)
+        places = self.place[drawn]
+        (of_users, place), *of_items = (
+            (rows[place >= 0], place[place >= 0])
+            for rows, place in zip(F.normalize(vectors, dim=-1), places, strict=True)
+        )
+        aligned = [info_nce_among(of_users, text[: self.n_user_profiles], place, o.temperature)]
+        for rows, place in of_items:
+            aligned.append(info_nce(rows, F.embedding(place, text), o.temperature))
+        squares = torch.stack([p.square().sum() for p in self.parameters()])
+        return RLMRecConLoss(
+            bpr((user * item).sum(-1), (user * negative).sum(-1)),
+            o.kd_weight * torch.stack(aligned).sum(),
+            o.reg_weight * squares.sum(),
+        )

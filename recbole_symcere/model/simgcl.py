@@ -1,0 +1,94 @@
+"""SimGCL (Yu et al., SIGIR 2022): graph contrastive learning by noise, not by dropped edges."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from recbole.model.init import xavier_uniform_initialization
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_symcere.encoder.graph import NoisyLightGCN
+from recbole_symcere.loss import bpr, info_nce
+from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.neighbour_loss import l2_penalty
+from recbole_symcere.options import option, read_options
+
+__all__ = ["SimGCL", "SimGCLLoss", "SimGCLOptions"]
+
+
+@dataclass(frozen=True)
+class SimGCLOptions:
+    """Hyper-parameters; properties/model/SimGCL.yaml says what each means."""
+
+    embedding_size: int = option(minimum=1)
+    n_layers: int = option(minimum=1)
+    eps: float = option(minimum=0)
+    temperature: float = option(above=0)
+    cl_weight: float = option(minimum=0)
+    reg_weight: float = option(minimum=0)
+
+
+class SimGCLLoss(NamedTuple):
+    """L_rec, lambda L_cl and the L2 term, each weighted."""
+
+    bpr: Tensor
+    contrast: Tensor
+    l2: Tensor
+
+
+class SimGCL(GraphRecommender):
+    """L = L_BPR + lambda L_cl + reg |E|^2, scored by the dot product of graph vectors.
+
+    L_cl is InfoNCE between two noisy passes e', e'' through the graph, for the distinct users and
+    for the distinct items of a batch::
+
+        L_cl = mean_u -log( exp(e'_u.e''_u / t) / sum_v exp(e'_u.e''_v / t) )  + the same of items
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split.
+
+    Differs from the paper: L_cl is a mean, as in the authors' code, and not a sum, so that lambda
+        doesn't depend on the batch size.
+    """
+
+    text_use = "none"
+    input_type = InputType.PAIRWISE
+    backbone: NoisyLightGCN
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        o = self.read(config)
+        super().__init__(config, dataset, NoisyLightGCN(o.n_layers, o.eps), o.embedding_size)
+        self.options = o
+        self.apply(xavier_uniform_initialization)
+
+    def read(self, config: Any) -> SimGCLOptions:
+        """The model's hyper-parameters."""
+        return read_options(SimGCLOptions, config)
+
+    def perturbed(self) -> list[Tensor]:
+        """A noisy pass: the layers 1 to K of all nodes [n_nodes, d]."""
+        return self.backbone.perturbed(self.graph, self.embedding.weight)
+
+    def views(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of all nodes [n_nodes, d]: those that are ranked and the two that contrast."""
+        first, second = (torch.stack(self.perturbed()).mean(0) for _ in range(2))
+        return self.nodes(self.graph), first, second
+
+    def calculate_loss(self, interaction: Any) -> SimGCLLoss:
+        """The weighted loss terms of a batch, each a scalar."""
+        o, drawn = self.options, self.triples(interaction)  # [3, B]
+        ranked, first, second = self.views()
+        user, item, negative = F.embedding(drawn, ranked)
+        contrast = torch.zeros((), dtype=ranked.dtype, device=ranked.device)
+        for ids in drawn[:2]:
+            ids = ids.unique()
+            one, other = (F.normalize(F.embedding(ids, v), dim=-1) for v in (first, second))
+            contrast = contrast + info_nce(one, other, o.temperature)
+        return SimGCLLoss(
+            bpr((user * item).sum(-1), (user * negative).sum(-1)),
+            o.cl_weight * contrast,
+            o.reg_weight * l2_penalty(F.embedding(drawn, self.embedding.weight)),
+        )

@@ -1,0 +1,55 @@
+"""XSimGCL (Yu et al., TKDE 2023): SimGCL in one pass, which contrasts layers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_symcere.errors import InputError
+from recbole_symcere.model.simgcl import SimGCL, SimGCLOptions
+from recbole_symcere.options import option, read_options
+
+__all__ = ["XSimGCL", "XSimGCLOptions"]
+
+
+@dataclass(frozen=True)
+class XSimGCLOptions(SimGCLOptions):
+    """Hyper-parameters; properties/model/XSimGCL.yaml says what each means."""
+
+    layer_cl: int = option(minimum=1)
+
+
+class XSimGCL(SimGCL):
+    """SimGCL's loss on one noisy pass, whose mean is ranked, and contrasted with one layer.
+
+    With z the mean of the noisy layers 1 to K and z* the noisy layer l*::
+
+        L_cl = mean_u -log( exp(z_u.z*_u / t) / sum_v exp(z_u.z*_v / t) )  + the same of items
+
+    The noise is left out when items are ranked for users.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split.
+
+    Differs from the paper: as SimGCL.
+    """
+
+    options: XSimGCLOptions
+
+    def read(self, config: Any) -> XSimGCLOptions:
+        """The model's hyper-parameters."""
+        o = read_options(XSimGCLOptions, config)
+        if o.layer_cl > o.n_layers:
+            raise InputError(
+                f"layer_cl is {o.layer_cl}, but it must be one of the {o.n_layers} layers "
+                "(n_layers). Lower it."
+            )
+        return o
+
+    def views(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of all nodes [n_nodes, d]: those that are ranked and the two that contrast."""
+        layers = self.perturbed()
+        mean = torch.stack(layers).mean(0)
+        return mean, mean, layers[self.options.layer_cl - 1]

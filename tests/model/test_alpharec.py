@@ -1,0 +1,75 @@
+"""AlphaRec against a float64 oracle."""
+
+import numpy as np
+import oracles
+import pytest
+import torch
+from model.parts import loss_of, mean_per, observed, text_vectors_of
+from model.test_contract import prepare
+
+from recbole_symcere.errors import InputError
+
+SETTINGS = {"n_layers": 2, "temperature": 0.3, "n_negatives": 5, "hidden_multiplier": 0.5}
+
+
+def ego(given, small):
+    """The MLP of item means and of users' means of those."""
+    vectors = text_vectors_of(given, small)
+    items, has = mean_per(vectors, given.items, given.n_items)
+    of_pairs = [items[i] if has[i] else None for i in given.items]
+    users, _ = mean_per(of_pairs, given.users, given.n_users)
+    text = np.concatenate([users, items])
+    w = given.weight
+    if "mlp.weight" in w:
+        return text @ w["mlp.weight"].T
+    hidden = text @ w["mlp.0.weight"].T + w["mlp.0.bias"]
+    hidden = np.where(hidden > 0, hidden, 0.01 * hidden)
+    return hidden @ w["mlp.2.weight"].T + w["mlp.2.bias"]
+
+
+@pytest.mark.parametrize("multiplier", [0.5, 0])
+def test_its_loss(small, multiplier):
+    model, batch, given = observed(
+        "AlphaRec", small, **{**SETTINGS, "hidden_multiplier": multiplier}
+    )
+    nodes = oracles.unit(oracles.lightgcn(given.adjacency, ego(given, small), 2) + 1e-30)
+    torch.manual_seed(3)
+    loss = loss_of(model, batch)
+    users, items = given.batch["user_id"], given.batch["item_id"]
+    torch.manual_seed(3)
+    sampled = torch.randint(1, given.n_items, (len(users), 5)).numpy()
+    known = set(zip(given.users.tolist(), given.items.tolist(), strict=True))
+    rows, spared = [], 0
+    for user, item, others in zip(users, items, sampled, strict=True):
+        allowed = [j for j in others if (user, j) not in known]
+        spared += 5 - len(allowed)
+        scores = [
+            np.exp(oracles.dot(nodes[user], nodes[given.n_users + j]) / 0.3)
+            for j in (item, *allowed)
+        ]
+        rows.append(-np.log(scores[0] / sum(scores)))
+    assert spared > 10
+    assert loss.softmax == pytest.approx(np.mean(rows), abs=1e-6)  # vectors are float32
+
+
+def test_it_has_no_table_of_ids_and_scores_by_cosine(small):
+    model, _, given = observed("AlphaRec", small, **SETTINGS)
+    assert {name.split(".")[0] for name in given.weight} == {"mlp"}
+    users, items = model.eval().scoring_vectors()
+    nodes = oracles.unit(oracles.lightgcn(given.adjacency, ego(given, small), 2) + 1e-30)
+    assert np.allclose(np.concatenate([users, items])[1:], nodes[1:], atol=1e-5)
+
+
+def test_sampled_negatives_of_recbole_are_refused(small):
+    sampled = {"distribution": "uniform", "sample_num": 1}
+    with pytest.raises(InputError, match="AlphaRec would take a sampled item"):
+        prepare("AlphaRec", small, train_neg_sample_args=sampled)
+
+
+def test_a_user_who_knows_all_sampled_items(small):
+    model, batch, _ = observed("AlphaRec", small, **SETTINGS)
+    model.graph.edges_of = lambda users, items: torch.zeros_like(items)
+    loss = model.calculate_loss(batch).softmax
+    assert loss.item() == 0
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())

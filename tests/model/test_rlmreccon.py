@@ -1,0 +1,65 @@
+"""RLMRec-Con against a float64 oracle."""
+
+import numpy as np
+import oracles
+import pytest
+from model.parts import bpr, loss_of, mean_per, observed, rows_of, text_vectors_of
+
+LOUD = {"n_layers": 2, "temperature": 0.3, "kd_weight": 0.7, "reg_weight": 0.01}
+
+
+def mlp(given, x):
+    w = {name.removeprefix("projection.layers."): p for name, p in given.weight.items()}
+    hidden = x @ w["0.weight"].T + w["0.bias"]
+    return np.where(hidden > 0, hidden, 0.01 * hidden) @ w["2.weight"].T + w["2.bias"]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_its_loss(small, silent, monkeypatch):
+    if silent:  # some users and items without a single review
+        from recbole_symcere.data.dataset import ReviewDataset
+
+        every = ReviewDataset.training_reviews
+
+        def fewer(self):
+            import pyarrow as pa
+
+            pairs = (self.inter_feat[field] for field in ("user_id", "item_id"))
+            rows = zip(*pairs, every(self).to_pylist(), strict=True)
+            return pa.array(["" if u % 5 == 0 or i % 4 == 0 else text for u, i, text in rows])
+
+        monkeypatch.setattr(ReviewDataset, "training_reviews", fewer)
+    model, batch, given = observed("RLMRecCon", small, **LOUD, edge_dropout=0.0)
+    loss = loss_of(model, batch)
+    vectors = text_vectors_of(given, small)
+    users, user_has = mean_per(vectors, given.users, given.n_users)
+    items, item_has = mean_per(vectors, given.items, given.n_items)
+    assert silent == (not user_has[1:].all())
+    nodes = oracles.lightgcn(given.adjacency, given.weight["embedding.weight"], 2)
+    graph = rows_of(given, nodes)
+    aligned = 0
+    for role, field in enumerate(("user_id", "item_id", "neg_item_id")):
+        ids = given.batch[field]
+        table, has = (users, user_has) if role == 0 else (items, item_has)
+        kept = [r for r in range(len(ids)) if has[ids[r]]]
+        text = oracles.unit(mlp(given, table))
+        candidates = text[has] if role == 0 else text[ids[kept]]
+        rows = []
+        for r in kept:
+            e = oracles.unit(graph[role][[r]])[0]
+            total = sum(np.exp(oracles.dot(e, c) / 0.3) for c in candidates)
+            rows.append(-np.log(np.exp(oracles.dot(e, text[ids[r]]) / 0.3) / total))
+        aligned += np.mean(rows)
+    assert loss.alignment == pytest.approx(0.7 * aligned, abs=1e-5)  # vectors are float32
+    assert loss.bpr == pytest.approx(bpr(given, nodes), abs=1e-9)
+    squares = sum((p**2).sum() for p in given.weight.values())
+    assert loss.l2 == pytest.approx(0.01 * squares, abs=1e-9)
+
+
+def test_training_leaves_edges_out_and_scoring_does_not(small):
+    model, batch, given = observed("RLMRecCon", small, **LOUD, edge_dropout=0.5)
+    first, second = (loss_of(model, batch) for _ in range(2))
+    assert first.bpr != second.bpr
+    nodes = oracles.lightgcn(given.adjacency, given.weight["embedding.weight"], 2)
+    users, items = model.eval().scoring_vectors()
+    assert np.allclose(np.concatenate([users, items]), nodes, atol=1e-12)
