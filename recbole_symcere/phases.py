@@ -51,7 +51,7 @@ class TwoPhaseTrainer(ReviewTrainer):
         self.phases: list[dict[str, Any]] = []
         self.kept_phase: int | None = None
         self._best_weights: dict[str, torch.Tensor] | None = None
-        self._begin(1)
+        self.begin_phase(1)
 
     # --- the schedule ----------------------------------------------------------------------------
 
@@ -72,11 +72,11 @@ class TwoPhaseTrainer(ReviewTrainer):
             self._end_phase()
             if self._phase == self.model.n_phases or not self._epochs_of(self._phase + 1):
                 break
-            self._begin(self._phase + 1)
+            self.begin_phase(self._phase + 1)
         self._keep_the_better()
         return self.best_valid_score, self.best_valid_result
 
-    def _begin(self, phase: int) -> None:
+    def begin_phase(self, phase: int) -> None:
         """Let the weights of ``phase`` learn from here, judged by themselves."""
         self._enter(phase)
         self.start_epoch, self.cur_step = len(self.history), 0

@@ -95,6 +95,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._train_data, self._user_callback = train_data, callback_fn
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
         if self.history and self._is_over():
+            if saved and not self._evaluates:  # it may have been killed before it stored the last
+                self._save_checkpoint(self.history[-1]["epoch"], verbose)
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
         best: tuple[float, Any] = super().fit(

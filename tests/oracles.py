@@ -116,3 +116,12 @@ def ngcf(adjacency, x, layers):
         x = h / np.maximum(np.sqrt((h**2).sum(1, keepdims=True)), 1e-12)
         outputs.append(x)
     return np.concatenate(outputs, axis=1)
+
+
+def mlp(x, layers):
+    """Linear layers (W of [out, in], b) with ReLU between them."""
+    for n, (weight, bias) in enumerate(layers):
+        x = x @ weight.T + bias
+        if n < len(layers) - 1:
+            x = np.where(x > 0, x, 0)
+    return x

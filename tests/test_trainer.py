@@ -36,6 +36,7 @@ def same(first: Path, second: Path) -> bool:
             {k: v for k, v in epoch.items() if "seconds" not in k} for epoch in one["history"]
         ]
     keys = ("valid", "test", "best_epoch", "epochs_run", "history", "data_fingerprint")
+    keys += ("phases", "kept_phase") if "phases" in metrics[0] else ()
     per_user = [pq.read_table(run / "per_user.parquet") for run in (first, second)]
     return (
         weights
