@@ -73,6 +73,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self._running: dict[int, TrialRecord] = {}
         self._started: dict[int, float] = {}
         self._results: dict[int, Mapping[str, Any]] = {}
+        self._failed: dict[int, Any] = {}
         self._shown_at, self._lines = 0.0, 0
 
     @property
@@ -119,11 +120,21 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self._end(number, "finished" if finished else "stopped", None)
 
     def on_trial_error(self, trial: Any, **_: Any) -> None:
-        """Note why the trial failed for good."""
-        file = Path(trial.error_file) if trial.error_file else None
-        lines = file.read_text(errors="replace").split("\n") if file and file.is_file() else []
-        said = [line.strip() for line in lines if line.strip()]
-        self._end(self._searcher.number_of(trial), "failed", said[-1] if said else None)
+        """Note that the trial failed for good."""
+        number = self._searcher.number_of(trial)
+        self._failed[number] = trial
+        self._end(number, "failed", None)
+
+    def read_errors(self) -> None:
+        """Fill in why trials failed: Ray writes that down after `on_trial_error`."""
+        for n, record in enumerate(self.ended):
+            trial = self._failed.get(record.number)
+            file = Path(trial.error_file) if trial and trial.error_file else None
+            if file and file.is_file():
+                lines = file.read_text(errors="replace").split("\n")
+                said = [line.strip() for line in lines if line.strip()]
+                self.ended[n] = dataclasses.replace(record, error=said[-1])
+        write_records(self._path, self.ended)
 
     def _end(self, number: int, status: Any, error: str | None) -> None:
         if any(record.number == number for record in self.ended):

@@ -237,6 +237,7 @@ def _run_trials(
             ),
         )
         tuner.fit()
+        monitor.read_errors()
     if monitor.prepare_seconds:
         median = statistics.median(monitor.prepare_seconds)
         nodes = len(monitor.nodes)

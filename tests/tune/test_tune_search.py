@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -316,10 +317,15 @@ def test_a_local_ray_listens_to_this_machine_alone(ray_here):
     ]
     ours = [p for p in processes if psutil.Process() in p.parents()]
     assert ours
+
+    def connections(process):  # Ray 2.6.3 brings an older psutil
+        name = "net_connections" if hasattr(process, "net_connections") else "connections"
+        return getattr(process, name)("tcp")
+
     places = {
         connection.laddr.ip
         for process in ours
-        for connection in process.net_connections("tcp")
+        for connection in connections(process)
         if connection.status == "LISTEN"
     }
     assert places <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
@@ -363,12 +369,15 @@ def test_a_search_killed_for_real_goes_on(small, options, tmp_path):
 
 @pytest.mark.slow
 def test_two_nodes_share_a_search(small, options, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
     start += ["--disable-usage-stats"]
-    head = ["--head", "--port=6399", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
+    head = ["--head", f"--port={port}", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
     nodes = []
     try:
-        for more in (head, ["--address=127.0.0.1:6399"]):
+        for more in (head, [f"--address=127.0.0.1:{port}"]):
             node = subprocess.Popen(
                 [*start, *more], stdout=subprocess.DEVNULL, start_new_session=True
             )
@@ -377,7 +386,7 @@ def test_two_nodes_share_a_search(small, options, tmp_path):
             assert node.poll() is None
         settings = {**small, "epochs": 20, "stopping_step": 50, "model": "SymCERE"}
         settings |= {"dataset": "small", "params_file": options().params_file, "num_samples": 4}
-        settings |= {"scheduler": "none", "ray_address": "127.0.0.1:6399"}
+        settings |= {"scheduler": "none", "ray_address": f"127.0.0.1:{port}"}
         done = subprocess.run(
             command(out=tmp_path / "out", **settings), capture_output=True, text=True, check=False
         )
