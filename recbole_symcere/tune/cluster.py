@@ -105,6 +105,11 @@ def trial_resources(options: SearchOptions) -> tuple[dict[str, float], int]:
     if there.get("memory"):
         fit.append(_MEMORY_HEADROOM * there["memory"] / _MEMORY_OF_A_TRIAL)
     concurrent = max(1, int(min(fit)))
+    if options.max_concurrent and options.scheduler in {"hyperband", "pbt"}:
+        raise InputError(
+            f"{options.scheduler} compares all trials with each other, so max_concurrent would "
+            "change what it finds; leave it out, or give a trial more cores (cpus_per_trial)."
+        )
     if options.max_concurrent:
         concurrent = min(concurrent, options.max_concurrent)
     return {"cpu": options.cpus_per_trial, "gpu": wanted_gpus}, concurrent

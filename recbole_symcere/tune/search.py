@@ -216,6 +216,8 @@ def _run_trials(
         population = isinstance(searcher, Population)
         if population:
             job.configs = searcher.configs
+        # these compare trials that are all alive: those that don't fit are paused, not held back
+        together = options.scheduler in {"hyperband", "pbt"}
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, job=job), resources),
             param_space=searcher.param_space() if population else {},
@@ -223,7 +225,7 @@ def _run_trials(
                 search_alg=None if population else searcher,
                 num_samples=1 if population else left,
                 scheduler=scheduler,
-                max_concurrent_trials=concurrent,
+                max_concurrent_trials=None if together else concurrent,
                 reuse_actors=True,  # a new process takes seconds to load torch
             ),
             run_config=api.RunConfig(

@@ -154,6 +154,15 @@ def test_every_scheduler_and_optuna(small, options, ray_here, how):
         assert {trial.status for trial in result.trials} == {"finished"}
 
 
+@pytest.mark.slow
+def test_hyperband_compares_more_trials_than_run_at_a_time(small, options, ray_here):
+    made = options(scheduler="hyperband", num_samples=8)
+    settings = {**small, "epochs": 9, "stopping_step": 10}
+    trials = search("SymCERE", "small", settings, options=made).trials
+    # a bracket of 3 that runs for 9 epochs, then the other 5, of which 2 go on after 3 epochs
+    assert sorted(trial.epochs for trial in trials) == [3, 3, 3, 9, 9, 9, 9, 9]
+
+
 class PastTrial:
     def __init__(self, trial_id):
         self.trial_id = trial_id
@@ -205,6 +214,8 @@ def test_a_new_scheduler_is_told_of_the_trials_before(name):
         (["--params_file=fine.yaml", "--eval_step=0"], "a search needs validation"),
         (["--params_file=fine.yaml", "--out=/proc/x"], "can't be written"),
         (["--params_file=fine.yaml", "--search=grid"], "a grid needs values that can be listed"),
+        (["--params_file=fine.yaml", "--scheduler=pbt", "--search=optuna"], "search=random"),
+        (["--params_file=fine.yaml", "--scheduler=pbt", "--max_concurrent=1"], "leave it out"),
         (["--params_file=fine.yaml", "--gpus_per_trial=64"], "trials would wait forever"),
         (["--resume=nowhere"], "holds no search"),
         (["--resume=nowhere", "--epochs=3"], "give nothing else"),
