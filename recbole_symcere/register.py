@@ -24,6 +24,7 @@ MODELS = {
         "CollabContext",
         "AlphaRec",
         "RLMRecCon",
+        "SMORET",
         "DGCLR",
         "DirectAU",
         "SimGCL",

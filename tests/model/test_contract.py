@@ -28,6 +28,7 @@ PLANTED = {
     "CollabContext": {"n_layers": 3},
     "AlphaRec": {"n_layers": 4},
     "RLMRecCon": {},
+    "SMORET": {},
     "DGCLR": {"dropout": 0.3},
     "DirectAU": {"gamma": 0.3},
     "SimGCL": {"cl_weight": 0.1},
