@@ -5,9 +5,11 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
-__all__ = ["replacing", "sha256_of", "sync", "write_bytes"]
+__all__ = ["HashedFile", "replacing", "sha256_of", "sync", "write_bytes"]
 
 
 def sync(path: Path) -> None:
@@ -23,6 +25,49 @@ def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class HashedFile:
+    """A file being written, hashed on a thread of its own instead of being read again.
+
+    Args:
+        path: the file; what is there is replaced.
+
+    Attributes:
+        closed: whether it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        self._hashing = ThreadPoolExecutor(1)
+        self.closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> int:
+        """Append all of ``data``."""
+        content = bytes(data)  # pyarrow may hand over a buffer that it will use again
+        self._hashing.submit(self._digest.update, content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        """Pass on what is held back."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; then the hash is complete."""
+        self.closed = True
+        self._hashing.shutdown()
+        self._file.close()
+
+    def sha256(self) -> str:
+        """The sha256 of a closed file's content, in hexadecimal."""
+        return self._digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -157,8 +157,9 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
 
 def _order(rows: Rows) -> NDArray[np.uint32]:
     """Return the row numbers by user, time and place in the source."""
-    frame = pl.DataFrame({"user": rows.users, "time": rows.times})
-    return frame.with_row_index("row").sort("user", "time", "row")["row"].to_numpy()
+    key = rows.users.astype(np.uint64) << np.uint64(32) | rows.times
+    frame = pl.DataFrame({"key": key}).with_row_index("row")
+    return frame.sort("key", maintain_order=True)["row"].to_numpy()
 
 
 def _size(rows: Rows) -> Size:

@@ -72,19 +72,18 @@ class JsonLines:
 
     def _fast(self, block: Block) -> RawTable | None:
         data = block.data
-        n_lines = data.count(b"\n") + (not data.endswith(b"\n"))
         if data[:1] != b"{":  # polars would decompress what looks compressed
             return None
         try:
             frame = pl.read_ndjson(data, schema=self._schema)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             return None
-        if len(frame) != n_lines or not self._is_faithful(frame, data):
+        if len(frame) != block.n_lines or not self._is_faithful(frame, data):
             return None
         return RawTable(
             frame.select(
                 *(pl.col(theirs).alias(ours) for ours, theirs in self._columns.names.items()),
-                source_line=pl.int_range(block.first_line, block.first_line + n_lines),
+                source_line=pl.int_range(block.first_line, block.first_line + block.n_lines),
                 problem=pl.lit(None, pl.String),
             ),
             Counter(),

@@ -12,8 +12,10 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -31,7 +33,8 @@ DAMAGED = (
 )  # fmt: skip
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """Whole lines.
 
     Attributes:
@@ -41,6 +44,11 @@ class Block(NamedTuple):
 
     data: bytes
     first_line: int
+
+    @cached_property
+    def n_lines(self) -> int:
+        """Number of lines, blank ones included."""
+        return self.data.count(b"\n") + (not self.data.endswith(b"\n"))
 
 
 def check_file(path: Path, option: str = "--input") -> None:
@@ -101,8 +109,9 @@ class LineBlocks:
         try:
             with self.path.open("rb") as self._raw:
                 for data in self._whole_lines(self._opener(self._raw)):
-                    yield Block(data, n_lines + 1)
-                    n_lines += data.count(b"\n")
+                    block = Block(data, n_lines + 1)
+                    n_lines += block.n_lines
+                    yield block
         except (*DAMAGED, OSError) as error:
             raise InputError(
                 f"{self.path.name}: the file is damaged or cut short after line {n_lines} "

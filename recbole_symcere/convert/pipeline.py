@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,16 +94,12 @@ def convert(
     """
     paths = [*reading.inputs, *([items.path] if items else [])]
     with new_data_set(target) as folder, ThreadPoolExecutor(1) as background:
-        inputs: list[Future[dict[str, Any]]] = []
-
-        def hash_inputs() -> None:
-            # a large file takes seconds to hash, which fits beside reading it
-            inputs.extend(background.submit(describe_file, path) for path in dict.fromkeys(paths))
-
         with Spill(folder / "spill") as spill:
-            report, texts = _read_all(reading, filters, spill, hash_inputs)
+            report, texts = _read_all(reading, filters, spill)
+            # reading keeps all cores busy; what follows leaves time for this
+            inputs = [background.submit(describe_file, path) for path in dict.fromkeys(paths)]
             chosen = choose(spill.rows(), filters)
-            write_tables(folder, target.name, spill.ordered(chosen.order))
+            hashes = write_tables(folder, target.name, spill.ordered(chosen.order))
         written = _write_items(items, folder, target.name) if items else {}
         _write_extras(folder, reading, report)
         manifest = {
@@ -118,16 +114,12 @@ def convert(
             "read_report": _account(report, texts, chosen, filters),
             **({"items": written} if items else {}),
         }
-        write_manifest(folder, target.name, manifest)
+        write_manifest(folder, target.name, manifest, hashes)
     files = tuple(sorted(target.iterdir()))
     return Summary(reading, report, texts, chosen, filters, written, files)
 
 
-def _read_all(
-    reading: Reading, filters: Filters, spill: Spill, after_first: Callable[[], None]
-) -> tuple[ReadReport, TextCounts]:
-    """Read, clean and spill; most wrong files show at their first block, before ``after_first``."""
-
+def _read_all(reading: Reading, filters: Filters, spill: Spill) -> tuple[ReadReport, TextCounts]:
     def read_clean(block: Any) -> tuple[Batch, TextCounts]:
         batch = reading.read(block)
         cleaned = clean_texts(batch.reviews, filters.max_chars)
@@ -135,10 +127,8 @@ def _read_all(
 
     account, texts = Account(reading.file), TextCounts()
     with Progress(reading) as progress:
-        for number, (batch, counts) in enumerate(ordered_map(read_clean, reading.blocks)):
+        for batch, counts in ordered_map(read_clean, reading.blocks):
             account.add(batch)
-            if number == 0:
-                after_first()
             texts = texts.plus(counts)
             spill.add(batch.reviews)
             progress.update(batch.n_read)

@@ -121,7 +121,7 @@ class Spill:
         spans = _spans(ends)
         groups = _groups(self._folder / "read", place)
         if len(spans) * _BUCKET_BYTES <= _IN_MEMORY:
-            parts = _cut(_by_place(list(itertools.chain(*groups))), spans) if spans else []
+            parts = _cut(pl.concat(itertools.chain(*groups)), spans) if spans else []
         else:
             parts = self._dealt(groups, spans)
         names = {name: ids.to_series() for name, ids in self._ids.items()}
@@ -218,7 +218,8 @@ def _sorted_bucket(path: Path) -> pl.DataFrame:
 
 
 def _cut(frame: pl.DataFrame, spans: list[_Span]) -> list[Callable[[], pl.DataFrame]]:
-    return [partial(frame.slice, span.start, span.end - span.start) for span in spans]
+    rows = frame["place"].arg_sort()
+    return [partial(frame.__getitem__, rows[span.start : span.end]) for span in spans]
 
 
 def _spans(ends: NDArray[np.int64]) -> list[_Span]:

@@ -34,6 +34,7 @@ class _Rule(NamedTuple):
     reason: str
     column: str | None = None
     expected: str = ""
+    implied: bool = False  # wherever it holds, another one does
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,14 @@ class Validator:
             times.EXPECTED if unit == "seconds" else f"{unit}, as in the other rows, or a date"
         )
         rules += [
-            _Rule(_is_blank(pl.col("rating")), f"no {rating}"),
+            _Rule(_is_blank(pl.col("rating")), f"no {rating}", implied=True),
             _Rule(
                 pl.col("_rating").is_null() | ~pl.col("_rating").is_finite(),
                 f"{rating} is no number",
                 "rating",
                 "a number such as 4 or 4.5",
             ),
-            _Rule(_is_blank(pl.col("timestamp")), f"no {time_name}"),
+            _Rule(_is_blank(pl.col("timestamp")), f"no {time_name}", implied=True),
             _Rule(
                 pl.col("_seconds").is_null(),
                 f"{time_name} is no time of 1970-2099",
@@ -205,7 +206,8 @@ def _is_blank(column: pl.Expr) -> pl.Expr:
 
 def _reasons(frame: pl.DataFrame, rules: list[_Rule]) -> pl.DataFrame:
     """Return, in `REJECTED`, the first reason that holds for each row; null where none does."""
-    bad = frame.select(pl.any_horizontal(rule.holds.fill_null(False) for rule in rules))
+    telling = (rule.holds.fill_null(False) for rule in rules if not rule.implied)
+    bad = frame.select(pl.any_horizontal(telling))
     if not bad.to_series().any():  # nearly always, and several times as fast
         return pl.DataFrame(
             {"source_line": frame["source_line"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,14 +10,16 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recbole_symcere.convert.parallel import ordered_map
 from recbole_symcere.errors import InputError
-from recbole_symcere.files import sha256_of, sync
+from recbole_symcere.files import HashedFile, sha256_of, sync
 from recbole_symcere.version import __version__
 
 FORMAT_VERSION = 1
@@ -110,7 +113,7 @@ def new_data_set(target: Path) -> Iterator[Path]:
         ) from error
 
 
-def write_tables(folder: Path, name: str, tables: Iterable[pl.DataFrame]) -> None:
+def write_tables(folder: Path, name: str, tables: Iterable[pl.DataFrame]) -> dict[str, str]:
     """Write ``<name>.inter`` and ``<name>.reviews.parquet``.
 
     The first is RecBole's table of user, item, rating and time (whole seconds); the second holds
@@ -121,53 +124,75 @@ def write_tables(folder: Path, name: str, tables: Iterable[pl.DataFrame]) -> Non
         folder: where to.
         name: name of the data set.
         tables: the reviews in their final order; each table gets row groups of its own.
+
+    Returns:
+        The SHA-256 of each file by its name.
     """
-    reviews_path = folder / f"{name}.reviews.parquet"
+    inter_path, reviews_path = folder / f"{name}.inter", folder / f"{name}.reviews.parquet"
     with (
-        (folder / f"{name}.inter").open("wb") as inter,
+        HashedFile(inter_path) as inter,
+        HashedFile(reviews_path) as reviews,
         pq.ParquetWriter(
-            reviews_path,
+            reviews,
             REVIEWS_SCHEMA,
             compression="zstd",
             use_dictionary=["user_id", "item_id"],
             # without the Arrow schema readers see plain strings, not large ones
             store_schema=False,
-        ) as reviews,
+        ) as writer,
     ):
         inter.write("\t".join(_INTER_HEADER.values()).encode() + b"\n")
-        for table in tables:
-            # ids hold neither tabs, line breaks nor quotes: validate.py saw to that
-            table.select(*_INTER_HEADER).write_csv(
-                inter, separator="\t", quote_style="never", include_header=False
-            )
-            texts = table.select("user_id", "item_id", "text")
-            reviews.write_table(
-                texts.to_arrow(compat_level=pl.CompatLevel.oldest()), row_group_size=_ROW_GROUP
-            )
+        # one thread has to compress all texts, so whatever it can be spared is done beside it
+        for rows, texts in ordered_map(_encoded, tables):
+            inter.write(rows)
+            writer.write_table(texts, row_group_size=_ROW_GROUP)
+    return {inter_path.name: inter.sha256(), reviews_path.name: reviews.sha256()}
 
 
-def write_manifest(folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
+def _encoded(table: pl.DataFrame) -> tuple[bytes, pa.Table]:
+    """Return rows of an ``.inter`` file and of a review file."""
+    rows = io.BytesIO()
+    # ids hold neither tabs, line breaks nor quotes: validate.py saw to that
+    table.select(*_INTER_HEADER).write_csv(
+        rows, separator="\t", quote_style="never", include_header=False
+    )
+    texts = table.select(REVIEWS_SCHEMA.names).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return rows.getvalue(), texts
+
+
+def write_manifest(
+    folder: Path,
+    name: str,
+    manifest: Mapping[str, Any],
+    hashes: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Write ``manifest.json``, which knows every other file of the folder.
 
     Args:
         folder: the data set's folder with all its other files.
         name: name of the data set.
         manifest: what to say beside format version, name, outputs and converter version.
+        hashes: SHA-256 of files that need not be read for it, by their name.
     """
+    outputs = (describe_file(path, hashes.get(path.name)) for path in sorted(folder.iterdir()))
     full = {
         "format_version": FORMAT_VERSION,
         "name": name,
         "converter_version": __version__,
         **manifest,
-        "outputs": [describe_file(path) for path in sorted(folder.iterdir())],
+        "outputs": list(outputs),
     }
     text = json.dumps(full, indent=2, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def describe_file(path: Path) -> dict[str, Any]:
-    """Return name, size in bytes and SHA-256 of a file, without its folder."""
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+def describe_file(path: Path, sha256: str | None = None) -> dict[str, Any]:
+    """Return name, size in bytes and SHA-256 (unless given) of a file, without its folder."""
+    return {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": sha256 or sha256_of(path),
+    }
 
 
 def read_manifest(path: Path) -> Any:

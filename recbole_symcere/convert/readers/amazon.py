@@ -68,8 +68,9 @@ def read_amazon(source: str, path: Path, columns: Columns, anonymous: frozenset[
 
 def with_summary(table: RawTable) -> RawTable:
     """Join the columns ``summary`` and ``text`` to one text."""
-    first = pl.col("summary").fill_null("").str.strip_chars()
-    second = pl.col("text").fill_null("").str.strip_chars()
+    # in two steps, since polars would strip once more for every mention
+    stripped = table.frame.with_columns(pl.col("summary", "text").fill_null("").str.strip_chars())
+    first, second = pl.col("summary"), pl.col("text")
     gap = (
         pl.when((first == "") | (second == ""))
         .then(pl.lit(""))
@@ -78,4 +79,4 @@ def with_summary(table: RawTable) -> RawTable:
         .otherwise(pl.lit(". "))
     )
     text = pl.concat_str(first, gap, second)
-    return RawTable(table.frame.with_columns(text=text), table.notes)
+    return RawTable(stripped.with_columns(text=text), table.notes)
