@@ -87,10 +87,11 @@ def search(
         raise InputError("eval_step is 0, but a search needs validation; give 1 or more.")
     out = _new_folder(config, options)
     fixed = _fixed_settings(config)
-    shutil.copyfile(space.source, out / f"space{Path(space.source).suffix}")
+    kept_space = out / f"space{Path(space.source).suffix}"
+    write_bytes(kept_space, Path(space.source).read_bytes())  # which may be that file itself
     manifest = {
         "settings": fixed,
-        "space": f"space{Path(space.source).suffix}",
+        "space": kept_space.name,
         "options": dataclasses.asdict(options) | {"out": None, "params_file": None},
         "data_fingerprint": data_fingerprint(config),
         "versions": versions(),

@@ -154,6 +154,13 @@ def test_every_scheduler_and_optuna(small, options, ray_here, how):
         assert {trial.status for trial in result.trials} == {"finished"}
 
 
+def test_the_space_may_lie_in_the_folder_of_the_search(small, ray_here, tmp_path):
+    (tmp_path / "space.yaml").write_text("learning_rate: [0.01]")
+    given = {"num_samples": 1, "out": str(tmp_path), "params_file": str(tmp_path / "space.yaml")}
+    result = search("BPR", "small", {**small, "epochs": 1}, options=take_options(given))
+    assert result.best.config["learning_rate"] == 0.01
+
+
 @pytest.mark.slow
 def test_hyperband_compares_more_trials_than_run_at_a_time(small, options, ray_here):
     made = options(scheduler="hyperband", num_samples=8)
