@@ -15,6 +15,7 @@ _PROTOCOL = frozenset(
         *("rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval"),
         *("metrics", "topk", "valid_metric", "valid_metric_bigger", "metric_decimal_place"),
         *("eval_args", "repeatable", "history_scope"),
+        *("threshold", "filter_inter_by_user_or_item"),
     }
 )
 
@@ -76,6 +77,8 @@ def check_keys(
                 f"{parameter.name} is tuned in {source} and also given as "
                 f"--{parameter.name}; leave out one of them."
             )
+        if parameter.name == "seed":
+            raise InputError(f"{source}: seed can't be tuned; trial n is trained with --seed + n.")
         if parameter.name in _PROTOCOL:
             raise InputError(
                 f"{source}: {parameter.name} can't be tuned, because scores of trials "

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recbole.utils.argument_list import dataset_arguments
 
 from recbole_symcere.compat import ray_api
 from recbole_symcere.config import Config
@@ -20,6 +21,8 @@ __all__ = ["Job", "full_config", "prepare_job", "run_trial"]
 
 # Settings that change a text's tokens; a trial that tunes them tokenises for itself.
 _TEXT_KEYS = frozenset({"text_encoder", "max_length", "text_level", "cache_dir"})
+# Settings that act where the data are read; a trial that tunes them reads for itself.
+_DATA_KEYS = frozenset(dataset_arguments)
 
 
 @dataclasses.dataclass
@@ -47,6 +50,8 @@ class Job:
 
     def loaders(self, config: Config, tuned: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         """The trial's loaders over the shared splits."""
+        if _DATA_KEYS & tuned.keys():
+            return split_data(config, read_dataset(config))
         dataset, *parts = (copy.copy(part) for part in (self.dataset, *self.parts))
         for part in (dataset, *parts):
             part.config = config

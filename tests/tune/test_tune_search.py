@@ -327,6 +327,15 @@ def test_trials_share_tokens_and_vectors(small, monkeypatch):
         assert (mine.dataset.inter_feat["item_id"] == other.dataset.inter_feat["item_id"]).all()
 
 
+def test_a_tuned_setting_of_the_data_set_is_obeyed(small):
+    settings = {"data_path": small["data_path"], "repeatable": True, "train_neg_sample_args": None}
+    settings |= {"model": "SASRec", "dataset": "small"}
+    job = prepare_job(Config(config_dict=settings), settings, 1)
+    tuned = {"MAX_ITEM_LIST_LENGTH": 3}
+    train_data, _, _ = job.loaders(job.config(tuned), tuned)
+    assert train_data.dataset.inter_feat["item_id_list"].shape[1] == 3
+
+
 def test_a_local_ray_listens_to_this_machine_alone(ray_here):
     import psutil
 

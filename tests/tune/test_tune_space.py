@@ -221,7 +221,9 @@ def test_check_refuses_keys_that_the_model_lacks_or_that_are_fixed():
         space.check({"alpha", "beta"}, ["beta"])
 
 
-@pytest.mark.parametrize("key", ["valid_metric", "eval_args", "history_scope", "dataset"])
+@pytest.mark.parametrize(
+    "key", ["valid_metric", "eval_args", "history_scope", "dataset", "threshold", "seed"]
+)
 def test_what_decides_the_meaning_of_a_score_is_not_tuned(key):
     with pytest.raises(InputError, match=f"{key} can't be tuned"):
         SearchSpace.of({key: ["a", "b"]}).check({key})
