@@ -280,6 +280,14 @@ def test_a_trial_whose_worker_is_killed_goes_on(small, options, tmp_path):
     assert [len(t["scores"]) for t in trials] == [60, 60]
 
 
+def machine_of(monkeypatch, there):
+    import ray
+
+    nodes = there if isinstance(there, list) else [there]
+    found = [{"Alive": True, "Resources": node} for node in nodes]
+    monkeypatch.setattr(ray, "nodes", lambda: [*found, {"Alive": False, "Resources": {}}])
+
+
 @pytest.mark.parametrize(
     ("there", "given", "resources", "concurrent"),
     [
@@ -290,13 +298,27 @@ def test_a_trial_whose_worker_is_killed_goes_on(small, options, tmp_path):
         ({"CPU": 8.0}, {"cpus_per_trial": 3}, {"cpu": 3.0, "gpu": 0.0}, 2),
         ({"CPU": 8.0, "memory": 4e9}, {}, {"cpu": 1.0, "gpu": 0.0}, 2),
         ({"CPU": 8.0}, {"max_concurrent": 3}, {"cpu": 1.0, "gpu": 0.0}, 3),
+        ([{"CPU": 3.0}, {"CPU": 3.0}], {"cpus_per_trial": 2}, {"cpu": 2.0, "gpu": 0.0}, 2),
+        ([{"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0}], {}, {"cpu": 1.0, "gpu": 1.0}, 1),
     ],
 )
 def test_trials_at_a_time_by_what_is_there(monkeypatch, there, given, resources, concurrent):
-    import ray
-
-    monkeypatch.setattr(ray, "cluster_resources", lambda: there)
+    machine_of(monkeypatch, there)
     assert trial_resources(take_options(given)) == (resources, concurrent)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "given"),
+    [
+        ([{"CPU": 2.0}, {"CPU": 2.0}], {"cpus_per_trial": 3}),
+        ([{"CPU": 2.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 1.0}], {"gpus_per_trial": 2}),
+        ([{"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0}], {"cpus_per_trial": 3}),
+    ],
+)
+def test_a_trial_that_fits_on_no_single_node_is_refused(monkeypatch, nodes, given):
+    machine_of(monkeypatch, nodes)
+    with pytest.raises(InputError, match="would wait forever"):
+        trial_resources(take_options(given))
 
 
 def test_the_gpu_that_ray_gave_is_kept(small, monkeypatch):
