@@ -67,7 +67,13 @@ def _title(name: str) -> str:
     """RecBole's lower-case metric name as papers write it: ndcg@10 -> NDCG@10, hit@10 -> Hit@10."""
     word, at, k = name.partition("@")
     return (
-        (word.upper() if word in {"ndcg", "mrr", "map", "gauc", "auc"} else word.title()) + at + k
+        (
+            word.upper()
+            if word in {"ndcg", "mrr", "map", "gauc", "auc", "arp", "aplt"}
+            else word.title()
+        )
+        + at
+        + k
     )
 
 
