@@ -77,8 +77,11 @@ def novelty(ranked: _Ids, counts: _Ids, n_users: int) -> _Floats:
 
 
 def coverage(ranked: _Ids, n_items: int) -> float:
-    """Share of the items that are recommended to anybody; ``n_items`` without the padding id."""
-    return len(np.unique(ranked)) / n_items
+    """Share of the items that are recommended to anybody; ``n_items`` without the padding id 0.
+
+    Id 0 fills the list of a user for whom fewer items are left than it is long.
+    """
+    return len(np.unique(ranked[ranked > 0])) / n_items
 
 
 def gini(ranked: _Ids, n_items: int) -> float:
@@ -88,7 +91,7 @@ def gini(ranked: _Ids, n_items: int) -> float:
     recommended included; ``n_items`` is n, without the padding id.
     """
     counts = np.zeros(n_items)
-    found = np.unique(ranked, return_counts=True)[1]
+    found = np.unique(ranked[ranked > 0], return_counts=True)[1]
     counts[n_items - len(found) :] = np.sort(found)
     places = 2 * np.arange(1, n_items + 1) - n_items - 1
     return float((places * counts).sum() / (n_items * counts.sum()))

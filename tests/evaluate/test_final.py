@@ -150,7 +150,7 @@ def test_bins_of_items_and_users(small):
             if user in values:
                 assert row[f"ndcg@10/{name}"] == pytest.approx(values[user], abs=1e-9)
             else:
-                assert math.isnan(row[f"ndcg@10/{name}"])
+                assert row[f"ndcg@10/{name}"] is None
     n_train = {user: sum(u == user for u, _ in plain.train) for user in range(1, 25)}
     assert {user: row["n_train"] for user, row in rows.items()} == n_train
     active = plain_bins([n_train[u] for u in sorted(n_train)], [1] * 24)
@@ -183,7 +183,10 @@ def test_popularity_of_lists_at_its_extremes():
     assert popularity.coverage(same, 6) == 0.5
     assert popularity.gini(same, 3) == pytest.approx(0)
     assert popularity.gini(np.ones((4, 1), dtype=int), 10) == pytest.approx(0.9)
-    # RecBole's padding is no item: neither head nor tail
+    # a list that no item is left for is filled with RecBole's padding, which is no item
+    assert popularity.coverage(np.array([[1, 2, 0]]), 2) == 1.0
+    assert popularity.gini(np.array([[1, 2, 0]]), 2) == pytest.approx(0)
+    # neither head nor tail
     assert popularity.tail_items(np.array([9, 1, 5, 5, 0, 0])).tolist() == [
         False, True, False, True, True, True,
     ]  # fmt: skip
