@@ -34,6 +34,9 @@ Make a data set from review files, describe it, add reviews to an existing one:
 Search the settings of a model on validation, then test the best once:
   run_recbole_symcere.py tune --model=NAME --dataset=NAME [--num_samples=12]   (tune --help)
 
+Compare models over data sets and seeds, in one table with significance tests (compare --help):
+  run_recbole_symcere.py compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
+
 Show that no held-out review reaches a model:
   run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
 
@@ -83,6 +86,7 @@ def _run(words: list[str]) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "convert": _convert,
         "audit": _audit,
+        "compare": _compare,
         "tune": _tune,
     }
     if words[0] not in commands:
@@ -147,6 +151,16 @@ def _convert(words: list[str]) -> int:
 
 def _tune(words: list[str]) -> int:
     from recbole_symcere.tune import command
+
+    if words[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(command.HELP)
+        return 0
+    pairs = parse_pairs(words)
+    return command.run(pairs, file_list(pairs.pop("config_files", "")))
+
+
+def _compare(words: list[str]) -> int:
+    from recbole_symcere.compare import command
 
     if words[:1] in (["-h"], ["--help"]):
         sys.stdout.write(command.HELP)

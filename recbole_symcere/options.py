@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from recbole_symcere.errors import InputError, did_you_mean
 
 __all__ = [
+    "ControlOptions",
     "EncoderOptions",
     "RunOptions",
     "TextOptions",
@@ -68,8 +69,16 @@ class TextOptions(EncoderOptions):
     lora_dropout: float = option(minimum=0, below=1)
 
 
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ControlOptions:
+    """What stands in the place of the reviews; see `recbole_symcere.data.text_control`."""
+
+    text_control: Literal["none", "shuffled", "constant", "random"] | None
+    text_control_seed: int = option(minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions(ControlOptions):
     """RecBole's settings of a run whose mistakes it would report late or not at all."""
 
     reproducibility: bool
@@ -100,6 +109,8 @@ class RunOptions:
     seed: int = option(minimum=0, maximum=2**32 - 1)
     worker: int = option(minimum=0)
     metric_decimal_place: int = option(minimum=1)
+    cold_items: float = option(minimum=0, below=1)
+    cold_users: float = option(minimum=0, maximum=1)
 
 
 def read_options(options: type[T], config: Any) -> T:

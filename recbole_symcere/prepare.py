@@ -15,6 +15,8 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere.data.atomic import check_header
+from recbole_symcere.data.cold import with_cold_start
+from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.errors import InputError
 from recbole_symcere.register import text_use
 from recbole_symcere.trainer import resumable
@@ -38,7 +40,13 @@ def read_dataset(config: Any) -> Any:
             f"topk is {config['topk']}, but {config['dataset']} has only {dataset.item_num - 1} "
             "items. Give a topk of at most that."
         )
-    return dataset
+    control = config["text_control"] or "none"
+    if control != "none" and not isinstance(dataset, ReviewDataset):
+        raise InputError(
+            f"text_control is {control!r}, but {config['model']} reads no text, so there is "
+            "nothing to control. Leave it out."
+        )
+    return with_cold_start(dataset, config["cold_items"] or 0, config["cold_users"] or 0)
 
 
 def split_data(config: Any, dataset: Any) -> tuple[Any, Any, Any]:

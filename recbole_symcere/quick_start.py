@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recbole_symcere import checkpoint
 from recbole_symcere.config import Config, StoredConfig
 from recbole_symcere.errors import InputError
+from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.files import write_bytes
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 from recbole_symcere.results import RunDirectory, data_fingerprint, versions
@@ -113,9 +112,7 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
             train_data, valid_data, saved=saved, show_progress=config["show_progress"]
         )
         started = time.perf_counter()
-        test_result = trainer.evaluate(
-            test_data, load_best_model=saved, show_progress=config["show_progress"]
-        )
+        final = evaluate_final(trainer, train_data, test_data, load_best=saved)
         epochs = trainer.history
         seconds = {
             "prepare": prepared,
@@ -127,7 +124,8 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
             "dataset": config["dataset"],
             "seed": config["seed"],
             "valid": _plain(best_result),
-            "test": _plain(test_result),
+            "test": _plain(final.test),
+            "beyond": final.beyond,
             "best_epoch": trainer.best_epoch,
             "epochs_run": len(epochs),
             "seconds": seconds,
@@ -141,14 +139,15 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
             **trainer.facts(),
             "history": epochs,
         }
-        _write_per_user(folder, trainer, test_data)
+        if final.columns:
+            folder.write_per_user(final.users, final.n_test, final.columns)
         folder.write_metrics(metrics)
         _log.info(result_table(metrics, folder.path))
     return {
         "best_valid_score": best_score,
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": best_result,
-        "test_result": test_result,
+        "test_result": final.test,
         "run_dir": str(folder.path),
     }
 
@@ -196,30 +195,30 @@ def _protocol(config: Any, model: Any) -> dict[str, Any]:
     keys = (
         *("eval_args", "rm_dup_inter", "repeatable", "valid_metric", "metrics", "topk"),
         *("user_inter_num_interval", "item_inter_num_interval", "val_interval"),
+        *("cold_items", "cold_users"),
     )
     return {
         **{key: config[key] for key in keys},
         "masked_at_valid": "nothing" if config["repeatable"] else "train",
         "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
         "selected_on": "valid" if config["eval_step"] > 0 else "nothing: the last epoch",
-        **getattr(model, "protocol", {}),
+        **_text_facts(config, model),
     }
+
+
+def _text_facts(config: Any, model: Any) -> dict[str, Any]:
+    """What the model tells of its text; without text there is no control to tell of."""
+    facts: dict[str, Any] = getattr(model, "protocol", {})
+    control = config["text_control"] or "none"
+    if control != "none":
+        facts = {**facts, "text_control": control, "text_control_seed": config["text_control_seed"]}
+    return facts
 
 
 def _peak_memory_mb() -> float:
     """Peak resident memory of this process, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB here
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def _write_per_user(folder: RunDirectory, trainer: Any, test_data: Any) -> None:
-    values = getattr(trainer.evaluator, "per_user", {})
-    users = getattr(test_data, "uid_list", None)
-    if not values or users is None:  # value metrics such as AUC aren't of single users
-        return
-    users, dataset = np.asarray(users), test_data.dataset
-    tokens = dataset.id2token(dataset.uid_field, users)
-    folder.write_per_user(tokens, test_data.uid2items_num[users], values)
 
 
 def objective_function(

@@ -63,6 +63,8 @@ def register() -> None:
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
         ("recbole.quick_start.quick_start", compat.quick_start_shims),
+        ("recbole.evaluator.collector", compat.collector_shims),
+        ("recbole.evaluator.register", _offer_metrics),
         ("recbole.config.configurator", _offer_config),
         ("recbole.data.dataset", _offer_datasets),
         ("recbole.data.utils", _offer_loaders),
@@ -81,6 +83,11 @@ def _offer_config(module: ModuleType) -> None:
     from recbole_symcere.settings import extend_recbole_config
 
     extend_recbole_config(module.Config)
+
+
+def _offer_metrics(module: ModuleType) -> None:  # noqa: ARG001 # called with what was imported
+    """Our metrics add themselves to RecBole's tables."""
+    import_module("recbole_symcere.evaluate.metrics")
 
 
 def _offer_datasets(module: ModuleType) -> None:

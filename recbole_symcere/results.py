@@ -171,11 +171,14 @@ class RunDirectory:
         return metrics
 
     def write_per_user(self, users: Any, n_positives: Any, values: dict[str, Any]) -> None:
-        """per_user.parquet: user_id, n_test (held-out items) and a column per test metric."""
+        """per_user.parquet: user_id, n_test (held-out items) and the columns; NaN becomes null."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.table({"user_id": pa.array(users, pa.string()), "n_test": n_positives, **values})
+        columns = {name: pa.array(column, from_pandas=True) for name, column in values.items()}
+        table = pa.table(
+            {"user_id": pa.array(users, pa.string()), "n_test": n_positives, **columns}
+        )
         with replacing(self.path / "per_user.parquet") as aside:
             pq.write_table(table, aside)
 

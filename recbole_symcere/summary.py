@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["data_line", "epoch_line", "result_table", "short_path"]
+__all__ = [
+    "data_line",
+    "epoch_line",
+    "manifest_notice",
+    "metric_title",
+    "result_table",
+    "short_path",
+]
 
 
 def data_line(config: Any, dataset: Any) -> str:
@@ -14,11 +21,11 @@ def data_line(config: Any, dataset: Any) -> str:
         f"{config['model']} on {config['dataset']}: {users:,} users, {items:,} items, "
         f"{dataset.inter_num:,} interactions; seed {config['seed']}, device {config['device']}"
     )
-    notice = _notice(Path(config["data_path"]) / "manifest.json")
+    notice = manifest_notice(Path(config["data_path"]) / "manifest.json")
     return f"{line}\n{notice}" if notice else line
 
 
-def _notice(manifest: Path) -> str | None:
+def manifest_notice(manifest: Path) -> str | None:
     """The one line that a data set wants to be seen on every run, such as "this is synthetic"."""
     if not manifest.is_file():
         return None
@@ -46,8 +53,8 @@ def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
 def result_table(metrics: dict[str, Any], folder: Path) -> str:
     """The summary of a finished run."""
     names = list(metrics["test"])
-    widths = [max(len(_title(name)), 7) for name in names]
-    rows = [_row("", [_title(name) for name in names], widths)]
+    widths = [max(len(metric_title(name)), 7) for name in names]
+    rows = [_row("", [metric_title(name) for name in names], widths)]
     for part in ("valid", "test"):
         values = [metrics[part].get(name) for name in names]
         shown = ["-" if value is None else f"{value:.4f}" for value in values]
@@ -69,11 +76,17 @@ def short_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _title(name: str) -> str:
+def metric_title(name: str) -> str:
     """RecBole's lower-case metric name as papers write it: ndcg@10 -> NDCG@10, hit@10 -> Hit@10."""
     word, at, k = name.partition("@")
     return (
-        (word.upper() if word in {"ndcg", "mrr", "map", "gauc", "auc"} else word.title()) + at + k
+        (
+            word.upper()
+            if word in {"ndcg", "mrr", "map", "gauc", "auc", "arp", "aplt"}
+            else word.title()
+        )
+        + at
+        + k
     )
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "RECBOLE_VERSION",
     "bind_ray_to_loopback",
     "check_recbole",
+    "collector_shims",
     "dataset_shims",
     "hyper_tuning_shims",
     "numpy_aliases",
@@ -97,6 +98,31 @@ def torch_proxy(module: ModuleType) -> None:
         if hasattr(torch.amp, "GradScaler"):
             scaler = partial(torch.amp.GradScaler, "cuda")
             module.amp = _Proxy(module.amp, GradScaler=scaler)  # type: ignore[attr-defined]
+
+
+# --- RecBole's evaluator --------------------------------------------------------------------------
+
+
+def collector_shims(module: ModuleType) -> None:
+    """RecBole 1.2.1 calls ``.cpu()`` on numbers and counters too (since PR #2071).
+
+    So ItemCoverage, AveragePopularity, GiniIndex and TailPercentage end in an AttributeError.
+    """
+    collector = module.Collector
+    get_data_struct = collector.get_data_struct
+
+    @wraps(get_data_struct)
+    def only_tensors(self: Any) -> Any:
+        data = self.data_struct._data_dict
+        others = {key: data.pop(key) for key in [*data] if not hasattr(data[key], "cpu")}
+        try:
+            struct = get_data_struct(self)
+        finally:
+            data.update(others)
+        struct._data_dict.update(others)
+        return struct
+
+    collector.get_data_struct = only_tensors
 
 
 # --- hyperopt ------------------------------------------------------------------------------------

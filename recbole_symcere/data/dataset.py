@@ -18,7 +18,9 @@ from scipy.sparse import csr_matrix
 
 from recbole_symcere.data.atomic import check_header, explain_unreadable
 from recbole_symcere.data.history import history_matrix
+from recbole_symcere.data.text_control import controlled
 from recbole_symcere.errors import InputError
+from recbole_symcere.options import ControlOptions, read_options
 
 __all__ = ["ROW_FIELD", "ReviewDataset"]
 
@@ -172,12 +174,20 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             RuntimeError: if this isn't the training split. No other split's text may be read: it
                 would leak into vectors, masks or scores.
         """
+        return self._controlled(self._own_reviews())
+
+    def _own_reviews(self) -> pa.Array:
         if self.split != "train":
             raise RuntimeError(
                 f"Only the training split hands out reviews, but this is split {self.split!r}."
             )
         texts = self._read_reviews(["text"])["text"].take(self.inter_feat[ROW_FIELD].numpy())
         return pc.fill_null(texts.cast(pa.string()).combine_chunks(), "")
+
+    def _controlled(self, texts: pa.Array) -> pa.Array:
+        """The texts, or what ``text_control`` puts in their place."""
+        options = read_options(ControlOptions, self.config)
+        return controlled(texts, options.text_control or "none", options.text_control_seed)
 
     def training_item_texts(self) -> pa.Array:
         """For each item id, its training reviews joined in order of time; "" for none [n_items]."""
@@ -187,13 +197,13 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             else (self.inter_feat[ROW_FIELD],)
         )
         items = self.inter_feat[self.iid_field].numpy()[order]
-        table = pa.table({"item": items, "text": self.training_reviews().take(order)})
+        table = pa.table({"item": items, "text": self._own_reviews().take(order)})
         grouped = table.group_by("item", use_threads=False).aggregate([("text", "list")])
         texts = np.full(self.item_num, "", dtype=object)
         texts[grouped["item"].to_numpy()] = pc.binary_join(
             grouped["text_list"].combine_chunks(), " "
         ).to_numpy(zero_copy_only=False)
-        return pa.array(texts, type=pa.string())
+        return self._controlled(pa.array(texts, type=pa.string()))
 
     # --- splitting -------------------------------------------------------------------------------
 

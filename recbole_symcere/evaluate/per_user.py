@@ -18,11 +18,14 @@ class PerUserEvaluator(Evaluator):  # type: ignore[misc] # RecBole has no types
         per_user: metric name such as "ndcg@10" -> float64 array [n_users], in the order of the
             evaluation loader's users; of the last call of `evaluate`. Metrics that aren't averages
             over users, such as coverage, aren't in it.
+        ranked: item ids [n_users, max(topk)] that were recommended, best first, if any metric
+            asked for them.
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.per_user: dict[str, np.ndarray] = {}
+        self.ranked: np.ndarray | None = None
         for metric in self.metric_class.values():
             if hasattr(metric, "topk_result") and hasattr(metric, "metric_info"):
                 metric.topk_result = self._keeping(metric.topk_result, metric.topk)
@@ -37,6 +40,8 @@ class PerUserEvaluator(Evaluator):  # type: ignore[misc] # RecBole has no types
         return kept
 
     def evaluate(self, dataobject: Any) -> Any:
-        """RecBole's `evaluate`; fills `per_user`."""
+        """RecBole's `evaluate`; fills `per_user` and `ranked`."""
         self.per_user = {}
+        if "rec.items" in dataobject:
+            self.ranked = dataobject.get("rec.items").numpy()
         return super().evaluate(dataobject)

@@ -21,6 +21,7 @@ tune --resume=DIR
   --gpus_per_trial    GPUs of a trial, such as 0.5 (default: 1 if there is one)
   --max_concurrent    most trials at a time
   --max_failures      how often a failed trial is tried again (default: 1)
+  --refit             False leaves out the last training and its test
   --ray_address       an existing Ray cluster: auto or host:port
   --out               the search's folder (default: a new one under runs/)
   --key=value         a fixed setting of every trial

@@ -28,6 +28,7 @@ class SearchOptions:
         max_failures: how often a trial that fails is tried again, from its last epoch.
         ray_address: an existing cluster, such as auto or host:6379; None starts one here.
         params_file: the search space; None for the one of the model in ``properties/tune``.
+        refit: whether the best configuration is trained once more and tested.
         out: the folder of the search; None for a new one below ``runs_dir``. On a cluster every
             node must see it.
     """
@@ -37,6 +38,7 @@ class SearchOptions:
     params_file: str | None
     out: str | None
     ray_address: str | None
+    refit: bool
     num_samples: int = option(minimum=1)
     grace_period: int | None = option(minimum=1)
     reduction_factor: float = option(above=1)
@@ -59,6 +61,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "gpus_per_trial": None,
     "max_concurrent": None,
     "max_failures": 1,
+    "refit": True,
 }
 _TEXT = {"params_file", "out", "ray_address"}
 

@@ -33,7 +33,7 @@ from recbole_symcere.tune.options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.table import Mode, TrialRecord, best, write_csv, write_markdown
 
-__all__ = ["SearchResult", "resume", "search"]
+__all__ = ["SearchResult", "resume", "search", "space_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +46,14 @@ class SearchResult:
         out: its folder.
         trials: a record per trial, in the order in which they ended.
         best: the trial with the best validation value.
-        refit: what `run_recbole` returned for the best configuration: validation and test.
+        refit: what `run_recbole` returned for the best configuration: validation and test; None
+            if the options leave it out.
     """
 
     out: Path
     trials: tuple[TrialRecord, ...]
     best: TrialRecord
-    refit: dict[str, Any]
+    refit: dict[str, Any] | None
 
 
 def search(
@@ -80,11 +81,7 @@ def search(
 
         options = take_options({})
     config = Config(model, dataset, [*files], settings)
-    space = SearchSpace.load(_params_file(config, options))
-    given = set(settings or {}) | set(config.file_config_dict)
-    space.check(known_keys(config), given)
-    if config["eval_step"] < 1:
-        raise InputError("eval_step is 0, but a search needs validation; give 1 or more.")
+    space = space_of(config, settings or {}, options)
     out = _new_folder(config, options)
     fixed = _fixed_settings(config)
     kept_space = out / f"space{Path(space.source).suffix}"
@@ -103,6 +100,19 @@ def search(
         if not (out / "trials.json").is_file():
             (out / "search.json").unlink()  # nothing to go on with: the folder is free again
         raise
+
+
+def space_of(config: Config, settings: Mapping[str, Any], options: SearchOptions) -> SearchSpace:
+    """The space of a search, checked against the model and its fixed settings.
+
+    Raises:
+        InputError: if there is none, or it doesn't fit.
+    """
+    space = SearchSpace.load(_params_file(config, options))
+    space.check(known_keys(config), set(settings) | set(config.file_config_dict))
+    if config["eval_step"] < 1:
+        raise InputError("eval_step is 0, but a search needs validation; give 1 or more.")
+    return space
 
 
 def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
@@ -162,7 +172,7 @@ def _search(
         if winner is None:
             raise InputError(f"No trial has a validation value; {out / 'trials.md'} says why.")
         _say(f"best: trial {winner.number}, valid {metric} {winner.score:.6f}")
-        refit = _refit(out, fixed, winner)
+        refit = _refit(out, fixed, winner, options.refit)
     _say(f"the search's tables and plots are in {short_path(out)}")
     _say(f"use its settings with --config_files={short_path(out / 'best.yaml')}")
     return SearchResult(out, tuple(trials), winner, refit)
@@ -254,13 +264,17 @@ def _run_trials(
     return monitor.ended
 
 
-def _refit(out: Path, fixed: dict[str, Any], winner: TrialRecord) -> dict[str, Any]:
+def _refit(
+    out: Path, fixed: dict[str, Any], winner: TrialRecord, wanted: bool
+) -> dict[str, Any] | None:
     """Train the best configuration once and test it once; best.yaml repeats that."""
     settings = {**fixed, **winner.config}
     write_bytes(
         out / "best.yaml",
         yaml.safe_dump(portable_settings(_config(settings)), allow_unicode=True).encode(),
     )
+    if not wanted:
+        return None
     folder = out / "best"
     if (folder / "checkpoint" / "last.safetensors").is_file():
         return quick_start.resume(folder)

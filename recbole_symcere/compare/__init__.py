@@ -1,0 +1,1 @@
+"""The command ``compare``: many models, data sets and seeds in one honest table."""

@@ -1,0 +1,262 @@
+"""What a comparison says, as headings, paragraphs and tables that any format can show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from recbole_symcere.compare.options import CompareOptions
+from recbole_symcere.compare.presets import BACKBONES, printed_values
+from recbole_symcere.compare.table import Block, Cell, Line
+from recbole_symcere.summary import metric_title
+
+__all__ = ["Entry", "Heading", "Text", "TextTable", "describe"]
+
+
+class Entry(NamedTuple):
+    """A cell: its text, and "best", "second" or no mark."""
+
+    text: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of the given level."""
+
+    text: str
+    level: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table; the first column holds labels."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Entry]]
+
+
+Part = Heading | Text | TextTable
+
+_NONE = Entry("-")
+
+
+def describe(blocks: Sequence[Block], options: CompareOptions) -> list[Part]:
+    """The whole document."""
+    metric = metric_title(blocks[0].metric)
+    parts: list[Part] = [Heading("Comparison", 1), Text(_how_to_read(metric, options))]
+    if options.preset:
+        parts += _preset(blocks, options.preset)
+    for block in blocks:
+        parts += _block(block, options)
+    return parts
+
+
+def _how_to_read(metric: str, options: CompareOptions) -> str:
+    n = len(options.seeds)
+    text = (
+        f"Mean over {n} seeds ± sample standard deviation"
+        if n > 1
+        else f"Values of one run (seed {options.seeds[0]})"
+    )
+    text += (
+        " on the test split, all items ranked; the epoch"
+        + (" and the settings were" if options.tune else " was")
+        + " chosen on validation. The best value of a column is bold, the second best "
+        "underlined or in italics. Improvement is that of the mean "
+        f"{metric} over the best baseline, which is the best model that isn't proposed."
+    )
+    if options.significance:
+        text += (
+            f" Difference is that of {metric} to the best baseline, averaged over users, with a "
+            "95 % bootstrap interval over users; p is of the Wilcoxon signed-rank test over users, "
+            "corrected by Holm over the rows. Of each user the mean over the seeds counts."
+        )
+    if options.tune:
+        text += (
+            f" Each model got a search of {options.tune} trials on validation, except those that "
+            "have nothing to tune."
+        )
+    return text
+
+
+def _block(block: Block, options: CompareOptions) -> list[Part]:
+    parts: list[Part] = [Heading(block.dataset, 2)]
+    if block.notice:
+        parts.append(Text(f"Note: {block.notice}"))
+    if block.facts:
+        counts = ", ".join(f"{block.facts[k]:,} {k}" for k in ("users", "items"))
+        split = "/".join(f"{block.facts[k]:,}" for k in ("train", "valid", "test"))
+        parts.append(Text(f"{counts}, {split} interactions to train, validate and test."))
+    names = list(dict.fromkeys(name for line in block.lines for name in line.cells))
+    k = block.metric.partition("@")[2]
+    accuracy = [n for n in names if "/" not in n and n.endswith(f"@{k}") and not _beyond(n)]
+    parts.append(_accuracy(block, accuracy, options))
+    popularity = [n for n in names if n.endswith(f"@{k}") and _beyond(n)]
+    if popularity:
+        parts += [Heading("What is recommended", 3), _table(block.lines, popularity)]
+    groups = [n for n in names if n.startswith(f"{block.metric}/")]
+    if groups:
+        parts += [Heading(f"{metric_title(block.metric)} of groups", 3), Text(_groups_note(groups))]
+        parts += [_table(block.lines, groups, [n.partition("/")[2] for n in groups])]
+    if block.problems:
+        parts += [Heading("Crashes", 3), *(Text(problem) for problem in block.problems)]
+    return parts
+
+
+def _groups_note(groups: Sequence[str]) -> str:
+    text = (
+        "Items: a third of the training interactions each, from rare to popular; only a user's "
+        "held-out items of the group count as right. Users: thirds by training interactions."
+    )
+    if any("k = " in name for name in groups):
+        text += " k: users that kept k training interactions."
+    if any("cold items" in name for name in groups):
+        text += " Cold items: held out of training and ranked among themselves."
+    return text
+
+
+def _beyond(name: str) -> bool:
+    return name.startswith(("arp@", "aplt@", "novelty@", "gini@", "coverage@"))
+
+
+def _accuracy(block: Block, names: Sequence[str], options: CompareOptions) -> TextTable:
+    head = ["model", *map(metric_title, names)]
+    several = len(block.lines) > 1
+    if several:
+        head.append("improvement")
+    if options.significance and several:
+        head += ["difference", "p (Holm)"]
+    if options.tune:
+        head.append("trials")
+    head += ["s/run", "peak MB"]
+    rows = []
+    for line in block.lines:
+        row = [_label(line, block, len(options.seeds)), *(_cell(line.cells.get(n)) for n in names)]
+        if several:
+            change = line.improvement
+            row.append(_NONE if change is None else Entry(f"{change:+.1f} %"))
+        if options.significance and several:
+            row += _test(line)
+        if options.tune:
+            row.append(_NONE if line.trials is None else Entry(str(line.trials)))
+        seconds, memory = line.seconds, line.memory_mb
+        row.append(_NONE if seconds is None else Entry(f"{seconds:.1f}"))
+        row.append(_NONE if memory is None else Entry(f"{memory:,.0f}"))
+        rows.append(row)
+    return TextTable(head, rows)
+
+
+def _label(line: Line, block: Block, n_seeds: int) -> Entry:
+    label = line.row.label
+    if label == block.reference and len(block.lines) > 1:
+        label += " (best baseline)"
+    if line.seeds < n_seeds:
+        label += f" ({line.seeds} of {n_seeds} seeds)"
+    return Entry(label)
+
+
+def _test(line: Line) -> list[Entry]:
+    found = line.comparison
+    if found is None or line.p_value is None:
+        return [_NONE, _NONE]
+    low, high = found.interval
+    p = "< 0.0001" if line.p_value < 1e-4 else f"{line.p_value:.4f}"
+    return [Entry(f"{found.difference:+.4f} [{low:+.4f}, {high:+.4f}]"), Entry(p)]
+
+
+def _table(
+    lines: Sequence[Line], names: Sequence[str], titles: Sequence[str] | None = None
+) -> TextTable:
+    return TextTable(
+        ["model", *(titles or map(metric_title, names))],
+        [
+            [Entry(line.row.label), *(_cell(line.cells.get(name)) for name in names)]
+            for line in lines
+        ],
+    )
+
+
+def _cell(cell: Cell | None) -> Entry:
+    if cell is None:
+        return _NONE
+    places = 4 if abs(cell.mean) < 10 else 1
+    text = f"{cell.mean:.{places}f}"
+    if cell.deviation is not None:
+        text += f" ± {cell.deviation:.{places}f}"
+    return Entry(text, cell.mark)
+
+
+# --- the paper's tables --------------------------------------------------------------------------
+
+
+def _preset(blocks: Sequence[Block], preset: str) -> list[Part]:
+    number = preset[-1]
+    labels = [line.row.label for line in blocks[0].lines]
+    changes = ["max. improvement"] if number == "2" else [f"max. drop {b}" for b in BACKBONES]
+    rows = []
+    for block in blocks:
+        printed = printed_values(preset, block.dataset)
+        for n, (metric, name) in enumerate((("hit@10", "HR@10"), ("ndcg@10", "NDCG@10"))):
+            ours = {
+                line.row.label: line.cells[metric].mean
+                for line in block.lines
+                if metric in line.cells
+            }
+            theirs = {label: cell[n] for label, cell in printed.items()}
+            for source, values in (("here", ours), ("paper", theirs)):
+                if values:
+                    rows.append(_preset_row(block, name, source, values, labels, number))
+    note = (
+        f"Laid out as Table {number} of arXiv 2504.02195 v2. Rows marked paper hold what is "
+        "printed there, as far as it could be checked; they can't be compared directly, because "
+        "the paper doesn't say how its data sets were sampled."
+    )
+    head = ["data set", "metric", "source", *labels, *changes]
+    return [Heading(f"The paper's Table {number}", 2), Text(note), TextTable(head, rows)]
+
+
+def _preset_row(
+    block: Block,
+    name: str,
+    source: str,
+    values: Mapping[str, float],
+    labels: Sequence[str],
+    number: str,
+) -> list[Entry]:
+    top = sorted(set(values.values()))[::-1]
+    marks = dict(zip(top, ("best", "second"), strict=False)) if len(values) > 1 else {}
+    cells = [
+        Entry(f"{values[label]:.3f}", marks.get(values[label], "")) if label in values else _NONE
+        for label in labels
+    ]
+    if number == "2":
+        changes = [_improvement(block, values)]
+    else:
+        changes = [_drop(f"SymCERE ({backbone})", values) for backbone in BACKBONES]
+    return [Entry(block.dataset), Entry(name), Entry(source), *cells, *changes]
+
+
+def _improvement(block: Block, values: Mapping[str, float]) -> Entry:
+    """The best proposed model over the best baseline."""
+    lines = [line for line in block.lines if line.row.label in values and not line.row.control]
+    ours = [values[line.row.label] for line in lines if line.row.proposed]
+    others = [values[line.row.label] for line in lines if not line.row.proposed]
+    if not ours or not others or not max(others):
+        return _NONE
+    return Entry(f"{100 * (max(ours) / max(others) - 1):+.1f} %")
+
+
+def _drop(full: str, values: Mapping[str, float]) -> Entry:
+    """The largest loss of an ablation against the whole model; a gain has a plus."""
+    ablated = [value for label, value in values.items() if label.startswith(f"{full}, w")]
+    ablated += [value for label, value in values.items() if label.startswith(f"{full}, MM")]
+    if not ablated or not values.get(full):
+        return _NONE
+    return Entry(f"{100 * (min(ablated) / values[full] - 1):+.1f} %")

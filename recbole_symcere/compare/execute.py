@@ -1,0 +1,191 @@
+"""Runs what is missing, each run in a process of its own, and goes on past crashes."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+from recbole_symcere.compare import worker
+from recbole_symcere.compare.plan import Task, digest_of
+
+__all__ = ["Done", "Execution", "execute"]
+
+_ATTEMPTS = 2
+# what a run would otherwise load by itself, in seconds: torch does with its first optimizer
+_HEAVY = (
+    *("torch._dynamo", "recbole_symcere.model.symcere", "transformers.generation"),
+    *("transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert"),
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that was wanted.
+
+    Attributes:
+        label: of its row.
+        dataset: name of the data set.
+        seed: of the run.
+        folder: of the run.
+        trials: of the search whose settings it took; None if the model has nothing to tune or no
+            search was wanted.
+        attempts: how often it was started now; 0 if it was there already.
+        error: why it failed in the end; None if it is finished.
+        crashes: why earlier attempts failed.
+    """
+
+    label: str
+    dataset: str
+    seed: int
+    folder: Path
+    trials: int | None
+    attempts: int = 0
+    error: str | None = None
+    crashes: tuple[str, ...] = ()
+
+
+class Execution:
+    """Does tasks below a folder.
+
+    Args:
+        out: where runs and searches are kept, by what they depend on.
+        seeds: a run each.
+        jobs: runs at a time.
+    """
+
+    def __init__(self, out: Path, seeds: Sequence[int], jobs: int) -> None:
+        self.out, self.seeds, self.jobs = out, seeds, jobs
+        self._processes = multiprocessing.get_context("forkserver")
+        _start_server()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self._threads = max(1, (cores or 1) // jobs) if jobs > 1 else None
+
+    def do(self, task: Task) -> list[Done]:
+        """Search if that is wanted, then run every seed."""
+        settings, trials, error = dict(task.settings), None, None
+        if task.search is not None:
+            tuned, error = self._tuned(task)
+            if tuned is not None:
+                settings |= tuned["settings"]
+                trials = tuned["trials"]
+        if error is not None:
+            folder = self.out / "tune" / task.dataset / task.row.slug
+            return [
+                Done(task.row.label, task.dataset, seed, folder, None, 1, f"its search: {error}")
+                for seed in self.seeds
+            ]
+        with ThreadPoolExecutor(self.jobs) as pool:
+            return list(pool.map(lambda seed: self._run(task, settings, seed, trials), self.seeds))
+
+    def _tuned(self, task: Task) -> tuple[dict[str, Any] | None, str | None]:
+        """What the search found, from an earlier comparison if that is all that is needed."""
+        options = asdict(task.search) if task.search else {}
+        key = digest_of({**task.settings, "search": options}, task.fingerprint)
+        folder = self.out / "tune" / task.dataset / f"{task.row.slug}-{key}"
+        found = folder / "tuned.json"
+        if not found.is_file():
+            _say(f"{task.dataset}  {task.row.label}: {options['num_samples']} trials on validation")
+            error, _, _ = self._attempts(
+                worker.search, (task.settings, str(folder), options), folder
+            )
+            if error is not None:
+                return None, error
+        tuned: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        return tuned, None
+
+    def _run(self, task: Task, settings: dict[str, Any], seed: int, trials: int | None) -> Done:
+        settings = {**settings, "seed": seed}
+        key = digest_of(settings, task.fingerprint)
+        folder = self.out / "runs" / task.dataset / f"{task.row.slug}-seed{seed}-{key}"
+        name = f"{task.dataset}  {task.row.label}, seed {seed}"
+        if (folder / "metrics.json").is_file():
+            _say(f"{name}: there already")
+            return Done(task.row.label, task.dataset, seed, folder, trials)
+        started = time.perf_counter()
+        arguments = (settings, str(folder), self._threads)
+        error, attempts, crashes = self._attempts(worker.train, arguments, folder)
+        seconds = time.perf_counter() - started
+        said = f"FAILED: {error}" if error else f"{seconds:.1f} s"
+        _say(f"{name}: {said}" + (" at the second attempt" if crashes and not error else ""))
+        return Done(
+            task.row.label, task.dataset, seed, folder, trials, attempts, error, tuple(crashes)
+        )
+
+    def _attempts(
+        self, target: Callable[..., None], arguments: tuple[Any, ...], folder: Path
+    ) -> tuple[str | None, int, list[str]]:
+        """Try, and after a crash try once more; why it failed or None, attempts, crashes."""
+        crashes: list[str] = []
+        for attempt in range(1, _ATTEMPTS + 1):
+            process = self._processes.Process(target=target, args=arguments)
+            process.start()
+            try:
+                process.join()
+            except BaseException:
+                process.terminate()
+                process.join()
+                raise
+            status = process.exitcode or 0
+            if status == 0:
+                return None, attempt, crashes
+            if status == 130:
+                raise KeyboardInterrupt
+            crashes.append(_reason(status, folder))
+            if status == worker.INPUT_ERROR:
+                return crashes[-1], attempt, crashes
+            if status > 0:  # the same weights would fail again; a killed run goes on
+                shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        return crashes[-1], _ATTEMPTS, crashes
+
+
+def _start_server() -> None:
+    """Start the fork server with the heavy modules loaded.
+
+    Before Python 3.13 it looks for them on the path of the environment alone, not on ours.
+    """
+    forkserver.set_forkserver_preload([worker.__name__, *_HEAVY])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def execute(tasks: Sequence[Task], out: Path, seeds: Sequence[int], jobs: int) -> list[Done]:
+    """Do all tasks, one after another.
+
+    Args:
+        tasks: rows on data sets.
+        out: the folder of the comparison.
+        seeds: a run each.
+        jobs: runs of a task at a time.
+    """
+    execution = Execution(out, seeds, jobs)
+    return [done for task in tasks for done in execution.do(task)]
+
+
+def _reason(status: int, folder: Path) -> str:
+    """The last line that the process said, or the signal that ended it."""
+    if status < 0:
+        return f"ended by signal {signal.Signals(-status).name}"
+    file = folder / "output.txt"
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1].removeprefix("error: ") if said else f"ended with status {status}"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

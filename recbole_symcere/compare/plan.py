@@ -1,0 +1,199 @@
+"""From what was asked to rows and runs, with every mistake found before anything is trained."""
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from recbole_symcere.compare.options import CompareOptions
+from recbole_symcere.compare.presets import preset_rows
+from recbole_symcere.config import Config
+from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.errors import InputError
+from recbole_symcere.prepare import read_dataset
+from recbole_symcere.results import data_fingerprint, portable_settings
+from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.tune.options import take_options as search_options
+from recbole_symcere.version import __version__
+
+__all__ = ["Row", "Task", "checked_tasks", "digest_of", "plan_rows", "reads_text"]
+
+# These decide where something lies or how much is said, not what comes out.
+_NOT_COMPARED = {"cache_dir", "runs_dir", "data_path", "show_progress", "state", "run_dir"}
+NOTHING_TO_TUNE = frozenset({"Pop"})
+"""Models without a hyper-parameter."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: a model under some settings.
+
+    Attributes:
+        label: its name in the table.
+        model: the model's name.
+        settings: what distinguishes it from other rows of the model.
+        proposed: whether it is compared with the best baseline, rather than being one.
+    """
+
+    label: str
+    model: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    proposed: bool = False
+
+    @property
+    def control(self) -> bool:
+        """Whether its text says nothing, so that it is neither proposed nor a baseline."""
+        return "text_control" in self.settings
+
+    @property
+    def slug(self) -> str:
+        """The label as a folder's name."""
+        return re.sub(r"[^\w.+-]+", "-", self.label).strip("-")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row on a data set: a search, if any, and a run per seed.
+
+    Attributes:
+        row: the row.
+        dataset: the data set's name.
+        folder: of the data set.
+        settings: complete settings of its runs but the seed, model and data set included.
+        fingerprint: of the data.
+        search: the options of its search; None for none.
+    """
+
+    row: Row
+    dataset: str
+    folder: Path
+    settings: dict[str, Any]
+    fingerprint: str
+    search: SearchOptions | None
+
+
+def plan_rows(options: CompareOptions) -> list[Row]:
+    """The rows that were asked for.
+
+    Raises:
+        InputError: if text controls are asked for and no model reads text.
+    """
+    rows = [Row(label, model, settings) for label, model, settings in preset_rows(options.preset)]
+    taken = {row.label for row in rows}
+    rows += [Row(model, model) for model in options.models if model not in taken]
+    for name in options.proposed or ():
+        if name not in {row.model for row in rows}:
+            raise InputError(f"proposed names {name!r}, which is not among the models.")
+    rows = [
+        Row(row.label, row.model, row.settings, proposed=_is_proposed(row.model, options))
+        for row in rows
+    ]
+    controls = [control for control in options.text_control if control != "none"]
+    controlled = [
+        Row(f"{row.label}, {control} text", row.model, {**row.settings, "text_control": control})
+        for row in rows
+        for control in controls
+        if reads_text(row.model)
+    ]
+    if controls and not controlled:
+        raise InputError(
+            f"text_control is {','.join(controls)}, but none of "
+            f"{', '.join(dict.fromkeys(row.model for row in rows))} reads text, so there is "
+            "nothing to control. Leave it out."
+        )
+    return rows + controlled
+
+
+def _is_proposed(model: str, options: CompareOptions) -> bool:
+    if options.proposed is None:
+        return model.startswith("SymCERE")
+    return model in options.proposed
+
+
+def reads_text(model: str) -> bool:
+    """Whether the model of that name is given reviews."""
+    datasets = import_module("recbole.data.dataset")
+    return getattr(datasets, f"{model}Dataset", None) is ReviewDataset
+
+
+def checked_tasks(
+    options: CompareOptions, rows: Sequence[Row], settings: Mapping[str, Any], files: Sequence[str]
+) -> list[Task]:
+    """A task per data set and row.
+
+    Raises:
+        InputError: for an unknown model, data set or key, a model with text on data without
+            reviews, a test with one seed or one user, a search without a space.
+    """
+    if options.significance and len(rows) > 1 and len(options.seeds) < 2:
+        raise InputError(
+            f"seeds is {options.seeds[0]}, a single one, but a significance test needs two or "
+            "more: its outcome would be that of one draw. Give --seeds=0,1,2, or "
+            "--significance=False for a table without tests."
+        )
+    if options.tune and importlib.util.find_spec("ray") is None:
+        raise InputError("tune needs Ray: pip install 'ray[tune]'.")
+    tasks = []
+    for dataset in options.datasets:
+        configs = [
+            Config(
+                row.model,
+                dataset,
+                [*files],
+                {**settings, **row.settings, "seed": options.seeds[0]},
+            )
+            for row in rows
+        ]
+        for row, config in zip(rows, configs, strict=True):
+            search = _search(options, row, config, {**settings, **row.settings})
+            fixed = {k: v for k, v in portable_settings(config).items() if k != "seed"}
+            for key in ("cache_dir", "runs_dir"):
+                fixed[key] = str(Path(fixed[key]).absolute())
+            folder = Path(config["data_path"])
+            tasks.append(Task(row, dataset, folder, fixed, data_fingerprint(config), search))
+        with_text = [n for n, row in enumerate(rows) if reads_text(row.model)]
+        _check_data(configs[with_text[0] if with_text else 0], options)
+    return tasks
+
+
+def _check_data(config: Config, options: CompareOptions) -> None:
+    """Read and split the data once: reviews may be missing, or users too few."""
+    parts = read_dataset(config).build()
+    if not options.significance:
+        return
+    if "@" not in config["valid_metric"]:
+        raise InputError(
+            f"valid_metric is {config['valid_metric']}, which has no value per user, so no test is "
+            "possible. Take NDCG@10, or --significance=False."
+        )
+    test = parts[-1]
+    users = len(set(test.inter_feat[test.uid_field].tolist()))
+    if users < 2:
+        raise InputError(
+            f"{config['dataset']} has {users} test user, but a significance test needs two or "
+            "more. Take --significance=False for a table without tests."
+        )
+
+
+def _search(
+    options: CompareOptions, row: Row, config: Config, settings: Mapping[str, Any]
+) -> SearchOptions | None:
+    if not options.tune or row.model in NOTHING_TO_TUNE:
+        return None
+    from recbole_symcere.tune.search import space_of
+
+    search = search_options({"num_samples": options.tune, "refit": False})
+    space_of(config, settings, search)
+    return search
+
+
+def digest_of(settings: Mapping[str, Any], fingerprint: str) -> str:
+    """Equal for runs that would give the same numbers: by settings, data and our version."""
+    told = {key: value for key, value in settings.items() if key not in _NOT_COMPARED}
+    text = json.dumps([told, fingerprint, __version__], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

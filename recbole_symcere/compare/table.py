@@ -1,0 +1,240 @@
+"""From runs to the lines of a table: means, deviations, marks, improvements and tests."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from recbole_symcere.compare.execute import Done
+from recbole_symcere.compare.plan import Row
+from recbole_symcere.evaluate.significance import Comparison, compare, holm, user_means
+
+__all__ = ["Block", "Cell", "Line", "make_block", "values_of"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A metric over the seeds.
+
+    Attributes:
+        mean: over the seeds.
+        deviation: sample standard deviation; None for a single seed.
+        mark: "best", "second" or "".
+    """
+
+    mean: float
+    deviation: float | None
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table.
+
+    Attributes:
+        row: what it is.
+        cells: metric -> cell; empty if no run is finished.
+        seeds: finished runs.
+        failed: runs that failed.
+        improvement: of the main metric over the best baseline, in percent.
+        comparison: user by user with the best baseline.
+        p_value: of that, corrected by Holm over the lines of the block.
+        trials: of the search; None without one.
+        seconds: mean wall time of a run: preparing, training and evaluating.
+        memory_mb: the largest peak of resident memory.
+    """
+
+    row: Row
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+    seeds: int = 0
+    failed: int = 0
+    improvement: float | None = None
+    comparison: Comparison | None = None
+    p_value: float | None = None
+    trials: int | None = None
+    seconds: float | None = None
+    memory_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """The lines of one data set.
+
+    Attributes:
+        dataset: its name.
+        notice: what its manifest wants to be seen.
+        facts: counts of users, items and interactions.
+        metric: the main one, by which the best baseline is chosen and tests are made.
+        lines: one per row.
+        reference: the label of the best baseline.
+        problems: what crashed.
+    """
+
+    dataset: str
+    notice: str | None
+    facts: Mapping[str, int]
+    metric: str
+    lines: Sequence[Line]
+    reference: str | None
+    problems: Sequence[str]
+
+
+def values_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Every number of a run's metrics.json by a flat name, such as "ndcg@10/rare items"."""
+    beyond = metrics.get("beyond", {})
+    values = {**metrics["test"], **beyond.get("popularity", {})}
+    for group, words in (
+        ("by_item_popularity", "{} items"),
+        ("by_user_activity", "users with {} interactions"),
+        ("by_training_interactions", "users with k = {}"),
+    ):
+        for name, found in beyond.get(group, {}).items():
+            values |= {f"{m}/{words.format(name)}": v for m, v in found.items() if "@" in m}
+    cold = beyond.get("cold_items", {})
+    return values | {f"{m}/cold items": v for m, v in cold.items() if "@" in m}
+
+
+def make_block(
+    dataset: str,
+    rows: Sequence[Row],
+    runs: Sequence[Done],
+    metric: str,
+    notice: str | None = None,
+    test: bool = True,
+) -> Block:
+    """The lines of one data set.
+
+    Args:
+        dataset: its name.
+        rows: in the order of the table.
+        runs: those of the data set.
+        metric: the main metric, in lower case.
+        notice: of the data set's manifest.
+        test: whether to test differences.
+    """
+    of_row = {row.label: [run for run in runs if run.label == row.label] for row in rows}
+    finished = {
+        label: [_read(run.folder) for run in found if run.error is None]
+        for label, found in of_row.items()
+    }
+    lines = [_line(row, of_row[row.label], finished[row.label]) for row in rows]
+    lines = _marked(lines)
+    reference = _best_baseline(lines, metric)
+    lines = [_improved(line, reference, metric) for line in lines]
+    if test and reference is not None:
+        lines = _tested(lines, of_row, reference, metric)
+    facts: dict[str, int] = {}
+    for metrics in (metrics for found in finished.values() for metrics in found):
+        facts = metrics["data"]
+    problems = [
+        f"{run.label}, seed {run.seed}: "
+        + (f"failed: {run.error}" if run.error else f"crashed once, then ran: {run.crashes[0]}")
+        for run in runs
+        if run.error or run.crashes
+    ]
+    label = reference.row.label if reference else None
+    return Block(dataset, notice, facts, metric, lines, label, problems)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
+
+
+def _line(row: Row, runs: Sequence[Done], finished: Sequence[Mapping[str, Any]]) -> Line:
+    failed = sum(run.error is not None for run in runs)
+    if not finished:
+        return Line(row, failed=failed)
+    values = [values_of(metrics) for metrics in finished]
+    cells = {
+        name: Cell(
+            statistics.fmean(found),
+            statistics.stdev(found) if len(found) > 1 else None,
+        )
+        for name in values[0]
+        if (found := [of_seed[name] for of_seed in values if name in of_seed])
+    }
+    return Line(
+        row,
+        cells,
+        len(finished),
+        failed,
+        trials=next((run.trials for run in runs), None),
+        seconds=statistics.fmean(sum(metrics["seconds"].values()) for metrics in finished),
+        memory_mb=max(metrics["peak_memory_mb"] for metrics in finished),
+    )
+
+
+_MORE_IS_BETTER = ("ndcg@", "hit@", "recall@", "mrr@", "map@", "precision@", "gauc", "auc")
+
+
+def _marked(lines: Sequence[Line]) -> list[Line]:
+    """Mark the best and second best mean of each metric of accuracy; equal ones share a mark."""
+    names = dict.fromkeys(name for line in lines for name in line.cells)
+    marks: dict[str, dict[float, str]] = {}
+    for name in names:
+        if name.startswith(_MORE_IS_BETTER) and len(lines) > 1:
+            means = sorted({line.cells[name].mean for line in lines if name in line.cells})
+            marks[name] = dict(zip(means[::-1], ("best", "second"), strict=False))
+    return [
+        _changed(
+            line,
+            cells={
+                name: Cell(cell.mean, cell.deviation, marks.get(name, {}).get(cell.mean, ""))
+                for name, cell in line.cells.items()
+            },
+        )
+        for line in lines
+    ]
+
+
+def _best_baseline(lines: Sequence[Line], metric: str) -> Line | None:
+    """The line that others are compared with: the best that is neither proposed nor a control.
+
+    Without any such line the best of those that are no control.
+    """
+    there = [line for line in lines if metric in line.cells and not line.row.control]
+    baselines = [line for line in there if not line.row.proposed] or there
+    return max(baselines, key=lambda line: line.cells[metric].mean, default=None)
+
+
+def _improved(line: Line, reference: Line | None, metric: str) -> Line:
+    if reference is None or line is reference or metric not in line.cells:
+        return line
+    base = reference.cells[metric].mean
+    change = 100 * (line.cells[metric].mean / base - 1) if base else None
+    return _changed(line, improvement=change)
+
+
+def _tested(
+    lines: Sequence[Line], runs: Mapping[str, Sequence[Done]], reference: Line, metric: str
+) -> list[Line]:
+    """Each line against the reference; Holm's correction is over the lines."""
+    users = {
+        line.row.label: user_means([_per_user(run.folder, metric) for run in runs[line.row.label]
+                                    if run.error is None])
+        for line in lines
+    }  # fmt: skip
+    base = users[reference.row.label]
+    others = [line.row.label for line in lines if line.row is not reference.row and line.cells]
+    found = {label: compare(users[label], base) for label in others}
+    adjusted = dict(zip(found, holm([c.p_value for c in found.values()]), strict=True))
+    return [
+        _changed(line, comparison=found[line.row.label], p_value=adjusted[line.row.label])
+        if line.row.label in found
+        else line
+        for line in lines
+    ]
+
+
+def _per_user(folder: Path, metric: str) -> dict[str, float]:
+    table = pq.read_table(folder / "per_user.parquet", columns=["user_id", metric])
+    return dict(zip(table["user_id"].to_pylist(), table[metric].to_pylist(), strict=True))
+
+
+def _changed(line: Line, **changes: Any) -> Line:
+    return Line(**{**line.__dict__, **changes})

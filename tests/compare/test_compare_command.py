@@ -1,0 +1,259 @@
+"""The command compare, from end to end on the small data set."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from small_data import small_rows, write_rows
+
+from recbole_symcere.cli import main
+from recbole_symcere.compare.execute import Execution
+
+ROOT = Path(__file__).parents[2]
+
+
+def words(settings):
+    return [f"--{key}={value}" for key, value in settings.items()]
+
+
+OURS = ("data_path", "cache_dir", "text_encoder", "max_length", "embedding_size", "epochs")
+
+
+def compare(small, *given, without=()):
+    named = {word[2:].split("=")[0] for word in given}
+    settings = {key: small[key] for key in OURS if key not in named and key not in without}
+    return main(["compare", *given, *words(settings)])
+
+
+BASE = ("--models=SymCERE,BPR", "--datasets=small", "--seeds=0,1", "--out=out")
+
+
+def runs_of(out="out"):
+    return {path.parent: path for path in Path(out).glob("runs/*/*/metrics.json")}
+
+
+def stamps(out="out"):
+    return {path: path.stat().st_mtime_ns for path in runs_of(out).values()}
+
+
+def test_two_models_and_two_seeds(small, capsys):
+    assert compare(small, *BASE) == 0
+    assert len(runs_of()) == 4
+    for name in ("table.md", "table.html", "table.csv"):
+        assert Path("out", name).stat().st_size > 500
+    table = Path("out/table.md").read_text()
+    assert "| BPR (best baseline) |" in table
+    assert table in capsys.readouterr().out
+    # each run is what the training command makes of the same settings
+    folder, file = next((f, m) for f, m in runs_of().items() if "SymCERE-seed1" in f.name)
+    here = [f"--{k}={small[k]}" for k in ("data_path", "cache_dir", "text_encoder", "epochs")]
+    here += ["--max_length=16", "--embedding_size=16", "--seed=1", "--run_dir=alone"]
+    assert main(["--model=SymCERE", "--dataset=small", *here]) == 0
+    alone = json.loads(Path("alone/metrics.json").read_text())
+    assert json.loads(file.read_text())["test"] == alone["test"]
+    assert pq.read_table(folder / "per_user.parquet").equals(
+        pq.read_table("alone/per_user.parquet")
+    )
+    # given again nothing is trained
+    before = stamps()
+    assert compare(small, *BASE) == 0
+    assert stamps() == before
+    assert capsys.readouterr().out.count("there already") == 4
+    # what is missing is trained, and nothing else
+    gone = next(iter(runs_of()))
+    content = json.loads((gone / "metrics.json").read_text())["test"]
+    shutil.rmtree(gone)
+    assert compare(small, *BASE) == 0
+    assert json.loads((gone / "metrics.json").read_text())["test"] == content
+    assert {p: t for p, t in stamps().items() if p.parent != gone} == {
+        p: t for p, t in before.items() if p.parent != gone
+    }
+    # other settings are other runs
+    assert compare(small, *BASE, "--learning_rate=0.01") == 0
+    assert len(runs_of()) == 8
+
+
+def test_other_data_are_other_runs(small, small_folder, tmp_path):
+    own = {**small, "data_path": str(shutil.copytree(small_folder, tmp_path / "own"))}
+    given = ("--models=EASE,ItemKNN", "--datasets=small", "--seeds=0,1", "--out=out")
+    assert compare(own, *given) == 0
+    file = tmp_path / "own" / "small" / "small.inter"
+    file.write_text(file.read_text().replace("\t5.0\t", "\t4.0\t", 1))
+    assert compare(own, *given) == 0
+    assert len(runs_of()) == 8
+
+
+def test_a_crashing_run_is_tried_twice_and_the_rest_goes_on(small, capsys):
+    given = ("--models=BPR,EASE", "--datasets=small", "--seeds=0,1", "--out=out")
+    assert compare(small, *given, "--learning_rate=1e30") == 1
+    out = capsys.readouterr().out
+    assert out.count("FAILED: The loss isn't finite in epoch") == 2
+    table = Path("out/table.md").read_text()
+    assert "BPR, seed 1: failed: The loss isn't finite" in table
+    assert "| BPR (0 of 2 seeds) | - |" in table
+    assert "EASE" in table
+    assert len(runs_of()) == 2
+
+
+def test_nothing_but_failures_is_an_error(small, capsys):
+    given = ("--models=BPR", "--datasets=small", "--seeds=0,1", "--out=out")
+    assert compare(small, *given, "--learning_rate=1e30") == 2
+    assert "Every run failed. The first: The loss isn't finite" in capsys.readouterr().err
+
+
+def killed_at_first(folder, how):
+    """A job that a signal ends when it is tried for the first time."""
+    count = Path(folder, "count")
+    n = int(count.read_text()) if count.exists() else 0
+    count.write_text(str(n + 1))
+    if n == 0 or how == "always":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("how", "ends"), [("once", None), ("always", "ended by signal SIGKILL")])
+def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, how, ends):
+    (tmp_path / "checkpoint").mkdir()
+    execution = Execution(tmp_path, [0], 1)
+    error, attempts, crashes = execution._attempts(killed_at_first, (str(tmp_path), how), tmp_path)
+    assert (error, attempts) == (ends, 2)
+    assert crashes[0] == "ended by signal SIGKILL"
+    assert (tmp_path / "checkpoint").exists()
+
+
+def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
+    given = ("--models=BPR,SymCERE", "--datasets=small", "--seeds=0,1", "--out=out")
+    assert compare(small, *given, "--text_control=shuffled,constant", "--jobs=2") == 0
+    table = Path("out/table.md").read_text()
+    assert "| SymCERE, shuffled text |" in table
+    assert "| SymCERE, constant text |" in table
+    assert "BPR, shuffled" not in table
+    found = {
+        folder.name.split("-seed")[0]: json.loads(file.read_text())
+        for folder, file in runs_of().items()
+    }
+    assert found["SymCERE-shuffled-text"]["protocol"]["text_control"] == "shuffled"
+    assert "text_control" not in found["SymCERE"]["protocol"]
+    # a run after a larger one in the same process would report the larger one's peak
+    assert found["BPR"]["peak_memory_mb"] < found["SymCERE"]["peak_memory_mb"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--models=BPR,SymCER"], "no model named 'SymCER'. Did you mean 'SymCERE'?"),
+        (["--datasets=small,smal"], "no data set 'smal'"),
+        (["--seeds=0"], "seeds is 0, a single one, but a significance test needs two or more"),
+        (["--seeds=0,0"], "seeds names 0 twice"),
+        (["--seeds=0,x"], "seeds is [0, 'x'], but it must be a list of int"),
+        (["--seeds=0,-1"], "seeds has -1, but a seed is a whole number"),
+        (["--models=BPR,BPR"], "models names BPR twice"),
+        (["--text_control=noise"], "text_control has 'noise', but it must be one of none"),
+        (["--models=BPR,EASE", "--text_control=random"], "none of BPR, EASE reads text"),
+        (["--datasets=bare", "--models=BPR,SymCERE"], "but SymCERE learns from reviews"),
+        (["--datasets=one"], "one has 1 test user, but a significance test needs two"),
+        (["--learnig_rate=1"], "Unknown key 'learnig_rate'. Did you mean 'learning_rate'?"),
+        (["--proposed=SGL"], "proposed names 'SGL', which is not among the models"),
+        (["--preset=table4"], "preset is 'table4'"),
+        (["--seed=3"], "compare has no --seed"),
+        (
+            [
+                "--valid_metric=AUC",
+                "--metrics=[AUC]",
+                "--eval_args={split: {LS: test_only}, order: TO, group_by: user, mode: uni1}",
+            ],
+            "valid_metric is AUC, which has no value per user, so no test is possible",
+        ),
+        (["--tune=2", "--models=BPR,DMF"], "no search space for DMF"),
+        (["--tune=2", "--learning_rate=0.1"], "also given as --learning_rate"),
+        (["--out="], "No folder is given"),
+        (["--models="], "No models are given"),
+        (["--datasets="], "No datasets are given"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_mistakes_are_found_before_anything_is_trained(small, tmp_path, capsys, given, message):
+    if "--tune=2" in given:
+        pytest.importorskip("ray")
+    folder = shutil.copytree(small["data_path"], tmp_path / "data")
+    write_rows(folder, "bare", small_rows())
+    (folder / "bare" / "bare.reviews.parquet").unlink()
+    write_rows(folder, "one", small_rows(n_users=1, per_user=14))
+    base = {word.split("=")[0]: word for word in (*BASE, "--topk=[5]", "--valid_metric=NDCG@5")}
+    base |= {word.split("=")[0]: word for word in given}
+    without = {"embedding_size"} if "--tune=2" in given else set()  # the search tunes it
+    assert compare(small | {"data_path": str(folder)}, *base.values(), without=without) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/runs/**/*"))
+
+
+def test_one_seed_without_tests(small):
+    given = ("--models=EASE,Pop", "--datasets=small", "--seeds=3", "--out=out")
+    assert compare(small, *given, "--significance=False") == 0
+    assert "p (Holm)" not in Path("out/table.md").read_text()
+
+
+def test_help(capsys):
+    assert main(["compare", "--help"]) == 0
+    assert "--text_control" in capsys.readouterr().out
+
+
+def start(small, *given):
+    settings = words({key: small[key] for key in OURS if key != "epochs"})
+    script = [sys.executable, str(ROOT / "run_recbole_symcere.py"), "compare"]
+    return subprocess.Popen([*script, *given, *settings], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_a_compare_that_was_killed_goes_on(small):
+    given = (*BASE, "--epochs=400", "--stopping_step=400")
+    process = start(small, *given)
+    deadline = time.monotonic() + 200
+    while len(runs_of()) < 1 or not list(Path("out").glob("runs/*/*seed1*/checkpoint/last.*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    before = stamps()
+    begun = next(Path("out").glob("runs/*/SymCERE-seed1*"))
+    assert not (begun / "metrics.json").exists()
+    time.sleep(1)  # what it had started ends with it
+    again = start(small, *given)
+    out, _ = again.communicate(timeout=400)
+    assert again.returncode == 0
+    assert "SymCERE, seed 0: there already" in out
+    assert "going on after epoch" in (begun / "run.log").read_text()
+    assert {path: stamps()[path] for path in before} == before
+    assert len(runs_of()) == 4
+
+
+@pytest.mark.slow
+def test_every_model_gets_the_same_budget(small):
+    pytest.importorskip("ray.tune")
+    given = ("--models=SymCERE,BPR,Pop", "--datasets=small", "--seeds=0,1", "--out=out", "--tune=3")
+    assert compare(small, *given, "--epochs=3", without={"embedding_size"}) == 0
+    table = Path("out/table.md").read_text()
+    head = next(line for line in table.split("\n") if line.startswith("| model | NDCG"))
+    place = [title.strip() for title in head.split("|")].index("trials")
+    trials = {
+        line.split("|")[1].strip(): line.split("|")[place].strip()
+        for line in table.split("\n")
+        if line.startswith("| ") and line.count("|") == head.count("|")
+    }
+    assert trials["SymCERE"] == "3"
+    assert trials["Pop"] == "-"
+    tuned = [json.loads(f.read_text()) for f in Path("out").glob("tune/small/*/tuned.json")]
+    assert {found["trials"] for found in tuned} == {3}
+    assert not list(Path("out").glob("tune/small/*/search/best"))  # no test split was read
+    configs = [json.loads(f.read_text()) for f in Path("out").glob("runs/small/BPR*/metrics.json")]
+    assert {metrics["seed"] for metrics in configs} == {0, 1}
+    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("tune/*/*/tuned.json")}
+    assert compare(small, *given, "--epochs=3", without={"embedding_size"}) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -1,0 +1,265 @@
+"""Lines, marks and tests of a table against plain arithmetic, and the files it is written to."""
+
+import csv
+import io
+import json
+import statistics
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.stats
+
+from recbole_symcere.compare.document import describe
+from recbole_symcere.compare.execute import Done
+from recbole_symcere.compare.options import take_options
+from recbole_symcere.compare.plan import Row
+from recbole_symcere.compare.presets import preset_rows, printed_values
+from recbole_symcere.compare.table import make_block
+from recbole_symcere.compare.write import as_csv, as_html, as_markdown
+
+USERS = [f"u{n}" for n in range(40)]
+ROWS = [
+    Row("SymCERE", "SymCERE", proposed=True),
+    Row("A<b> | c_d", "BPR"),
+    Row("EASE", "EASE"),
+    Row("SymCERE, shuffled text", "SymCERE", {"text_control": "shuffled"}),
+]
+MEANS = {"SymCERE": 0.5, "A<b> | c_d": 0.2, "EASE": 0.4, "SymCERE, shuffled text": 0.6}
+
+
+def write_run(folder, values, order, seconds=1.0):
+    folder.mkdir(parents=True)
+    mean = float(np.mean(values))
+    metrics = {
+        "test": {"ndcg@10": mean, "hit@10": 2 * mean},
+        "beyond": {
+            "popularity": {"arp@10": 12.5, "gini@10": 0.25},
+            "by_item_popularity": {"rare": {"users": 4, "ndcg@10": mean / 2}, "middle": {}},
+            "by_training_interactions": {"0": {"users": 2, "ndcg@10": 0.1}},
+            "cold_items": {"items": 3, "users": 2, "ndcg@10": 0.3},
+        },
+        "seconds": {"prepare": 0.5, "train": seconds, "evaluate": 0.25},
+        "peak_memory_mb": 100.0 * seconds,
+        "data": {"users": 40, "items": 9, "train": 300, "valid": 40, "test": 40},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    table = pa.table({"user_id": [USERS[n] for n in order], "ndcg@10": [values[n] for n in order]})
+    pq.write_table(table, folder / "per_user.parquet")
+
+
+@pytest.fixture
+def values():
+    rng = np.random.default_rng(0)
+    return {
+        (label, seed): rng.beta(8 * mean, 8 * (1 - mean), 40)
+        for label, mean in MEANS.items()
+        for seed in (0, 1, 2)
+    }
+
+
+@pytest.fixture
+def block(values, tmp_path):
+    runs = []
+    for n, ((label, seed), found) in enumerate(values.items()):
+        folder = tmp_path / str(n)
+        write_run(folder, found, np.random.default_rng(n).permutation(40), seconds=1.0 + n)
+        runs.append(Done(label, "data", seed, folder, 12))
+    failed = Done("EASE", "data", 3, tmp_path, None, 2, "it broke", ("it broke", "it broke"))
+    return make_block("data", ROWS, [*runs, failed], "ndcg@10", "SYNTHETIC")
+
+
+def line_of(block, label):
+    return next(line for line in block.lines if line.row.label == label)
+
+
+def test_means_and_deviations(block, values):
+    for label in MEANS:
+        cell = line_of(block, label).cells["ndcg@10"]
+        means = [values[label, seed].mean() for seed in (0, 1, 2)]
+        assert cell.mean == pytest.approx(sum(means) / 3)
+        assert cell.deviation == pytest.approx(statistics.stdev(means))
+    assert line_of(block, "EASE").cells["ndcg@10/rare items"].mean == pytest.approx(
+        line_of(block, "EASE").cells["ndcg@10"].mean / 2
+    )
+    assert line_of(block, "EASE").cells["ndcg@10/users with k = 0"].mean == pytest.approx(0.1)
+    assert line_of(block, "EASE").cells["ndcg@10/cold items"].mean == pytest.approx(0.3)
+
+
+def test_marks_are_on_accuracy_alone_and_equal_values_share_one(block):
+    marks = {line.row.label: line.cells["ndcg@10"].mark for line in block.lines}
+    assert marks["SymCERE, shuffled text"] == "best"
+    assert marks["SymCERE"] == "second"
+    assert marks["EASE"] == marks["A<b> | c_d"] == ""
+    assert {line.cells["ndcg@10/cold items"].mark for line in block.lines} == {"best"}
+    assert {line.cells["arp@10"].mark for line in block.lines} == {""}
+
+
+def test_the_reference_is_the_best_baseline(block):
+    # a control isn't one, though it is the best here, nor is what is proposed
+    assert block.reference == "EASE"
+    base = line_of(block, "EASE").cells["ndcg@10"].mean
+    ours = line_of(block, "SymCERE")
+    assert ours.improvement == pytest.approx(100 * (ours.cells["ndcg@10"].mean - base) / base)
+    assert line_of(block, "EASE").improvement is None
+    assert line_of(block, "EASE").comparison is None
+
+
+def test_tests_are_over_users_paired_by_id_and_corrected_over_rows(block, values):
+    users = {label: np.mean([values[label, seed] for seed in (0, 1, 2)], axis=0) for label in MEANS}
+    others = [label for label in MEANS if label != "EASE"]
+    p = {label: scipy.stats.wilcoxon(users[label] - users["EASE"]).pvalue for label in others}
+    running, adjusted = 0.0, {}
+    for done, label in enumerate(sorted(others, key=p.get)):
+        running = max(running, min(1.0, (3 - done) * p[label]))
+        adjusted[label] = running
+    for label in others:
+        line = line_of(block, label)
+        difference = users[label] - users["EASE"]
+        assert line.comparison.users == 40
+        assert line.comparison.difference == pytest.approx(difference.mean())
+        assert line.comparison.p_value == pytest.approx(p[label])
+        assert line.p_value == pytest.approx(adjusted[label])
+        low, high = line.comparison.interval
+        assert low < difference.mean() < high
+
+
+def test_costs_and_failures(block):
+    line = line_of(block, "SymCERE")
+    assert line.trials == 12
+    assert line.seconds == pytest.approx((1 + 2 + 3) / 3 + 0.75)
+    assert line.memory_mb == 300
+    assert (line_of(block, "EASE").seeds, line_of(block, "EASE").failed) == (3, 1)
+    assert block.problems == ["EASE, seed 3: failed: it broke"]
+
+
+def options(**more):
+    given = {"models": "A", "datasets": "data", "seeds": "0,1,2,3", "out": "out", **more}
+    return take_options(given)
+
+
+class Page(HTMLParser):
+    """Cells of the tables, and whether every element is closed where it should be."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.rows, self.links = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in {"src", "href"}]
+        if tag == "meta":
+            return
+        self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+def test_html_is_whole_and_stands_alone(block):
+    text = as_html(describe([block], options(tune=12)))
+    page = Page(text)
+    assert not page.links
+    assert "http" not in text
+    head = next(row for row in page.rows if row[0] == "model")
+    for row in page.rows:
+        if row[0].startswith("A<b> | c_d") and len(row) == len(head):
+            break
+    else:
+        raise AssertionError("the label isn't shown as it is")
+    assert head[-5:] == ["difference", "p (Holm)", "trials", "s/run", "peak MB"]
+    assert "<strong>" in text
+    assert "<u>" in text
+    assert "Note: SYNTHETIC" in text
+    assert "EASE (best baseline) (3 of 4 seeds)" in text
+
+
+def test_markdown_tables_are_rectangular_and_escaped(block):
+    text = as_markdown(describe([block], options()))
+    assert r"A\<b> \| c\_d" in text
+    tables = [part for part in text.split("\n\n") if part.startswith("|")]
+    assert len(tables) == 3
+    for table in tables:
+        widths = {line.replace(r"\|", "").count("|") for line in table.strip().split("\n")}
+        assert len(widths) == 1
+    assert "**0.6" in text
+
+
+def test_csv_has_every_number_in_full(block):
+    rows = list(csv.DictReader(io.StringIO(as_csv([block]))))
+    main = {row["row"]: row for row in rows if row["metric"] == "ndcg@10"}
+    line = line_of(block, "SymCERE")
+    assert float(main["SymCERE"]["mean"]) == line.cells["ndcg@10"].mean
+    assert float(main["SymCERE"]["p_holm"]) == line.p_value
+    assert main["EASE"]["p_holm"] == ""
+    assert main["EASE"]["failed"] == "1"
+    assert {row["role"] for row in rows} == {"proposed", "baseline", "control"}
+    assert len(rows) == len(ROWS) * len(line.cells)
+
+
+def test_without_baselines_the_best_proposed_is_the_reference(values, tmp_path):
+    rows = [Row("X", "SymCERE", proposed=True), Row("Y", "SymCERE", proposed=True)]
+    runs = []
+    for n, (label, key) in enumerate((("X", "SymCERE"), ("Y", "EASE"))):
+        for seed in (0, 1):
+            folder = tmp_path / f"{n}-{seed}"
+            write_run(folder, values[key, seed], range(40))
+            runs.append(Done(label, "data", seed, folder, None))
+    block = make_block("data", rows, runs, "ndcg@10", test=False)
+    assert block.reference == "X"
+    assert line_of(block, "Y").improvement < 0
+    assert line_of(block, "Y").comparison is None
+
+
+def test_a_row_whose_runs_all_failed_is_shown_without_values(values, tmp_path):
+    write_run(tmp_path / "a", values["EASE", 0], range(40))
+    runs = [
+        Done("EASE", "data", 0, tmp_path / "a", None),
+        Done("SymCERE", "data", 0, tmp_path / "b", None, 2, "broke"),
+    ]
+    block = make_block("data", [ROWS[0], ROWS[2]], runs, "ndcg@10")
+    text = as_markdown(describe([block], options(seeds="0", significance="False")))
+    assert "| SymCERE (0 of 1 seeds) | - | - |" in text
+
+
+def test_presets_have_the_papers_rows_and_printed_values():
+    labels = [label for label, *_ in preset_rows("table2")]
+    assert labels[:4] == ["NeuMF", "NGCF", "LightGCN", "SGL"]
+    assert labels[-2:] == ["SymCERE (NGCF)", "SymCERE (LightGCN)"]
+    settings = {label: given for label, _, given in preset_rows("table3")}
+    assert len(settings) == 6
+    assert settings["SymCERE (NGCF), w/o Norm"] == {"backbone": "NGCF", "l2_normalize": False}
+    printed = printed_values("table2", "yelp")
+    assert printed["SymCERE (NGCF)"] == (0.344, 0.112)
+    assert printed_values("table2", "Video-Games")["SymCERE (LightGCN)"] == (0.343, 0.109)
+    assert printed_values("table3", "nothing_of_the_paper") == {}
+
+
+def test_a_preset_stands_beside_what_is_printed(tmp_path, monkeypatch):
+    monkeypatch.setattr("recbole_symcere.compare.presets.MODELS", {})  # without DGCLR
+    rows = [
+        Row(label, model, given, proposed=model == "SymCERE")
+        for label, model, given in preset_rows("table2")
+    ]
+    runs = []
+    for n, row in enumerate(rows):
+        write_run(tmp_path / str(n), np.full(40, 0.1 + n / 100), range(40))
+        runs.append(Done(row.label, "yelp", 0, tmp_path / str(n), None))
+    block = make_block("yelp", rows, runs, "ndcg@10", test=False)
+    text = as_markdown(describe([block], options(preset="table2", significance="False", seeds="0")))
+    paper = "| yelp | NDCG@10 | paper | 0.078 | - | 0.037 | - | **0.112** | _0.082_ | +43.6 % |"
+    assert paper in text
+    here = "| 0.100 | 0.110 | 0.120 | 0.130 | _0.140_ | **0.150** | +15.4 % |"
+    assert f"| yelp | NDCG@10 | here {here}" in text
+    assert "| yelp | HR@10 | paper | 0.238 |" in text
