@@ -185,7 +185,7 @@ def _search(
 ) -> SearchOptions | None:
     if not options.tune or row.model in NOTHING_TO_TUNE:
         return None
-    from recbole_symcere.tune.search import space_of
+    from recbole_symcere.tune.beginning import space_of
 
     search = search_options({"num_samples": options.tune, "refit": False})
     space_of(config, settings, search)

@@ -11,7 +11,6 @@ import shutil
 import statistics
 import sys
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,19 @@ import yaml
 from recbole_symcere import quick_start
 from recbole_symcere.compat import ray_api
 from recbole_symcere.config import Config
-from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
-from recbole_symcere.folders import properties_path
 from recbole_symcere.results import RunDirectory, data_fingerprint, portable_settings, versions
 from recbole_symcere.settings import known_keys
 from recbole_symcere.summary import short_path
 from recbole_symcere.tune import plots
+from recbole_symcere.tune.beginning import config_of, fixed_settings, new_folder, space_of
 from recbole_symcere.tune.cluster import connected, trial_resources
 from recbole_symcere.tune.options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.table import Mode, TrialRecord, best, write_csv, write_markdown
 
-__all__ = ["SearchResult", "resume", "search", "space_of"]
+__all__ = ["SearchResult", "resume", "search"]
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +81,8 @@ def search(
         options = take_options({})
     config = Config(model, dataset, [*files], settings)
     space = space_of(config, settings or {}, options)
-    out = _new_folder(config, options)
-    fixed = _fixed_settings(config)
+    out = new_folder(config, options)
+    fixed = fixed_settings(config)
     kept_space = out / f"space{Path(space.source).suffix}"
     write_bytes(kept_space, Path(space.source).read_bytes())  # which may be that file itself
     manifest = {
@@ -100,19 +99,6 @@ def search(
         if not (out / "trials.json").is_file():
             (out / "search.json").unlink()  # nothing to go on with: the folder is free again
         raise
-
-
-def space_of(config: Config, settings: Mapping[str, Any], options: SearchOptions) -> SearchSpace:
-    """The space of a search, checked against the model and its fixed settings.
-
-    Raises:
-        InputError: if there is none, or it doesn't fit.
-    """
-    space = SearchSpace.load(_params_file(config, options))
-    space.check(known_keys(config), set(settings) | set(config.file_config_dict))
-    if config["eval_step"] < 1:
-        raise InputError("eval_step is 0, but a search needs validation; give 1 or more.")
-    return space
 
 
 def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
@@ -136,7 +122,7 @@ def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
         fingerprint = manifest["data_fingerprint"]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file} can't be read ({error}); start a new search.") from None
-    if data_fingerprint(_config(fixed)) != fingerprint:
+    if data_fingerprint(config_of(fixed)) != fingerprint:
         raise InputError(
             f"The data set {fixed['dataset']} has changed since the search in {out} began, so its "
             "trials can't be compared with new ones. Start a new search."
@@ -157,7 +143,7 @@ def _search(
     ended: list[TrialRecord],
 ) -> SearchResult:
     with RunDirectory(out).locked():
-        config = _config(fixed)
+        config = config_of(fixed)
         mode: Mode = "max" if config["valid_metric_bigger"] else "min"
         space = space.bind({key: config[key] for key in known_keys(config)})
         trials = _run_trials(out, fixed, config, space, options, ended, mode)
@@ -271,7 +257,7 @@ def _refit(
     settings = {**fixed, **winner.config}
     write_bytes(
         out / "best.yaml",
-        yaml.safe_dump(portable_settings(_config(settings)), allow_unicode=True).encode(),
+        yaml.safe_dump(portable_settings(config_of(settings)), allow_unicode=True).encode(),
     )
     if not wanted:
         return None
@@ -291,54 +277,3 @@ def _without_seed(trial: TrialRecord) -> TrialRecord:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _config(settings: Mapping[str, Any]) -> Config:
-    settings = dict(settings)
-    return Config(settings.pop("model"), settings.pop("dataset"), config_dict=settings)
-
-
-def _fixed_settings(config: Config) -> dict[str, Any]:
-    """The complete settings with absolute paths: workers stand in other folders."""
-    fixed = portable_settings(config)
-    for key in ("cache_dir", "runs_dir"):
-        fixed[key] = str(Path(fixed[key]).absolute())
-    encoder = fixed.get("text_encoder")
-    if encoder and Path(encoder).is_dir():
-        fixed["text_encoder"] = str(Path(encoder).absolute())
-    return fixed
-
-
-def _params_file(config: Config, options: SearchOptions) -> Path:
-    if options.params_file:
-        return Path(options.params_file)
-    folder = properties_path() / "tune"
-    file = folder / f"{config['model']}.yaml"
-    if not file.is_file():
-        names = [path.stem for path in sorted(folder.glob("*.yaml"))]
-        raise InputError(
-            f"There is no search space for {config['model']}; write one and give it as "
-            f"--params_file=FILE.{did_you_mean(config['model'], names)} There are spaces for "
-            f"{', '.join(names)}."
-        )
-    return file
-
-
-def _new_folder(config: Config, options: SearchOptions) -> Path:
-    if options.out:
-        out = Path(options.out).absolute()
-    else:
-        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-tune-{config['model']}-{config['dataset']}"
-        out = Path(config["runs_dir"]).absolute() / f"{stamp}-{uuid.uuid4().hex[:6]}"
-    if (out / "search.json").is_file():
-        raise InputError(
-            f"{out} holds a search already. Go on with it by tune --resume={options.out}, or name "
-            "another folder."
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_bytes(out / "search.json.tmp", b"")
-        (out / "search.json.tmp").unlink()
-    except OSError as error:
-        raise InputError(f"The search's folder {out} can't be written: {error}.") from None
-    return out

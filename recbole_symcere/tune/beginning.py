@@ -1,0 +1,88 @@
+"""What a search begins with: its settings, its space and its folder."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_symcere.config import Config
+from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.files import write_bytes
+from recbole_symcere.folders import properties_path
+from recbole_symcere.results import portable_settings
+from recbole_symcere.settings import known_keys
+from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.tune.space import SearchSpace
+
+__all__ = ["config_of", "fixed_settings", "new_folder", "space_of"]
+
+
+def space_of(config: Config, settings: Mapping[str, Any], options: SearchOptions) -> SearchSpace:
+    """The space of a search, checked against the model and its fixed settings.
+
+    Raises:
+        InputError: if there is none, or it doesn't fit.
+    """
+    space = SearchSpace.load(_params_file(config, options))
+    space.check(known_keys(config), set(settings) | set(config.file_config_dict))
+    if config["eval_step"] < 1:
+        raise InputError("eval_step is 0, but a search needs validation; give 1 or more.")
+    return space
+
+
+def config_of(settings: Mapping[str, Any]) -> Config:
+    """The Config of complete settings, model and dataset included."""
+    settings = dict(settings)
+    return Config(settings.pop("model"), settings.pop("dataset"), config_dict=settings)
+
+
+def fixed_settings(config: Config) -> dict[str, Any]:
+    """The complete settings with absolute paths: workers stand in other folders."""
+    fixed = portable_settings(config)
+    for key in ("cache_dir", "runs_dir"):
+        fixed[key] = str(Path(fixed[key]).absolute())
+    encoder = fixed.get("text_encoder")
+    if encoder and Path(encoder).is_dir():
+        fixed["text_encoder"] = str(Path(encoder).absolute())
+    return fixed
+
+
+def new_folder(config: Config, options: SearchOptions) -> Path:
+    """The search's folder, made and writable.
+
+    Raises:
+        InputError: if it holds a search already or can't be written.
+    """
+    if options.out:
+        out = Path(options.out).absolute()
+    else:
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-tune-{config['model']}-{config['dataset']}"
+        out = Path(config["runs_dir"]).absolute() / f"{stamp}-{uuid.uuid4().hex[:6]}"
+    if (out / "search.json").is_file():
+        raise InputError(
+            f"{out} holds a search already. Go on with it by tune --resume={options.out}, or name "
+            "another folder."
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_bytes(out / "search.json.tmp", b"")
+        (out / "search.json.tmp").unlink()
+    except OSError as error:
+        raise InputError(f"The search's folder {out} can't be written: {error}.") from None
+    return out
+
+
+def _params_file(config: Config, options: SearchOptions) -> Path:
+    if options.params_file:
+        return Path(options.params_file)
+    folder = properties_path() / "tune"
+    file = folder / f"{config['model']}.yaml"
+    if not file.is_file():
+        names = [path.stem for path in sorted(folder.glob("*.yaml"))]
+        raise InputError(
+            f"There is no search space for {config['model']}; write one and give it as "
+            f"--params_file=FILE.{did_you_mean(config['model'], names)} There are spaces for "
+            f"{', '.join(names)}."
+        )
+    return file
