@@ -154,6 +154,13 @@ def test_every_scheduler_and_optuna(small, options, ray_here, how):
         assert {trial.status for trial in result.trials} == {"finished"}
 
 
+@pytest.mark.parametrize("name", ["best", "trials.json"])
+def test_what_another_search_left_is_not_taken_for_the_new_one(small, options, tmp_path, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"holds another search's {name}"):
+        search("SymCERE", "small", small, options=options())
+
+
 def test_the_space_may_lie_in_the_folder_of_the_search(small, ray_here, tmp_path):
     (tmp_path / "space.yaml").write_text("learning_rate: [0.01]")
     given = {"num_samples": 1, "out": str(tmp_path), "params_file": str(tmp_path / "space.yaml")}
