@@ -174,7 +174,10 @@ def test_hyperband_compares_more_trials_than_run_at_a_time(small, options, ray_h
     settings = {**small, "epochs": 9, "stopping_step": 10}
     trials = search("SymCERE", "small", settings, options=made).trials
     # a bracket of 3 that runs for 9 epochs, then the other 5, of which 2 go on after 3 epochs
-    assert sorted(trial.epochs for trial in trials) == [3, 3, 3, 9, 9, 9, 9, 9]
+    # (to the 6th where Ray is 2.6.3)
+    epochs = sorted(trial.epochs for trial in trials)
+    assert epochs[:3] == [3, 3, 3]
+    assert epochs[3:] in ([9] * 5, [6] * 2 + [9] * 3)
 
 
 class PastTrial:
