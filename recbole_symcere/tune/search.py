@@ -181,20 +181,15 @@ def _run_trials(
     with connected(options.ray_address):
         from ray import tune
 
+        from recbole_symcere.tune import schedulers
         from recbole_symcere.tune.monitor import Monitor
-        from recbole_symcere.tune.schedulers import (
-            Population,
-            make_scheduler,
-            make_searcher,
-            remember,
-        )
         from recbole_symcere.tune.trial import prepare_job, run_trial
 
         patience = config["stopping_step"]
-        scheduler = make_scheduler(options, space, config["epochs"], patience, mode)
+        scheduler = schedulers.make_scheduler(options, space, config["epochs"], patience, mode)
         # a random split is drawn with the seed, and values on two splits can't be compared
         one_seed = (config["eval_args"] or {}).get("order") == "RO"
-        searcher, n_trials = make_searcher(
+        searcher, n_trials = schedulers.make_searcher(
             options, space, mode, config["seed"], one_seed,
             {record.number for record in ended}, out / "optuna.log",
         )  # fmt: skip
@@ -211,10 +206,10 @@ def _run_trials(
             f"and {resources['gpu']:g} GPU; data, tokens and text vectors prepared once in "
             f"{prepared:.1f} s"
         )
-        remember(scheduler, ended, config["eval_step"])
+        schedulers.remember(scheduler, ended, config["eval_step"])
         monitor = Monitor(out / "trials.json", ended, searcher, config["valid_metric"], mode)
         api = ray_api()
-        population = isinstance(searcher, Population)
+        population = isinstance(searcher, schedulers.Population)
         if population:
             job.configs = searcher.configs
         # these compare trials that are all alive: those that don't fit are paused, not held back
