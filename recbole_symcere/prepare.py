@@ -84,12 +84,12 @@ def _refuse_pickles(config: Any) -> None:
 
 def _check_file(config: Any) -> None:
     """Check the columns before RecBole leaves out one that it can't find; ours check themselves."""
+    encoding = config["encoding"] or "utf-8"  # a stock run's checkpoint names none
     try:
-        codecs.lookup(config["encoding"])
+        codecs.lookup(encoding)
     except LookupError:
         raise InputError(
-            f"encoding is {config['encoding']!r}, which Python doesn't know; expected a name such "
-            "as utf-8."
+            f"encoding is {encoding!r}, which Python doesn't know; expected a name such as utf-8."
         ) from None
     file = Path(config["data_path"], f"{config['dataset']}.inter")
     if text_use(config["model"]) != "none" or not file.is_file():  # or benchmark files
@@ -97,7 +97,7 @@ def _check_file(config: Any) -> None:
     needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
     if (config["eval_args"] or {}).get("order") == "TO":
         needed.append(config["TIME_FIELD"])
-    check_header(file, config["field_separator"], needed, config["encoding"])
+    check_header(file, config["field_separator"], needed, encoding)
 
 
 @contextmanager

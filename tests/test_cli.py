@@ -43,6 +43,17 @@ def test_what_is_not_understood(given, message):
         parse_pairs(given)
 
 
+def test_an_interrupted_search_says_how_to_go_on(monkeypatch, capsys):
+    from recbole_symcere.tune import command
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", interrupted)
+    assert main(["tune", "--model=BPR"]) == 130
+    assert "tune --resume=DIR goes on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("model", ["SymCERE", "BPR"])
 @pytest.mark.parametrize(
     ("harm", "message"),

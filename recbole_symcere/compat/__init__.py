@@ -95,7 +95,7 @@ def torch_proxy(module: ModuleType) -> None:
 
     if not isinstance(module.torch, _Proxy):
         module.torch = _Proxy(torch, save=save, load=load)  # type: ignore[attr-defined]
-        if hasattr(torch.amp, "GradScaler"):
+        if hasattr(torch.amp, "GradScaler") and hasattr(module, "amp"):
             scaler = partial(torch.amp.GradScaler, "cuda")
             module.amp = _Proxy(module.amp, GradScaler=scaler)  # type: ignore[attr-defined]
 

@@ -54,7 +54,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         )
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
-        separator, encoding = self.config["field_separator"], self.config["encoding"]
+        separator, encoding = self.config["field_separator"], self.config["encoding"] or "utf-8"
         if source == FeatureSource.INTERACTION:
             needed = [self.uid_field, self.iid_field]
             if self.config["eval_args"]["order"] == "TO":

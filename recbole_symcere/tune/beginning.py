@@ -64,8 +64,12 @@ def new_folder(config: Config, options: SearchOptions) -> Path:
             f"{out} holds a search already. Go on with it by tune --resume={options.out}, or name "
             "another folder."
         )
+    for name in ("trials.json", "best"):  # of a search whose search.json was removed
+        if (out / name).exists():
+            raise InputError(f"{out} holds another search's {name}; name another folder.")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        (out / "optuna.log").unlink(missing_ok=True)  # of a search that never began
         write_bytes(out / "search.json.tmp", b"")
         (out / "search.json.tmp").unlink()
     except OSError as error:

@@ -36,6 +36,8 @@ def connected(address: str | None) -> Iterator[None]:
         raise InputError("tune needs Ray: pip install 'ray[tune]'.") from None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the tables say which trials failed
     if ray.is_initialized():
+        if address is not None:
+            raise InputError("This process is connected to a Ray already; leave out ray_address.")
         yield
         return
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False, **ray_settings()}

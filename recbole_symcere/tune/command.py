@@ -8,14 +8,15 @@ __all__ = ["HELP", "run"]
 
 HELP = """\
 tune --model=NAME --dataset=NAME [--num_samples=12] [--scheduler=asha] [--search=random]
-     [--params_file=FILE] [--out=DIR] [--key=value ...]
-tune --resume=DIR
+     [--params_file=FILE] [--out=DIR] [--config_files=FILES] [--key=value ...]
+tune --resume=DIR [--ray_address=ADDRESS]
 
   --params_file       the search space (default: properties/tune/MODEL.yaml)
   --search            random, grid, optuna
   --scheduler         asha, hyperband, pbt, median, none: which trials are ended early
   --num_samples       number of trials
-  --grace_period      epochs before a trial may be ended (default: a third of stopping_step)
+  --grace_period      asha, median: epochs before a trial may be ended; pbt: epochs between
+                      changes (default: a 20th of epochs, at most a third of stopping_step)
   --reduction_factor  asha, hyperband: one of so many trials goes on (default: 3)
   --cpus_per_trial    CPU cores of a trial (default: 1)
   --gpus_per_trial    GPUs of a trial, such as 0.5 (default: 1 if there is one)
@@ -24,6 +25,7 @@ tune --resume=DIR
   --refit             False leaves out the last training and its test
   --ray_address       an existing Ray cluster: auto or host:port
   --out               the search's folder (default: a new one under runs/)
+  --config_files      YAML files of fixed settings
   --key=value         a fixed setting of every trial
 """
 

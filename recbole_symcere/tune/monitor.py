@@ -73,13 +73,18 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self._running: dict[int, TrialRecord] = {}
         self._started: dict[int, float] = {}
         self._results: dict[int, Mapping[str, Any]] = {}
+        self._trials: dict[int, Any] = {}
         self._failed: dict[int, Any] = {}
         self._shown_at, self._lines = 0.0, 0
 
     @property
     def records(self) -> list[TrialRecord]:
         """All trials so far."""
-        return [*self.ended, *self._running.values()]
+        return [*self.ended, *map(self._as_it_stands, self._running.values())]
+
+    def _as_it_stands(self, record: TrialRecord) -> TrialRecord:
+        paused = self._trials[record.number].status == "PAUSED"
+        return dataclasses.replace(record, status="paused") if paused else record
 
     def on_trial_start(self, trial: Any, **_: Any) -> None:
         """Note a trial, or that it is tried again."""
@@ -88,6 +93,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         if number not in self._running:
             config = self._searcher.configs[number]
             self._running[number] = TrialRecord(number, "running", config)
+        self._trials[number] = trial
         self._show()
 
     def on_trial_result(self, trial: Any, result: Any, **_: Any) -> None:
@@ -100,12 +106,17 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self.nodes.add(result["node"])
         self._results[number] = result
         before = self._running[number]
+        score = result["valid_score"]
+        better = before.score is None or (
+            score > before.score if self._mode == "max" else score < before.score
+        )
+        if better:  # with pbt settings change on the way, and the best value may be another trial's
+            config = full_config(trial.config, self._searcher.configs)
+            before = dataclasses.replace(
+                before, config=config, score=score, best_epoch=result["epoch"] - 1
+            )
         self._running[number] = dataclasses.replace(
             before,
-            # with pbt the settings change on the way
-            config=full_config(trial.config, self._searcher.configs),
-            score=result["best_valid_score"],
-            best_epoch=result["best_epoch"],
             epochs=result["epoch"],
             seconds=time.perf_counter() - self._started[number],
             # a trial that is tried again may go over an epoch twice

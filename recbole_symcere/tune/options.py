@@ -18,8 +18,8 @@ class SearchOptions:
         search: random or grid, or optuna for Optuna's tree-structured Parzen estimator.
         scheduler: which trials to end early; see `recbole_symcere.tune.schedulers`.
         num_samples: number of trials; a grid has its own.
-        grace_period: epochs that every trial gets; None for a twentieth of ``epochs``, at most a
-            third of ``stopping_step``.
+        grace_period: epochs that every trial gets (asha, median) or between two changes (pbt); None
+            for a twentieth of ``epochs``, at most a third of ``stopping_step``.
         reduction_factor: asha and hyperband keep one of so many trials at each step.
         cpus_per_trial: CPU cores of a trial.
         gpus_per_trial: GPUs of a trial, such as 0.5 for two trials on one; None for one GPU if

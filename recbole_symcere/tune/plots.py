@@ -34,6 +34,7 @@ _DOTS = {  # colour and marker: they differ also in print and for the colour-bli
     "stopped": ("#e69f00", "v"),
     "failed": ("#555555", "x"),
     "running": ("#7a7a7a", "D"),
+    "paused": ("#7a7a7a", "D"),
 }
 _FEWEST = 8  # scored trials from which on a forest says something
 _WEAK = 0.1  # share of variance up to which the importance plot warns

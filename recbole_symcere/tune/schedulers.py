@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,12 @@ __all__ = [
 
 
 def make_scheduler(
-    options: SearchOptions, space: SearchSpace, epochs: int, patience: int, mode: Mode
+    options: SearchOptions,
+    space: SearchSpace,
+    epochs: int,
+    patience: int,
+    mode: Mode,
+    eval_step: int = 1,
 ) -> Any:
     """The scheduler: which trials are ended, by their validation after each epoch.
 
@@ -40,8 +45,9 @@ def make_scheduler(
         epochs: most epochs of a trial.
         patience: a trial ends by itself after so many evaluations without a better one.
         mode: max or min.
+        eval_step: epochs between two evaluations.
     """
-    grace = options.grace_period or max(1, min(epochs // 20, patience // 3))
+    grace = options.grace_period or max(eval_step, min(epochs // 20, patience * eval_step // 3))
     best: dict[str, Any] = {"time_attr": "epoch", "metric": "best_valid_score", "mode": mode}
     name = options.scheduler
     if name == "asha":
@@ -174,6 +180,7 @@ class OptunaSearcher(_NumberedSearcher):
         seed: of the sampler; trial n has the seed ``seed + n``.
         numbers: the trials to run.
         fixed_seed: the seed of all trials, or None for one each.
+        ended: the trials that need not run again.
     """
 
     def __init__(
@@ -185,6 +192,7 @@ class OptunaSearcher(_NumberedSearcher):
         seed: int,
         numbers: list[int],
         fixed_seed: int | None,
+        ended: Iterable[TrialRecord] = (),
     ) -> None:
         super().__init__(metric, mode)
         try:
@@ -194,17 +202,22 @@ class OptunaSearcher(_NumberedSearcher):
         optuna.logging.set_verbosity(logging.WARNING)
         storages = optuna.storages
         storage = storages.JournalStorage(storages.journal.JournalFileBackend(str(journal)))
-        done = len(numbers) and numbers[0]
+        before = {record.number: record for record in ended}
         self._study = optuna.create_study(
             storage=storage,
             study_name="search",
             load_if_exists=True,
             direction="maximize" if mode == "max" else "minimize",
-            sampler=optuna.samplers.TPESampler(seed=seed + done),
+            # not the draws of before once more
+            sampler=optuna.samplers.TPESampler(seed=seed + len(before)),
         )
         running, failed = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.FAIL
         for trial in self._study.get_trials(states=(running,)):  # the killed ones
-            self._study.tell(trial.number, state=failed)
+            record = before.get(trial.user_attrs.get("number", -1))
+            if record and record.scored:  # killed before the study was told
+                self._study.tell(trial.number, record.score)
+            else:
+                self._study.tell(trial.number, state=failed)
         self._failed = failed
         self._space, self._seed, self._fixed_seed = space, seed, fixed_seed
         self._left, self._asked = iter(numbers), {}
@@ -217,6 +230,7 @@ class OptunaSearcher(_NumberedSearcher):
         if number is None:
             return Searcher.FINISHED
         self._asked[trial_id] = self._study.ask()
+        self._asked[trial_id].set_user_attr("number", number)
         config = self._space.suggest(self._asked[trial_id])
         config["seed"] = self._seed + number if self._fixed_seed is None else self._fixed_seed
         return self._given(trial_id, number, config)
@@ -269,7 +283,7 @@ def make_searcher(
     mode: Mode,
     seed: int,
     one_seed: bool,
-    ended: set[int],
+    ended: Sequence[TrialRecord],
     journal: Path,
 ) -> tuple[Any, int]:
     """The searcher, and how many trials the whole search has.
@@ -280,16 +294,16 @@ def make_searcher(
         mode: max or min.
         seed: of the search; trial n is trained with ``seed + n``.
         one_seed: train every trial with ``seed`` instead.
-        ended: numbers of the trials that need not run again.
+        ended: the trials that need not run again.
         journal: where Optuna keeps its study.
     """
-    metric = "best_valid_score"
+    metric, done = "best_valid_score", {record.number for record in ended}
     if options.search == "optuna":
         if options.scheduler == "pbt":
             raise InputError("scheduler=pbt changes settings itself; take search=random with it.")
-        left = [n for n in range(options.num_samples) if n not in ended]
+        left = [n for n in range(options.num_samples) if n not in done]
         fixed = seed if one_seed else None
-        searcher = OptunaSearcher(metric, mode, space, journal, seed, left, fixed)
+        searcher = OptunaSearcher(metric, mode, space, journal, seed, left, fixed, ended)
         return searcher, options.num_samples
     if options.search == "grid":
         configs = space.grid()
@@ -298,7 +312,7 @@ def make_searcher(
     seeded = {
         n: {**config, "seed": seed if one_seed else seed + n} for n, config in enumerate(configs)
     }
-    left_configs = {n: config for n, config in seeded.items() if n not in ended}
+    left_configs = {n: config for n, config in seeded.items() if n not in done}
     if options.scheduler == "pbt":
         return Population(left_configs, _mutations(space)), len(configs)
     return ListSearcher(metric, mode, left_configs), len(configs)

@@ -177,23 +177,18 @@ def _run_trials(
     with connected(options.ray_address):
         from ray import tune
 
+        from recbole_symcere.tune import schedulers
         from recbole_symcere.tune.monitor import Monitor
-        from recbole_symcere.tune.schedulers import (
-            Population,
-            make_scheduler,
-            make_searcher,
-            remember,
-        )
         from recbole_symcere.tune.trial import prepare_job, run_trial
 
         patience = config["stopping_step"]
-        scheduler = make_scheduler(options, space, config["epochs"], patience, mode)
-        # a random split is drawn with the seed, and values on two splits can't be compared
-        one_seed = (config["eval_args"] or {}).get("order") == "RO"
-        searcher, n_trials = make_searcher(
-            options, space, mode, config["seed"], one_seed,
-            {record.number for record in ended}, out / "optuna.log",
-        )  # fmt: skip
+        scheduler = schedulers.make_scheduler(
+            options, space, config["epochs"], patience, mode, config["eval_step"]
+        )
+        one_seed = _drawn_with_the_seed(config["eval_args"])
+        searcher, n_trials = schedulers.make_searcher(
+            options, space, mode, config["seed"], one_seed, ended, out / "optuna.log"
+        )
         left = n_trials - len(ended)
         if left <= 0:
             return ended
@@ -207,10 +202,10 @@ def _run_trials(
             f"and {resources['gpu']:g} GPU; data, tokens and text vectors prepared once in "
             f"{prepared:.1f} s"
         )
-        remember(scheduler, ended, config["eval_step"])
+        schedulers.remember(scheduler, ended, config["eval_step"])
         monitor = Monitor(out / "trials.json", ended, searcher, config["valid_metric"], mode)
         api = ray_api()
-        population = isinstance(searcher, Population)
+        population = isinstance(searcher, schedulers.Population)
         if population:
             job.configs = searcher.configs
         # these compare trials that are all alive: those that don't fit are paused, not held back
@@ -262,11 +257,27 @@ def _refit(
     if not wanted:
         return None
     folder = out / "best"
+    metrics = RunDirectory(folder).read_metrics() if folder.is_dir() else None
+    if metrics is not None:  # the search was over: test is read once
+        return {
+            "best_valid_score": winner.score,
+            "valid_score_bigger": config_of(settings)["valid_metric_bigger"],
+            "best_valid_result": metrics["valid"],
+            "test_result": metrics["test"],
+            "run_dir": str(folder),
+        }
     if (folder / "checkpoint" / "last.safetensors").is_file():
         return quick_start.resume(folder)
     return quick_start.run_recbole(
         config_file_list=[str(out / "best.yaml")], config_dict={"run_dir": str(folder)}
     )
+
+
+def _drawn_with_the_seed(eval_args: Mapping[str, Any]) -> bool:
+    """Whether the split or the ranked items are random: two draws' values can't be compared."""
+    mode = eval_args.get("mode") or "full"
+    modes = mode.values() if isinstance(mode, dict) else [mode]
+    return eval_args.get("order") == "RO" or any(m not in {"full", "labeled"} for m in modes)
 
 
 def _without_seed(trial: TrialRecord) -> TrialRecord:

@@ -1,6 +1,7 @@
 """What can be wrong with the parameters of a search space as a whole."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from recbole_symcere.errors import InputError, did_you_mean
@@ -16,6 +17,17 @@ _PROTOCOL = frozenset(
         *("metrics", "topk", "valid_metric", "valid_metric_bigger", "metric_decimal_place"),
         *("eval_args", "repeatable", "history_scope"),
         *("threshold", "filter_inter_by_user_or_item"),
+    }
+)
+# Settings that say where and how a run runs, not what it learns: the search sets them itself, or
+# they are the same for every trial.
+_MACHINE = frozenset(
+    {
+        *("run_dir", "runs_dir", "cache_dir", "checkpoint_dir", "eval_step", "eval_batch_size"),
+        *("gpu_id", "use_gpu", "device", "worker", "local_rank", "nproc", "world_size", "offset"),
+        *("ip", "port", "state", "encoding", "show_progress", "log_wandb", "wandb_project"),
+        *("reproducibility", "save_dataset", "save_dataloaders", "dataset_save_path"),
+        *("dataloaders_save_path", "config_files"),
     }
 )
 
@@ -77,10 +89,25 @@ def check_keys(
                 f"{parameter.name} is tuned in {source} and also given as "
                 f"--{parameter.name}; leave out one of them."
             )
-        if parameter.name == "seed":
-            raise InputError(f"{source}: seed can't be tuned; trial n is trained with --seed + n.")
-        if parameter.name in _PROTOCOL:
+        _check_tunable(parameter, source)
+
+
+def _check_tunable(parameter: Parameter, source: str) -> None:
+    if parameter.name == "seed":
+        raise InputError(f"{source}: seed can't be tuned; trial n is trained with --seed + n.")
+    if parameter.name in _PROTOCOL:
+        raise InputError(
+            f"{source}: {parameter.name} can't be tuned, because scores of trials "
+            f"that differ in it can't be compared; give --{parameter.name} instead."
+        )
+    if parameter.name in _MACHINE:
+        raise InputError(
+            f"{source}: {parameter.name} can't be tuned, because it says where or how a run "
+            f"runs, not what it learns; give --{parameter.name} instead."
+        )
+    for value in parameter.values if parameter.name == "text_encoder" else ():
+        if Path(str(value)).is_dir() and not Path(str(value)).is_absolute():
             raise InputError(
-                f"{source}: {parameter.name} can't be tuned, because scores of trials "
-                f"that differ in it can't be compared; give --{parameter.name} instead."
+                f"{source}: text_encoder {value} is a folder, and trials stand in folders of "
+                f"their own; write {Path(str(value)).absolute()}."
             )

@@ -16,7 +16,7 @@ from recbole_symcere.files import write_bytes
 
 __all__ = ["Mode", "Status", "TrialRecord", "best", "live_table", "write_csv", "write_markdown"]
 
-Status = Literal["running", "finished", "stopped", "failed"]
+Status = Literal["running", "paused", "finished", "stopped", "failed"]
 Mode = Literal["max", "min"]
 
 
@@ -26,7 +26,8 @@ class TrialRecord:
 
     Attributes:
         number: its place in the search.
-        status: "stopped" is a trial that the scheduler ended early.
+        status: "stopped" is a trial that the scheduler ended early, "paused" one that waits for
+            others (hyperband, pbt).
         config: the tuned settings; one whose condition doesn't hold is absent.
         score: the best validation value so far; None before the first.
         best_epoch: the epoch of that value.
@@ -211,7 +212,7 @@ def live_table(
     if top is not None:
         head += f"; best {metric} {top.score:.6g} (trial {top.number})"
     order = _sorted(trials, mode)
-    order = sorted(order, key=lambda trial: trial.status != "running")
+    order = sorted(order, key=lambda trial: trial.status not in {"running", "paused"})
     room = max(height - 3, 1)  # the head, the titles, the rest
     shown, left = order[:room], len(order) - room
     changed = [key for key in _keys(trials) if len({_cell_of(t, key) for t in trials}) > 1]

@@ -135,11 +135,13 @@ def _restore(trainer: Any, train_data: Any, checkpoint: Any) -> None:
     """Go on from a trial's checkpoint: its own after a failure, or with pbt a better trial's."""
     if checkpoint is None:
         return
-    wanted = [(group["lr"], group["weight_decay"]) for group in trainer.optimizer.param_groups]
+    wanted = [(group["lr"], group.get("weight_decay")) for group in trainer.optimizer.param_groups]
     with checkpoint.as_directory() as folder:
         trainer.last_file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(folder, trainer.last_file.name), trainer.last_file)
     trainer.resume(train_data)
     # pbt changes these on the way, and the optimizer's state brings back the old ones
     for group, (rate, decay) in zip(trainer.optimizer.param_groups, wanted, strict=True):
-        group["lr"], group["weight_decay"] = rate, decay
+        group["lr"] = rate
+        if decay is not None:  # SparseAdam has none
+            group["weight_decay"] = decay
