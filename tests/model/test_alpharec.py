@@ -4,7 +4,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
-from model.parts import loss_of, mean_per, observed, text_vectors_of
+from model.parts import loss_of, mean_per, observed, silence, text_vectors_of
 from model.test_contract import prepare
 
 from recbole_symcere.errors import InputError
@@ -28,7 +28,8 @@ def ego(given, small):
 
 
 @pytest.mark.parametrize("multiplier", [0.5, 0])
-def test_its_loss(small, multiplier):
+def test_its_loss(small, multiplier, monkeypatch):
+    silence(monkeypatch)
     model, batch, given = observed(
         "AlphaRec", small, **{**SETTINGS, "hidden_multiplier": multiplier}
     )
