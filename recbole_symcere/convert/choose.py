@@ -194,8 +194,8 @@ def _drawn_users(
     users: NDArray[np.integer], n_users: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Mark the rows of ``n_users`` random users, or all where there are no more."""
-    present = np.unique(users)
-    if not n_users or n_users >= len(present):
+    present = np.unique(users) if n_users else users[:0]
+    if n_users >= len(present):
         return np.ones(len(users), dtype=bool)
     drawn = np.zeros(int(present[-1]) + 1, dtype=bool)
     drawn[rng.choice(present, n_users, replace=False)] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,8 @@ from typing import TypeVar
 T = TypeVar("T")
 U = TypeVar("U")
 
-_N_THREADS = 2  # more would hold more blocks in memory; polars has threads of its own
+# more would hold more blocks in memory, and one thread of the caller has to keep up
+_N_THREADS = max(2, min(os.cpu_count() or 1, 4))
 
 
 def ordered_map(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:

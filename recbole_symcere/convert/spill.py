@@ -121,7 +121,7 @@ class Spill:
         spans = _spans(ends)
         groups = _groups(self._folder / "read", place)
         if len(spans) * _BUCKET_BYTES <= _IN_MEMORY:
-            parts = _cut(pl.concat(itertools.chain(*groups)), spans) if spans else []
+            parts = _cut(pl.concat(itertools.chain(*groups), rechunk=True), spans) if spans else []
         else:
             parts = self._dealt(groups, spans)
         names = {name: ids.to_series() for name, ids in self._ids.items()}
