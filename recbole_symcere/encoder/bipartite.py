@@ -6,7 +6,7 @@ RecBole's, whose id 0 is padding and takes part in no interaction: an isolated n
 
 import functools
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["BipartiteGraph", "check_probability", "edge_dropout", "layer_mean"]
+__all__ = ["BipartiteGraph", "Side", "check_probability", "edge_dropout"]
+
+Side = Literal["user", "item"]
 
 Ids = Tensor | NDArray[np.integer]
 
@@ -126,6 +128,23 @@ class BipartiteGraph(nn.Module):
             self.row_pointer, self.column, self.values, size, check_invariants=False
         )
 
+    def blocks(self) -> tuple[Tensor, Tensor]:
+        """The two blocks of the matrix that aren't zero, [n_users, n_items] and its transpose."""
+        _draw_csr_notice()
+        e, u, i = self.n_edges, self.n_users, self.n_items
+        by_user, by_item = self.row_pointer[: u + 1], self.row_pointer[u:] - e
+        parts = (
+            (by_user, self.column[:e] - u, self.values[:e], (u, i)),
+            (
+                by_item,
+                self.column[e:],
+                self.values[e:],
+                (i, u),
+            ),
+        )
+        first, second = (torch.sparse_csr_tensor(*part, check_invariants=False) for part in parts)
+        return first, second
+
     def propagate(self, x: Tensor) -> Tensor:
         """One step of neighbourhood averaging: the matrix times ``x``.
 
@@ -141,16 +160,18 @@ class BipartiteGraph(nn.Module):
         product: Tensor = _SymmetricProduct.apply(self.matrix(), self.checked(x))  # type: ignore[no-untyped-call]  # torch's own
         return product
 
-    def checked(self, x: Tensor) -> Tensor:
-        """``x`` in the dtype of the graph, if it can pass through it.
+    def checked(self, x: Tensor, side: Side | None = None) -> Tensor:
+        """``x`` in the dtype of the graph, if it can pass through it as a table of all or one side.
 
         Raises:
             ValueError: as `propagate`.
         """
-        if x.ndim != 2 or len(x) != self.n_nodes:
+        sizes = {"user": self.n_users, "item": self.n_items, None: self.n_nodes}
+        if x.ndim != 2 or len(x) != sizes[side]:
+            rows = f"{self.n_users} users and then {self.n_items} items"
             raise ValueError(
-                f"x has shape {tuple(x.shape)}, expected [{self.n_nodes}, d]: "
-                f"{self.n_users} users and then {self.n_items} items"
+                f"x has shape {tuple(x.shape)}, expected [{sizes[side]}, d]: "
+                f"{rows if side is None else f'a row per {side}'}"
             )
         if torch.promote_types(x.dtype, self.values.dtype) != self.values.dtype:
             raise ValueError(
@@ -201,37 +222,6 @@ class _SymmetricProduct(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         grad: Tensor = _SymmetricProduct.apply(ctx.matrix, grads[0])  # type: ignore[no-untyped-call]  # torch's own
         return None, grad
-
-
-def layer_mean(graph: BipartiteGraph, x: Tensor, n_layers: int) -> Tensor:
-    """(I + M + ... + M^K) x / (K + 1) with the graph's matrix M, as [n_nodes, d].
-
-    Raises:
-        ValueError: as `BipartiteGraph.propagate`.
-    """
-    mean: Tensor = _LayerMean.apply(graph.matrix(), graph.checked(x), n_layers)  # type: ignore[no-untyped-call]  # torch's own
-    return mean
-
-
-class _LayerMean(torch.autograd.Function):
-    """`layer_mean`; the matrix is symmetric, so backward is the same polynomial.
-
-    By Horner's rule, x + M (x + M (x + ...)): one fused product and sum per layer, nothing kept.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, x: Tensor, n_layers: int) -> Tensor:
-        ctx.matrix, ctx.n_layers = matrix, n_layers
-        with torch.autocast(x.device.type, enabled=False):
-            mean = x
-            for _ in range(n_layers):
-                mean = torch.addmm(x, matrix, mean)
-            return mean / (n_layers + 1)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, None]:
-        grad: Tensor = _LayerMean.apply(ctx.matrix, grads[0], ctx.n_layers)  # type: ignore[no-untyped-call]  # torch's own
-        return None, grad, None
 
 
 def edge_dropout(

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_symcere.encoder.bipartite import BipartiteGraph, check_probability, layer_mean
+from recbole_symcere.encoder.bipartite import BipartiteGraph, Side, check_probability
+from recbole_symcere.encoder.layers import layer_mean, side_mean
 
 __all__ = ["NGCF", "LightGCN", "NoisyLightGCN"]
 
@@ -44,6 +45,10 @@ class LightGCN(nn.Module):
     def forward(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
         """[n_nodes, d] -> [n_nodes, d]; types and errors as `BipartiteGraph.propagate`."""
         return layer_mean(graph, x, self.n_layers)
+
+    def of_side(self, graph: BipartiteGraph, x: Tensor, side: Side) -> Tensor:
+        """What one side's table adds to the output: [n_users or n_items, d] -> [n_nodes, d]."""
+        return side_mean(graph, x, side, self.n_layers)
 
 
 class NoisyLightGCN(nn.Module):

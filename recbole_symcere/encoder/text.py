@@ -1,6 +1,5 @@
 """Text encoders: Hugging Face models, frozen or with LoRA, and the projection to the graph."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from recbole_symcere.errors import InputError
 
 __all__ = [
     "DEFAULT_ENCODER",
-    "Adaptor",
-    "LearnedTable",
     "Projection",
     "TextEncoder",
     "load_encoder",
@@ -164,45 +161,6 @@ class Projection(nn.Module):
         """[..., d_t] to [..., graph width]."""
         projected: torch.Tensor = self.layers(vectors)
         return projected
-
-
-class Adaptor(nn.Module):
-    """Linear layers with ReLU and dropout between them, that keep the width of text vectors.
-
-    Args:
-        width: p, of input and output.
-        hidden_sizes: widths of the hidden layers; None for two of width p.
-        dropout: probability after each hidden layer.
-    """
-
-    def __init__(self, width: int, hidden_sizes: Sequence[int] | None, dropout: float) -> None:
-        super().__init__()
-        sizes = [width, *([width, width] if hidden_sizes is None else hidden_sizes)]
-        layers: list[nn.Module] = []
-        for a, b in itertools.pairwise(sizes):
-            layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], width))
-
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """[..., p] to [..., p]."""
-        adapted: torch.Tensor = self.layers(vectors)
-        return adapted
-
-
-class LearnedTable(nn.Module):
-    """Text vectors that learn themselves, in the place of an `Adaptor`.
-
-    Args:
-        vectors: [n, p], where they start.
-    """
-
-    def __init__(self, vectors: torch.Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(vectors.clone())
-
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 # as an Adaptor's
-        """The table [n, p]; what is given stays aside."""
-        return self.weight
 
 
 def resolve_text_mode(mode: str, device: torch.device | str) -> tuple[str, str]:

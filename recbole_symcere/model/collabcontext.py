@@ -9,8 +9,9 @@ from recbole.model.init import xavier_normal_initialization
 from recbole.utils import InputType
 from torch import Tensor, nn
 
+from recbole_symcere.encoder.adaptor import Adaptor, LearnedTable
+from recbole_symcere.encoder.bipartite import Side
 from recbole_symcere.encoder.graph import LightGCN
-from recbole_symcere.encoder.text import Adaptor, LearnedTable
 from recbole_symcere.loss import alignment, uniformity
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.text import item_vectors
@@ -70,6 +71,7 @@ class CollabContext(VectorRecommender):
     phase_names = ("item tutoring", "user tutoring")
     phase: Tensor
     item_text: Tensor
+    _of_teacher: Tensor | None
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o = read_options(CollabContextOptions, config)
@@ -106,10 +108,20 @@ class CollabContext(VectorRecommender):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """LightGCN's outputs for all users [n_users, p] and items [n_items, p]."""
-        return self._propagated(self.item_text if self.phase == 1 else self.refine(self.item_text))
+        items = self.item_text if self.phase == 1 else self.refine(self.item_text)
+        tables: list[tuple[Tensor, Side]] = [(self.user_embedding.weight, "user"), (items, "item")]
+        learner, teacher = tables if self.phase == 1 else reversed(tables)
+        if self._of_teacher is None:  # it stays the same, so it is worked out once an epoch
+            with torch.no_grad():
+                self._of_teacher = self.backbone.of_side(self.graph, *teacher)
+        return self._outputs(self._of_teacher + self.backbone.of_side(self.graph, *learner))
 
-    def _propagated(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        nodes = self.backbone(self.graph, torch.cat([self.user_embedding.weight, items]))
+    def forget(self) -> None:
+        """Drop what was computed from weights that are about to change."""
+        super().forget()
+        self._of_teacher = None
+
+    def _outputs(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
         users, items = torch.split(nodes, [self.n_users, self.n_items])
         return users, items
 
@@ -132,5 +144,6 @@ class CollabContext(VectorRecommender):
 
         Such an item has no neighbours, so its vector is its text's, C / (n_layers + 1).
         """
-        users, items = self.as_scored(*self._propagated(self.item_text))
+        nodes = self.backbone(self.graph, torch.cat([self.user_embedding.weight, self.item_text]))
+        users, items = self.as_scored(*self._outputs(nodes))
         return (users[interaction[self.USER_ID]] @ items.T).view(-1)

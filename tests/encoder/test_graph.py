@@ -200,6 +200,29 @@ class TestLightGCN:
         out = LightGCN(n_layers)(build(pairs), x)
         np.testing.assert_allclose(out, oracles.lightgcn(dense, x.numpy(), n_layers), atol=1e-12)
 
+    @given(pair_lists, st.integers(0, 4), st.sampled_from(["user", "item"]))
+    def test_a_sides_part_is_that_of_a_table_with_zeros(self, pairs, n_layers, side):
+        graph, weight = build(pairs), table(3, seed=1)
+        own = slice(0, N_USERS) if side == "user" else slice(N_USERS, None)
+        x = table(3)[own].clone().requires_grad_()
+        whole = torch.zeros(N_USERS + N_ITEMS, 3, dtype=torch.float64)
+        whole[own] = x.detach()
+        out = LightGCN(n_layers).of_side(graph, x, side)
+        dense = oracles.normalised_adjacency(pairs, N_USERS, N_ITEMS)
+        expected = oracles.lightgcn(dense, whole.numpy(), n_layers)
+        np.testing.assert_allclose(out.detach(), expected, atol=1e-12)
+        (grad,) = torch.autograd.grad((out * weight).sum(), x)
+        # the matrix is symmetric, so the gradient is the mean of the powers times the weights
+        expected = oracles.lightgcn(dense, weight.numpy(), n_layers)[own]
+        np.testing.assert_allclose(grad, expected, atol=1e-12)
+
+    def test_a_side_has_its_own_number_of_rows(self):
+        graph = build([(0, 0)])
+        with pytest.raises(ValueError, match=r"shape \(9, 3\), expected \[4, d\]: a row per user"):
+            LightGCN(1).of_side(graph, table(3), "user")
+        with pytest.raises(ValueError, match=r"expected \[5, d\]: a row per item"):
+            LightGCN(1).of_side(graph, table(3, 4), "item")
+
     def test_the_input_stays_as_it_is(self):
         x = table(3)
         before = x.clone()
