@@ -112,6 +112,7 @@ def test_every_yaml_loads(file):
 def test_no_file_has_grown_too_long():
     # the design's "about 300", and 150 for a model; two thirds of loss.py are docstrings
     limits = {**dict.fromkeys(files("model"), 150), PACKAGE / "loss.py": 400}
+    limits[PACKAGE / "model" / "base.py"] = 200  # no model
     for file in FILES:
         lines = len(file.read_text().splitlines())
         assert lines <= limits.get(file, 330), f"{file}: {lines} lines"
