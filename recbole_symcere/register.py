@@ -65,6 +65,7 @@ def register() -> None:
         ("recbole.quick_start.quick_start", compat.quick_start_shims),
         ("recbole.evaluator.collector", compat.collector_shims),
         ("recbole.evaluator.register", _offer_metrics),
+        ("recbole.model.general_recommender.neumf", _rank_with_neumf),
         ("recbole.config.configurator", _offer_config),
         ("recbole.data.dataset", _offer_datasets),
         ("recbole.data.utils", _offer_loaders),
@@ -83,6 +84,12 @@ def _offer_config(module: ModuleType) -> None:
     from recbole_symcere.settings import extend_recbole_config
 
     extend_recbole_config(module.Config)
+
+
+def _rank_with_neumf(module: ModuleType) -> None:
+    from recbole_symcere.evaluate.neumf import full_sort_predict
+
+    module.NeuMF.full_sort_predict = full_sort_predict
 
 
 def _offer_metrics(module: ModuleType) -> None:  # noqa: ARG001 # called with what was imported
