@@ -303,7 +303,7 @@ def test_options_have_types():
     assert made == SearchOptions(
         search="random", scheduler="none", params_file=None, out=None, ray_address=None,
         num_samples=3, grace_period=None, reduction_factor=3.0, cpus_per_trial=1.0,
-        gpus_per_trial=0.5, max_concurrent=None, max_failures=1,
+        gpus_per_trial=0.5, max_concurrent=None, max_failures=1, refit=True,
     )  # fmt: skip
 
 
