@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_symcere.compare import worker
-from recbole_symcere.compare.plan import Task, digest_of
+from recbole_symcere.compare.plan import Search, Task, digest_of
 
 __all__ = ["Done", "Execution", "execute"]
 
@@ -73,7 +73,7 @@ class Execution:
         """Search if that is wanted, then run every seed."""
         settings, trials, error = dict(task.settings), None, None
         if task.search is not None:
-            tuned, error = self._tuned(task)
+            tuned, error = self._tuned(task, task.search)
             if tuned is not None:
                 settings |= tuned["settings"]
                 trials = tuned["trials"]
@@ -86,16 +86,17 @@ class Execution:
         with ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(lambda seed: self._run(task, settings, seed, trials), self.seeds))
 
-    def _tuned(self, task: Task) -> tuple[dict[str, Any] | None, str | None]:
+    def _tuned(self, task: Task, search: Search) -> tuple[dict[str, Any] | None, str | None]:
         """What the search found, from an earlier comparison if that is all that is needed."""
-        options = asdict(task.search) if task.search else {}
-        key = digest_of({**task.settings, "search": options}, task.fingerprint)
+        options = asdict(search.options)
+        told = {**search.fixed, "search": options, "space": search.space}
+        key = digest_of(told, task.fingerprint)
         folder = self.out / "tune" / task.dataset / f"{task.row.slug}-{key}"
         found = folder / "tuned.json"
         if not found.is_file():
             _say(f"{task.dataset}  {task.row.label}: {options['num_samples']} trials on validation")
             error, _, _ = self._attempts(
-                worker.search, (task.settings, str(folder), options), folder
+                worker.search, (search.fixed, str(folder), options), folder
             )
             if error is not None:
                 return None, error

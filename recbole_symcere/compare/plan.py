@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from recbole_symcere.compare.options import CompareOptions
 from recbole_symcere.compare.presets import preset_rows
@@ -21,7 +21,7 @@ from recbole_symcere.tune.options import SearchOptions
 from recbole_symcere.tune.options import take_options as search_options
 from recbole_symcere.version import __version__
 
-__all__ = ["Row", "Task", "checked_tasks", "digest_of", "plan_rows", "reads_text"]
+__all__ = ["Row", "Search", "Task", "checked_tasks", "digest_of", "plan_rows", "reads_text"]
 
 # These decide where something lies or how much is said, not what comes out.
 _NOT_COMPARED = {"cache_dir", "runs_dir", "data_path", "show_progress", "state", "run_dir"}
@@ -66,7 +66,7 @@ class Task:
         folder: of the data set.
         settings: complete settings of its runs but the seed, model and data set included.
         fingerprint: of the data.
-        search: the options of its search; None for none.
+        search: what is searched for it; None for nothing.
     """
 
     row: Row
@@ -74,7 +74,21 @@ class Task:
     folder: Path
     settings: dict[str, Any]
     fingerprint: str
-    search: SearchOptions | None
+    search: "Search | None"
+
+
+class Search(NamedTuple):
+    """A search on validation.
+
+    Attributes:
+        options: how to search.
+        fixed: complete settings without those that are tuned.
+        space: the tuned parameters in words, so that another space is another search.
+    """
+
+    options: SearchOptions
+    fixed: dict[str, Any]
+    space: str
 
 
 def plan_rows(options: CompareOptions) -> list[Row]:
@@ -150,10 +164,10 @@ def checked_tasks(
             for row in rows
         ]
         for row, config in zip(rows, configs, strict=True):
-            search = _search(options, row, config, {**settings, **row.settings})
             fixed = {k: v for k, v in portable_settings(config).items() if k != "seed"}
             for key in ("cache_dir", "runs_dir"):
                 fixed[key] = str(Path(fixed[key]).absolute())
+            search = _search(options, row, config, {**settings, **row.settings}, fixed)
             folder = Path(config["data_path"])
             tasks.append(Task(row, dataset, folder, fixed, data_fingerprint(config), search))
         with_text = [n for n, row in enumerate(rows) if reads_text(row.model)]
@@ -181,15 +195,21 @@ def _check_data(config: Config, options: CompareOptions) -> None:
 
 
 def _search(
-    options: CompareOptions, row: Row, config: Config, settings: Mapping[str, Any]
-) -> SearchOptions | None:
+    options: CompareOptions,
+    row: Row,
+    config: Config,
+    given: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+) -> Search | None:
     if not options.tune or row.model in NOTHING_TO_TUNE:
         return None
     from recbole_symcere.tune.beginning import space_of
 
     search = search_options({"num_samples": options.tune, "refit": False})
-    space_of(config, settings, search)
-    return search
+    space = space_of(config, given, search)
+    tuned = {parameter.name for parameter in space.parameters}
+    rest = {key: value for key, value in fixed.items() if key not in tuned}
+    return Search(search, rest, repr(space.parameters))
 
 
 def digest_of(settings: Mapping[str, Any], fingerprint: str) -> str:

@@ -220,7 +220,7 @@ def test_a_compare_that_was_killed_goes_on(small):
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
-    process.wait()
+    process.communicate()
     before = stamps()
     begun = next(Path("out").glob("runs/*/SymCERE-seed1*"))
     assert not (begun / "metrics.json").exists()
