@@ -93,6 +93,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     ) -> tuple[float, Any]:
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
         self._train_data, self._user_callback = train_data, callback_fn
+        # a model without epochs, such as Pop, has one: without a validation nothing would be kept
+        self.eval_step = min(self.eval_step, self.epochs)
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
         if self.history and self._is_over():
             if saved and not self._evaluates:  # it may have been killed before it stored the last

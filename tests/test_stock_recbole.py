@@ -252,3 +252,11 @@ def test_pop_counts_popularity(small):
     _, model, _, train, *_ = load_data_and_model(run)
     counts = np.bincount(train.dataset.inter_feat["item_id"], minlength=model.n_items)
     assert model.item_cnt.squeeze(1).tolist() == counts.tolist()
+
+
+def test_a_model_without_epochs_is_validated_whatever_eval_step_is(small):
+    from recbole_symcere.quick_start import run_recbole
+
+    settings = {key: small[key] for key in ("data_path", "runs_dir")} | {"eval_step": 5}
+    found = run_recbole("Pop", "small", config_dict=settings)
+    assert found["best_valid_result"]["ndcg@10"] == found["best_valid_score"]
