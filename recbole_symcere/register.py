@@ -65,7 +65,8 @@ def register() -> None:
         ("recbole.quick_start.quick_start", compat.quick_start_shims),
         ("recbole.evaluator.collector", compat.collector_shims),
         ("recbole.evaluator.register", _offer_metrics),
-        ("recbole.model.general_recommender.neumf", _rank_with_neumf),
+        ("recbole.model.general_recommender.neumf", _change_neumf),
+        ("recbole.model.general_recommender.pop", _change_pop),
         ("recbole.config.configurator", _offer_config),
         ("recbole.data.dataset", _offer_datasets),
         ("recbole.data.utils", _offer_loaders),
@@ -86,10 +87,16 @@ def _offer_config(module: ModuleType) -> None:
     extend_recbole_config(module.Config)
 
 
-def _rank_with_neumf(module: ModuleType) -> None:
-    from recbole_symcere.evaluate.neumf import full_sort_predict
+def _change_neumf(module: ModuleType) -> None:
+    from recbole_symcere.stock import change_neumf
 
-    module.NeuMF.full_sort_predict = full_sort_predict
+    change_neumf(module.NeuMF)
+
+
+def _change_pop(module: ModuleType) -> None:
+    from recbole_symcere.stock import change_pop
+
+    change_pop(module.Pop)
 
 
 def _offer_metrics(module: ModuleType) -> None:  # noqa: ARG001 # called with what was imported

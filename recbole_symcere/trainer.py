@@ -50,6 +50,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     """
 
     saved_model_file: str  # RecBole's: where the best weights go
+    eval_step: int
+    epochs: int
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)

@@ -1,21 +1,52 @@
-"""Ranking all items with RecBole's NeuMF, which only scores pairs."""
+"""What changes in RecBole's own models: Pop counts right, and NeuMF ranks all items at once."""
 
+from functools import wraps
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["full_sort_predict"]
+__all__ = ["change_neumf", "change_pop"]
 
 _USERS_AT_A_TIME = 16  # hidden vectors of all items for so many users stay in a CPU's cache
 
 
-def full_sort_predict(self: Any, interaction: Any) -> Tensor:
+def change_pop(model_class: Any) -> None:
+    """Let Pop count every training interaction.
+
+    RecBole counts an item once per batch, however often it is in it, and sampled negatives too.
+    """
+    init = model_class.__init__
+
+    @wraps(init)
+    def with_label(self: Any, config: Any, dataset: Any) -> None:
+        init(self, config, dataset)
+        self.label = config["LABEL_FIELD"]
+
+    model_class.__init__, model_class.calculate_loss = with_label, _count_items
+
+
+def change_neumf(model_class: Any) -> None:
+    """Give NeuMF a `full_sort_predict`: RecBole sends every pair through the whole network."""
+    model_class.full_sort_predict = _rank_with_neumf
+
+
+def _count_items(self: Any, interaction: Any) -> Tensor:
+    """`Pop.calculate_loss`; Pop learns nothing, so it returns a zero."""
+    items = interaction[self.ITEM_ID]
+    if self.label in interaction:
+        items = items[interaction[self.label] > 0]
+    self.item_cnt += torch.bincount(items, minlength=self.n_items)[:, None]
+    self.max_cnt = self.item_cnt.max()
+    return nn.Parameter(torch.zeros(1, device=self.device))
+
+
+def _rank_with_neumf(self: Any, interaction: Any) -> Tensor:
     """The values of `NeuMF.predict` for the users of a batch and all items, as [B * n_items].
 
-    RecBole would send every pair through the whole network. The first layer is linear in
-    [user; item], so it is applied to users and to items here, and only their sums to pairs.
+    The first layer is linear in [user; item], so it is applied to users and to items, and only
+    their sums to pairs.
     """
     layers = [layer for layer in self.mlp_layers.mlp_layers if isinstance(layer, nn.Linear)]
     if not layers:

@@ -1,8 +1,8 @@
-"""RecBole's NeuMF ranks all items at once, with the values of its own `predict`."""
+"""Changes in RecBole's own models."""
 
 import pytest
 import torch
-from recbole.model.general_recommender import NeuMF
+from recbole.model.general_recommender import NeuMF, Pop
 
 import recbole_symcere  # noqa: F401
 
@@ -47,3 +47,16 @@ def test_a_model_without_hidden_layers_is_left_to_recbole():
     model.mlp_layers.mlp_layers = torch.nn.Sequential()
     with pytest.raises(NotImplementedError):
         model.full_sort_predict({"user_id": torch.arange(1, 3)})
+
+
+@pytest.mark.parametrize("labels", [None, [1, 1, 0, 1, 0, 1]])
+def test_pop_counts_every_training_interaction(labels):
+    config = Config({**SETTINGS, "LABEL_FIELD": "label"})
+    model = Pop(config, Data())
+    items = torch.tensor([3, 3, 3, 5, 5, 1])
+    batch = {"item_id": items} | ({"label": torch.tensor(labels)} if labels else {})
+    for _ in range(2):
+        model.calculate_loss(batch)
+    counts = {1: 2, 3: 6, 5: 4} if labels is None else {1: 2, 3: 4, 5: 2}
+    assert {i: n for i, n in enumerate(model.item_cnt[:, 0].tolist()) if n} == counts
+    assert model.max_cnt == max(counts.values())
