@@ -19,6 +19,7 @@ from recbole_symcere.compat.ray_tune import (
     quick_start_shims,
     ray_api,
     ray_settings,
+    use_ray_token,
 )
 from recbole_symcere.compat.tables import dataset_shims
 
@@ -36,6 +37,7 @@ __all__ = [
     "ray_settings",
     "scipy_dok_update",
     "torch_proxy",
+    "use_ray_token",
 ]
 
 RECBOLE_VERSION = "1.2.1"

@@ -1,6 +1,8 @@
 """Ray 2.6.3 and 2.60 for RecBole and for our search; Ray is imported when it is needed."""
 
+import importlib
 import importlib.util
+import logging
 import os
 import sys
 import warnings
@@ -10,7 +12,14 @@ from typing import Any
 
 from recbole_symcere.compat.arrays import numpy_aliases
 
-__all__ = ["bind_ray_to_loopback", "optional_ray", "quick_start_shims", "ray_api", "ray_settings"]
+__all__ = [
+    "bind_ray_to_loopback",
+    "optional_ray",
+    "quick_start_shims",
+    "ray_api",
+    "ray_settings",
+    "use_ray_token",
+]
 
 
 def optional_ray() -> None:
@@ -83,6 +92,21 @@ def bind_ray_to_loopback() -> None:
     import ray
 
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # read when Ray was imported
+
+
+def use_ray_token() -> None:
+    """Show a cluster the token that Ray keeps for this user, if there is one.
+
+    Ray 2.60 gives every Ray that it starts a token, `ray start --head` included, but doesn't use it
+    by itself to connect. A cluster without tokens doesn't mind.
+    """
+    name = "ray._private.authentication.authentication_token_setup"
+    try:
+        setup = importlib.import_module(name)
+    except ImportError:  # Ray 2.6.3 knows no tokens
+        return
+    logging.getLogger(name).setLevel(logging.ERROR)  # it would say that tokens can be switched off
+    setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _in_ray_trial() -> bool:

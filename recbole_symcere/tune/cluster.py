@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 
-from recbole_symcere.compat import bind_ray_to_loopback, ray_settings
+from recbole_symcere.compat import bind_ray_to_loopback, ray_settings, use_ray_token
 from recbole_symcere.errors import InputError
 from recbole_symcere.tune.options import SearchOptions
 
@@ -46,6 +46,7 @@ def connected(address: str | None) -> Iterator[None]:
         ray.init(address="local", include_dashboard=False, **quiet)
     else:
         _check_reachable(address)
+        use_ray_token()
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:

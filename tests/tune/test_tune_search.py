@@ -488,7 +488,10 @@ def test_a_search_killed_for_real_goes_on(small, options, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_nodes_share_a_search(small, options, tmp_path):
+def test_two_nodes_share_a_search(small, options, tmp_path, monkeypatch):
+    token = tmp_path / "token"
+    token.write_text(32 * "a1")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -498,11 +501,13 @@ def test_two_nodes_share_a_search(small, options, tmp_path):
     nodes = []
     try:
         for more in (head, [f"--address=127.0.0.1:{port}"]):
+            # Ray 2.60 protects a cluster by a token where this user has one; a node must be told so
+            env = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
             node = subprocess.Popen(
-                [*start, *more], stdout=subprocess.DEVNULL, start_new_session=True
+                [*start, *more], stdout=subprocess.DEVNULL, start_new_session=True, env=env
             )
             nodes.append(node)
-            time.sleep(15)
+            time.sleep(20)
             assert node.poll() is None
         settings = {**small, "epochs": 20, "stopping_step": 50, "model": "SymCERE"}
         settings |= {"dataset": "small", "params_file": options().params_file, "num_samples": 4}
