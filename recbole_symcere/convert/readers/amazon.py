@@ -15,6 +15,20 @@ from recbole_symcere.convert.validate import Expectations, Validator
 
 _STARS = (1.0, 5.0)
 
+#: The keys of 2014 and 2018.
+FIRST_KEYS = Columns(
+    {
+        "user_id": "reviewerID",
+        "item_id": "asin",
+        "rating": "overall",
+        "timestamp": "unixReviewTime",
+        "text": "reviewText",
+        "summary": "summary",
+    },
+    optional=frozenset({"summary"}),
+    renamable=False,
+)
+
 
 def read_json_reviews(
     source: str,

@@ -7,24 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recbole_symcere.convert.raw import Columns
-from recbole_symcere.convert.readers.amazon import read_amazon
+from recbole_symcere.convert.readers.amazon import FIRST_KEYS, read_amazon
 from recbole_symcere.convert.records import Reading
 
 SOURCE = "amazon2014"
-
-_COLUMNS = Columns(
-    {
-        "user_id": "reviewerID",
-        "item_id": "asin",
-        "rating": "overall",
-        "timestamp": "unixReviewTime",
-        "text": "reviewText",
-        "summary": "summary",
-    },
-    optional=frozenset({"summary"}),
-    renamable=False,
-)
 
 
 def read_amazon2014(path: Path, anonymous: frozenset[str] = frozenset()) -> Reading:
@@ -42,4 +28,4 @@ def read_amazon2014(path: Path, anonymous: frozenset[str] = frozenset()) -> Read
     Raises:
         InputError: if the file cannot be read; while reading, if it lacks a key.
     """
-    return read_amazon(SOURCE, path, _COLUMNS, anonymous)
+    return read_amazon(SOURCE, path, FIRST_KEYS, anonymous)
