@@ -509,7 +509,7 @@ def test_two_nodes_share_a_search(small, options, tmp_path, monkeypatch):
             nodes.append(node)
             time.sleep(20)
             assert node.poll() is None
-        settings = {**small, "epochs": 20, "stopping_step": 50, "model": "SymCERE"}
+        settings = {**small, "epochs": 150, "stopping_step": 150, "model": "SymCERE"}
         settings |= {"dataset": "small", "params_file": options().params_file, "num_samples": 4}
         settings |= {"scheduler": "none", "ray_address": f"127.0.0.1:{port}"}
         done = subprocess.run(
