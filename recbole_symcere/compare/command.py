@@ -12,8 +12,8 @@ __all__ = ["HELP", "run"]
 HELP = """\
 compare --models=A,B --datasets=D,E --seeds=0,1,2 --out=DIR [--tune=N] [--key=value ...]
 
-Trains what is missing, each run in a process of its own, and writes table.md, table.csv and
-table.html to DIR. Given again it goes on where it was stopped; a finished run with equal settings
+Trains what is missing, each run in a process of its own, and writes table.md, table.csv,
+table.html and runs.csv to DIR; the last has every number of every run. Given again it goes on where it was stopped; a finished run with equal settings
 and data isn't repeated, a crashed one is tried once more and reported.
 
   --models        names of models, ours or RecBole's
@@ -67,7 +67,7 @@ def run(pairs: dict[str, Any], files: list[str]) -> int:
             runs = [run for run in done if run.dataset == dataset]
             notice = manifest_notice(folder / "manifest.json")
             blocks.append(make_block(dataset, rows, runs, metric, notice, options.significance))
-        write_tables(out, describe(blocks, options), blocks)
+        write_tables(out, describe(blocks, options), blocks, done)
     failed = [run for run in done if run.error]
     if len(failed) == len(done):
         raise InputError(f"Every run failed. The first: {failed[0].error}; see {failed[0].folder}.")

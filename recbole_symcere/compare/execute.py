@@ -7,9 +7,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Done:
         attempts: how often it was started now; 0 if it was there already.
         error: why it failed in the end; None if it is finished.
         crashes: why earlier attempts failed.
+        tuned: the settings that the search found.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Done:
     attempts: int = 0
     error: str | None = None
     crashes: tuple[str, ...] = ()
+    tuned: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Execution:
@@ -71,12 +73,9 @@ class Execution:
 
     def do(self, task: Task) -> list[Done]:
         """Search if that is wanted, then run every seed."""
-        settings, trials, error = dict(task.settings), None, None
+        found, error = None, None
         if task.search is not None:
-            tuned, error = self._tuned(task, task.search)
-            if tuned is not None:
-                settings |= tuned["settings"]
-                trials = tuned["trials"]
+            found, error = self._tuned(task, task.search)
         if error is not None:
             folder = self.out / "tune" / task.dataset / task.row.slug
             return [
@@ -84,7 +83,7 @@ class Execution:
                 for seed in self.seeds
             ]
         with ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(lambda seed: self._run(task, settings, seed, trials), self.seeds))
+            return list(pool.map(lambda seed: self._run(task, seed, found), self.seeds))
 
     def _tuned(self, task: Task, search: Search) -> tuple[dict[str, Any] | None, str | None]:
         """What the search found, from an earlier comparison if that is all that is needed."""
@@ -103,14 +102,15 @@ class Execution:
         tuned: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
         return tuned, None
 
-    def _run(self, task: Task, settings: dict[str, Any], seed: int, trials: int | None) -> Done:
-        settings = {**settings, "seed": seed}
+    def _run(self, task: Task, seed: int, found: dict[str, Any] | None) -> Done:
+        tuned, trials = (found["settings"], found["trials"]) if found else ({}, None)
+        settings = {**task.settings, **tuned, "seed": seed}
         key = digest_of(settings, task.fingerprint)
         folder = self.out / "runs" / task.dataset / f"{task.row.slug}-seed{seed}-{key}"
         name = f"{task.dataset}  {task.row.label}, seed {seed}"
         if (folder / "metrics.json").is_file():
             _say(f"{name}: there already")
-            return Done(task.row.label, task.dataset, seed, folder, trials)
+            return Done(task.row.label, task.dataset, seed, folder, trials, tuned=tuned)
         started = time.perf_counter()
         arguments = (settings, str(folder), self._threads)
         error, attempts, crashes = self._attempts(worker.train, arguments, folder)
@@ -118,7 +118,15 @@ class Execution:
         said = f"FAILED: {error}" if error else f"{seconds:.1f} s"
         _say(f"{name}: {said}" + (" at the second attempt" if crashes and not error else ""))
         return Done(
-            task.row.label, task.dataset, seed, folder, trials, attempts, error, tuple(crashes)
+            task.row.label,
+            task.dataset,
+            seed,
+            folder,
+            trials,
+            attempts,
+            error,
+            tuple(crashes),
+            tuned,
         )
 
     def _attempts(

@@ -13,7 +13,7 @@ from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.plan import Row
 from recbole_symcere.evaluate.significance import Comparison, compare, holm, user_means
 
-__all__ = ["Block", "Cell", "Line", "make_block", "values_of"]
+__all__ = ["Block", "Cell", "Line", "make_block", "metrics_of", "values_of"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def make_block(
     """
     of_row = {row.label: [run for run in runs if run.label == row.label] for row in rows}
     finished = {
-        label: [_read(run.folder) for run in found if run.error is None]
+        label: [metrics_of(run.folder) for run in found if run.error is None]
         for label, found in of_row.items()
     }
     lines = [_line(row, of_row[row.label], finished[row.label]) for row in rows]
@@ -140,7 +140,8 @@ def make_block(
     return Block(dataset, notice, facts, metric, lines, label, problems)
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def metrics_of(folder: Path) -> dict[str, Any]:
+    """What metrics.json of a finished run holds."""
     metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return metrics
 

@@ -3,20 +3,26 @@
 import csv
 import html
 import io
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from recbole_symcere.compare.document import Entry, Heading, Part, Text, TextTable
-from recbole_symcere.compare.table import Block
+from recbole_symcere.compare.execute import Done
+from recbole_symcere.compare.table import Block, metrics_of, values_of
 from recbole_symcere.evaluate.significance import Comparison
 from recbole_symcere.files import write_bytes
 
 __all__ = ["as_csv", "as_html", "as_markdown", "write_tables"]
 
 
-def write_tables(out: Path, parts: Sequence[Part], blocks: Sequence[Block]) -> None:
-    """Write the three files."""
+def write_tables(
+    out: Path, parts: Sequence[Part], blocks: Sequence[Block], runs: Sequence[Done]
+) -> None:
+    """Write the three files, and runs.csv with every number of every run."""
     for name, text in (
+        ("runs.csv", runs_as_csv(runs)),
         ("table.md", as_markdown(parts)),
         ("table.html", as_html(parts)),
         ("table.csv", as_csv(blocks)),
@@ -104,6 +110,31 @@ def _html_cell(entry: Entry) -> str:
     tag = {"best": "strong", "second": "u"}.get(entry.mark)
     text = html.escape(entry.text)
     return f"<{tag}>{text}</{tag}>" if tag else text
+
+
+def runs_as_csv(runs: Sequence[Done]) -> str:
+    """A line per finished run: what it was, what was tuned for it, and its numbers in full."""
+    lines: list[dict[str, Any]] = []
+    for run in runs:
+        if run.error:
+            continue
+        metrics = metrics_of(run.folder)
+        lines.append(
+            {
+                **{"dataset": run.dataset, "row": run.label, "seed": run.seed},
+                **{"trials": run.trials, "tuned": json.dumps(run.tuned) if run.tuned else ""},
+                **{key: metrics[key] for key in ("best_epoch", "epochs_run", "parameters")},
+                **{f"seconds/{key}": value for key, value in metrics["seconds"].items()},
+                **{f"valid/{key}": value for key, value in metrics["valid"].items()},
+                **{f"test/{key}": value for key, value in values_of(metrics).items()},
+            }
+        )
+    text = io.StringIO(newline="")
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
 
 
 _COLUMNS = (

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from small_data import small_rows, write_rows
@@ -50,6 +51,15 @@ def test_two_models_and_two_seeds(small, capsys):
         assert Path("out", name).stat().st_size > 500
     table = Path("out/table.md").read_text()
     assert "| BPR (best baseline) |" in table
+    runs = pd.read_csv("out/runs.csv")
+    for _, run in runs.iterrows():
+        file = next(Path("out/runs/small").glob(f"{run['row']}-seed{run['seed']}-*/metrics.json"))
+        found = json.loads(file.read_text())
+        assert run["test/ndcg@10"] == found["test"]["ndcg@10"]
+        assert run["valid/ndcg@10"] == found["valid"]["ndcg@10"]
+    assert sorted(zip(runs["row"], runs["seed"], strict=True)) == [
+        *(("BPR", 0), ("BPR", 1), ("SymCERE", 0), ("SymCERE", 1))
+    ]
     assert table in capsys.readouterr().out
     # each run is what the training command makes of the same settings
     folder, file = next((f, m) for f, m in runs_of().items() if "SymCERE-seed1" in f.name)
@@ -252,6 +262,9 @@ def test_every_model_gets_the_same_budget(small):
     tuned = [json.loads(f.read_text()) for f in Path("out").glob("tune/small/*/tuned.json")]
     assert {found["trials"] for found in tuned} == {3}
     assert not list(Path("out").glob("tune/small/*/search/best"))  # no test split was read
+    runs = pd.read_csv("out/runs.csv").set_index("row")
+    assert json.loads(runs.loc["BPR", "tuned"].iloc[0]).keys() >= {"learning_rate"}
+    assert runs.loc["Pop", "tuned"].isna().all()
     configs = [json.loads(f.read_text()) for f in Path("out").glob("runs/small/BPR*/metrics.json")]
     assert {metrics["seed"] for metrics in configs} == {0, 1}
     before = {path: path.stat().st_mtime_ns for path in Path("out").glob("tune/*/*/tuned.json")}
