@@ -37,6 +37,9 @@ Search the settings of a model on validation, then test the best once:
 Compare models over data sets and seeds, in one table with significance tests (compare --help):
   run_recbole_symcere.py compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
 
+Ask a finished run what it reads in the reviews:
+  run_recbole_symcere.py explain anchor --run=RUN_DIR   (explain --help)
+
 Show that no held-out review reaches a model:
   run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
 
@@ -90,6 +93,7 @@ def _run(words: list[str]) -> int:
         "audit": _audit,
         "compare": _compare,
         "tune": _tune,
+        "explain": _explain,
     }
     if words[0] not in commands:
         raise InputError(
@@ -169,6 +173,15 @@ def _compare(words: list[str]) -> int:
         return 0
     pairs = parse_pairs(words)
     return command.run(pairs, file_list(pairs.pop("config_files", "")))
+
+
+def _explain(words: list[str]) -> int:
+    from recbole_symcere.explain import command
+
+    if not words or any(word in {"-h", "--help"} for word in words):
+        sys.stdout.write(command.HELP)
+        return 0
+    return command.run(words, parse_pairs)
 
 
 def _audit(words: list[str]) -> int:

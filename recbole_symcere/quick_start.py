@@ -13,6 +13,7 @@ from recbole_symcere.errors import InputError
 from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.files import write_bytes
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.register import text_use
 from recbole_symcere.results import RunDirectory, data_fingerprint, versions
 from recbole_symcere.summary import data_line, epoch_line, result_table
 
@@ -261,6 +262,10 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
     ours = state["config"]["common_protocol"]
     names = (settings.pop("model"), settings.pop("dataset"))
+    if text_use(names[0]) == "batch":
+        # text_mode: auto follows the device, which may be another one here
+        tuned = any("lora_" in key for key in state["state_dict"])
+        settings["text_mode"] = "lora" if tuned else "frozen"
     config = (Config if ours else StoredConfig)(*names, config_dict=settings)
     if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
         raise InputError(

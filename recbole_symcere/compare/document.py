@@ -1,48 +1,15 @@
 """What a comparison says, as headings, paragraphs and tables that any format can show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from recbole_symcere.compare.options import CompareOptions
 from recbole_symcere.compare.presets import BACKBONES, printed_values
 from recbole_symcere.compare.table import Block, Cell, Line
+from recbole_symcere.report.page import Entry, Heading, Part, Text, TextTable
 from recbole_symcere.summary import metric_title
 
-__all__ = ["Entry", "Heading", "Text", "TextTable", "describe"]
+__all__ = ["describe"]
 
-
-class Entry(NamedTuple):
-    """A cell: its text, and "best", "second" or no mark."""
-
-    text: str
-    mark: str = ""
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading of the given level."""
-
-    text: str
-    level: int
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table; the first column holds labels."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[Entry]]
-
-
-Part = Heading | Text | TextTable
 
 _NONE = Entry("-")
 

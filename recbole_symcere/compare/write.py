@@ -1,20 +1,19 @@
 """The comparison as table.md, table.html and table.csv."""
 
 import csv
-import html
 import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.compare.document import Entry, Heading, Part, Text, TextTable
 from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.table import Block, metrics_of, values_of
 from recbole_symcere.evaluate.significance import Comparison
 from recbole_symcere.files import write_bytes
+from recbole_symcere.report.page import Part, as_html, as_markdown
 
-__all__ = ["as_csv", "as_html", "as_markdown", "write_tables"]
+__all__ = ["as_csv", "write_tables"]
 
 
 def write_tables(
@@ -24,92 +23,10 @@ def write_tables(
     for name, text in (
         ("runs.csv", runs_as_csv(runs)),
         ("table.md", as_markdown(parts)),
-        ("table.html", as_html(parts)),
+        ("table.html", as_html(parts, "Comparison")),
         ("table.csv", as_csv(blocks)),
     ):
         write_bytes(out / name, text.encode())
-
-
-def as_markdown(parts: Sequence[Part]) -> str:
-    """Markdown; the best value is bold, the second best in italics."""
-    lines: list[str] = []
-    for part in parts:
-        if isinstance(part, Heading):
-            lines += [f"{'#' * part.level} {_escaped(part.text)}", ""]
-        elif isinstance(part, Text):
-            lines += [_escaped(part.text), ""]
-        else:
-            lines += [*_markdown_table(part), ""]
-    return "\n".join(lines)
-
-
-def _markdown_table(table: TextTable) -> Iterator[str]:
-    yield "| " + " | ".join(map(_escaped, table.head)) + " |"
-    yield "| --- |" + " ---: |" * (len(table.head) - 1)
-    for row in table.rows:
-        yield "| " + " | ".join(map(_markdown_cell, row)) + " |"
-
-
-def _markdown_cell(entry: Entry) -> str:
-    around = {"best": "**", "second": "_"}.get(entry.mark, "")
-    return f"{around}{_escaped(entry.text)}{around}"
-
-
-def _escaped(text: str) -> str:
-    """Text that means nothing else in Markdown."""
-    for mark in "\\|`*_<":
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
-
-
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-p { max-width: 50rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 2px solid currentColor; vertical-align: bottom; }
-tbody tr { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-tbody th { font-weight: normal; }
-"""
-
-
-def as_html(parts: Sequence[Part]) -> str:
-    """A page that needs no other file; the best value is bold, the second best underlined."""
-    body = "\n".join(_html_part(part) for part in parts)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Comparison</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n"
-        "</body>\n</html>\n"
-    )
-
-
-def _html_part(part: Part) -> str:
-    if isinstance(part, Heading):
-        return f"<h{part.level}>{html.escape(part.text)}</h{part.level}>"
-    if isinstance(part, Text):
-        return f"<p>{html.escape(part.text)}</p>"
-    head = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in part.head)
-    rows = "\n".join(_html_row(row) for row in part.rows)
-    return (
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody>\n</table></div>"
-    )
-
-
-def _html_row(row: Sequence[Entry]) -> str:
-    first, *rest = row
-    cells = "".join(f"<td>{_html_cell(entry)}</td>" for entry in rest)
-    return f'<tr><th scope="row">{_html_cell(first)}</th>{cells}</tr>'
-
-
-def _html_cell(entry: Entry) -> str:
-    tag = {"best": "strong", "second": "u"}.get(entry.mark)
-    text = html.escape(entry.text)
-    return f"<{tag}>{text}</{tag}>" if tag else text
 
 
 def runs_as_csv(runs: Sequence[Done]) -> str:

@@ -32,18 +32,33 @@ UNKNOWN = "unknown"
 def language_mix(texts: pl.Series) -> dict[str, float]:
     """Estimate the share of each language.
 
-    A text is in the language of its script; a Latin one in that whose stop words it has most of;
-    one without any is "unknown" (often a single word).
-
     Args:
         texts: String column; empty ones don't count.
 
     Returns:
         Language -> share, largest first; empty where there is no text.
     """
-    texts = texts.filter(texts != "").alias("text")
+    texts = texts.filter(texts != "")
     if not len(texts):
         return {}
+    shares = languages(texts).value_counts(sort=True)
+    return {name: count / len(texts) for name, count in sorted(
+        shares.rows(), key=lambda row: (-row[1], row[0])
+    )}  # fmt: skip
+
+
+def languages(texts: pl.Series) -> pl.Series:
+    """Estimate the language of each text.
+
+    A text is in the language of its script; a Latin one in that whose stop words it has most of;
+    one without any is "unknown" (often a single word).
+
+    Args:
+        texts: String column.
+
+    Returns:
+        String column of equal length, named "language".
+    """
     text = pl.col("text")
     counts = {name: text.str.count_matches(pattern) for name, pattern in _SCRIPTS.items()}
     # a few kana make a text Japanese although most of its characters are Han
@@ -56,10 +71,7 @@ def language_mix(texts: pl.Series) -> dict[str, float]:
     by_script = _largest(counts)
     many = pl.max_horizontal(*counts.values()) * 5 >= length
     language = pl.when(many).then(by_script).otherwise(_largest(words))
-    shares = pl.DataFrame(texts).select(language=language).to_series().value_counts(sort=True)
-    return {name: count / len(texts) for name, count in sorted(
-        shares.rows(), key=lambda row: (-row[1], row[0])
-    )}  # fmt: skip
+    return pl.DataFrame(texts.alias("text")).select(language=language).to_series()
 
 
 def _largest(counts: dict[str, pl.Expr]) -> pl.Expr:

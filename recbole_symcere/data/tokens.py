@@ -21,7 +21,7 @@ import torch
 from recbole_symcere.data import token_files
 from recbole_symcere.errors import InputError
 
-__all__ = ["TokenBatch", "TokenStore", "tokenizer_fingerprint"]
+__all__ = ["TokenBatch", "TokenStore", "pad_id", "padded", "tokenise", "tokenizer_fingerprint"]
 
 _LOG = logging.getLogger("recbole_symcere")
 _FORMAT = 1
@@ -99,11 +99,11 @@ class TokenStore:
                 "n_rows": len(index),
                 "tokenizer": f"{type(tokenizer).__name__} {tokenizer.name_or_path}",
                 "tokenizer_fingerprint": fingerprint,
-                "pad_token_id": _pad_id(tokenizer),
+                "pad_token_id": pad_id(tokenizer),
                 "max_length": max_length,
             }
             small = len(tokenizer) < 65_536
-            chunks = _tokenise(unique, tokenizer, max_length)
+            chunks = tokenise(unique, tokenizer, max_length)
             token_files.write(folder, chunks, index, facts, np.uint16 if small else np.uint32)
         return cls(folder, token_files.read_meta(folder))
 
@@ -148,19 +148,38 @@ class TokenStore:
         arrays = self._open()
         start = arrays["offsets"][text_ids]
         length = arrays["offsets"][text_ids + 1] - start
-        width = max(int(length.max(initial=0)), 1)
-        step = np.arange(width)
-        inside = step < length[:, None]  # [B, T]
-        # beyond a text's end any index will do that exists: its value is replaced by padding
-        flat = np.minimum(start[:, None] + step, arrays["ids"].size - 1)
-        input_ids = np.where(inside, arrays["ids"][flat], np.int64(self.pad_token_id))
-        word_ids = np.where(inside, arrays["words"][flat], np.int64(-1))
+        input_ids, inside = padded(arrays["ids"], start, length, self.pad_token_id)
+        word_ids, _ = padded(arrays["words"], start, length, -1)
         return TokenBatch(*map(torch.from_numpy, (input_ids, inside, word_ids)))
 
     def _open(self) -> dict[str, npt.NDArray[Any]]:
         if self._arrays is None:
             self._arrays = token_files.map_arrays(self.directory, self.meta)
         return self._arrays
+
+
+def padded(
+    values: npt.NDArray[Any],
+    start: npt.NDArray[np.int64],
+    length: npt.NDArray[np.int64],
+    fill: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Pieces of a packed array as the rows of a matrix, padded on the right.
+
+    Args:
+        values: [n], not empty.
+        start: where each piece begins [B].
+        length: how long it is [B].
+        fill: what stands after a piece's end.
+
+    Returns:
+        int64 [B, T] with T the longest piece, at least 1, and True where a piece is, bool [B, T].
+    """
+    step = np.arange(max(int(length.max(initial=0)), 1))
+    inside = step < length[:, None]
+    # beyond a piece's end any index will do that exists: its value is replaced
+    flat = np.minimum(start[:, None] + step, values.size - 1)
+    return np.where(inside, values[flat], np.int64(fill)), inside
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -178,7 +197,8 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def _pad_id(tokenizer: Any) -> int:
+def pad_id(tokenizer: Any) -> int:
+    """The id that fills up a row; another special token's where a tokenizer has none of its own."""
     for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if candidate is not None:
             return int(candidate)
@@ -213,10 +233,13 @@ def _content_key(
     return digest.hexdigest()
 
 
-def _tokenise(
+def tokenise(
     unique: pa.Array, tokenizer: Any, max_length: int
 ) -> Iterator[tuple[npt.NDArray[np.int64], ...]]:
-    """Per chunk of texts: ids [n_tokens], word indices [n_tokens], lengths [n_texts]."""
+    """Per chunk of texts: ids [n_tokens], word indices [n_tokens], lengths [n_texts].
+
+    A text without a word has no token.
+    """
     for start in range(0, len(unique), _CHUNK):
         texts = unique.slice(start, _CHUNK).to_pylist()
         encoded = tokenizer(texts, truncation=True, max_length=max_length, padding=False)

@@ -13,7 +13,7 @@ from recbole_symcere.data.tokens import TokenBatch, TokenStore
 from recbole_symcere.encoder.masking import draw_words, mask_words_by_draws
 from recbole_symcere.encoder.text import TextEncoder
 
-__all__ = ["Plan", "encode_plan", "make_plan"]
+__all__ = ["Plan", "batches", "encode_plan", "make_plan", "run_jobs", "token_budget"]
 
 _Ids = npt.NDArray[np.int64]
 _Rows = dict[str, npt.NDArray[np.float32]]
@@ -65,7 +65,7 @@ def make_plan(
     changed = np.zeros((views, len(wanted)), dtype=bool)
     plan = Plan(wanted, hashes, wanted, (), views, probability, seed, tokenizer.mask_token_id)
     by_length = np.argsort(-lengths, kind="stable")
-    for places in _batches(by_length[lengths[by_length] > 0], lengths, _SCAN_TOKENS):
+    for places in batches(by_length[lengths[by_length] > 0], lengths, _SCAN_TOKENS):
         batch = store.take(wanted[places])
         for view in range(views):
             ids, mask = _masked(batch, plan, store.pad_token_id, view)
@@ -87,12 +87,12 @@ def encode_plan(
 ) -> _Rows:
     """Vectors "original" [n, d_t] and "masked" [n_views, n, d_t] of the plan's texts."""
     lengths = store.lengths[plan.text_ids]
-    budget = batch_tokens or (_CPU_TOKENS if device.type == "cpu" else _ACCELERATOR_TOKENS)
+    budget = batch_tokens or token_budget(device)
     original = np.zeros((len(lengths), encoder.width), dtype=np.float32)
     masked = np.zeros((plan.views, *original.shape), dtype=np.float32)
-    jobs = [(None, places) for places in _batches(plan.order, lengths, budget)]
+    jobs = [(None, places) for places in batches(plan.order, lengths, budget)]
     for view, changed in enumerate(plan.changed):
-        jobs += [(view, places) for places in _batches(changed, lengths, budget)]  # type: ignore[misc] # mypy keeps None
+        jobs += [(view, places) for places in batches(changed, lengths, budget)]  # type: ignore[misc] # mypy keeps None
 
     def work(job: tuple[int | None, _Ids]) -> int:
         view, places = job
@@ -110,7 +110,7 @@ def encode_plan(
     training = encoder.training
     encoder.to(device).eval()
     try:
-        _run(work, jobs, device, show_progress)
+        run_jobs(work, jobs, device, show_progress)
     finally:
         encoder.train(training)
     for view, changed in enumerate(plan.changed):
@@ -126,7 +126,12 @@ def _masked(
     return mask_words_by_draws(*batch, draws, plan.probability, plan.mask_token_id, pad_token_id)
 
 
-def _batches(places: _Ids, lengths: _Ids, budget: int) -> Iterator[_Ids]:
+def token_budget(device: torch.device) -> int:
+    """Padded tokens of a batch that suit the device."""
+    return _CPU_TOKENS if device.type == "cpu" else _ACCELERATOR_TOKENS
+
+
+def batches(places: _Ids, lengths: _Ids, budget: int) -> Iterator[_Ids]:
     """Cut places, sorted by falling length, where a batch would pass the token budget."""
     start = 0
     while start < len(places):
@@ -135,7 +140,7 @@ def _batches(places: _Ids, lengths: _Ids, budget: int) -> Iterator[_Ids]:
         start += size
 
 
-def _run(
+def run_jobs(
     work: Callable[[Any], int], jobs: list[Any], device: torch.device, show_progress: bool
 ) -> None:
     """Do all jobs. On a CPU each thread takes whole batches, with one core per batch.

@@ -99,7 +99,7 @@ class SymCERE(GraphRecommender):
         """Graph and projection at learning_rate; LoRA, where there is one, at its own rate."""
         return self.groups(self.reviews, self.options.lora_learning_rate)
 
-    def _unit(self, vectors: Tensor) -> Tensor:
+    def unit(self, vectors: Tensor) -> Tensor:
         """Eq. 3, unless the ablation leaves it out."""
         return F.normalize(vectors, dim=-1) if self.options.l2_normalize else vectors
 
@@ -114,8 +114,8 @@ class SymCERE(GraphRecommender):
         view = F.embedding(torch.cat([users, items]), self.nodes(self.augmented_graph()))
         user_view, item_view = view.chunk(2)
         pairs = torch.cat([user + item, user_view + item_view]) / 2
-        pair, augmented = self._unit(pairs).chunk(2)  # g^ and g^'
-        user_unit, item_unit, negative_unit = self._unit(drawn).chunk(3)
+        pair, augmented = self.unit(pairs).chunk(2)  # g^ and g^'
+        user_unit, item_unit, negative_unit = self.unit(drawn).chunk(3)
         ranking = bpr(
             (user_unit * item_unit).sum(-1), (user_unit * negative_unit).sum(-1), o.bpr_reduction
         )
@@ -129,7 +129,7 @@ class SymCERE(GraphRecommender):
             reviews = [tokens[reviewed] for tokens in reviews]
             history, rated = history[reviewed][:, reviewed], [x[reviewed] for x in rated]
         views = torch.cat(self.reviews(*reviews))  # [2R, d_t]
-        text, masked = self._unit(self.projection(views)).chunk(2)  # t^ and t^'
+        text, masked = self.unit(self.projection(views)).chunk(2)  # t^ and t^'
         *graph, rated_items = rated
         cross = self._cross(text, negative_mask(rated_items, history), *graph)
         tau = o.intra_temperature or o.temperature

@@ -1,10 +1,8 @@
 """Plots of a search as PNG files; the log says why one isn't drawn where it can't be."""
 
-import io
 import logging
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from recbole_symcere.files import write_bytes
+from recbole_symcere.report.figures import new_figure, png
 from recbole_symcere.tune.axes import ABSENT, Axis, axis_of, label
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.table import Mode, TrialRecord, best
@@ -59,7 +57,7 @@ def best_so_far(
     top = best(trials, mode)
     if top is None:
         return _skip(path, "no trial has a validation value")
-    figure, axes = _figure(7.5, 4.2)
+    figure, axes = new_figure(7.5, 4.2)
     for status, (colour, marker) in _DOTS.items():
         ends = [(i, t) for i, t in enumerate(trials, 1) if t.status == status and not t.scored]
         dots = [(i, t) for i, t in enumerate(trials, 1) if t.status == status and t.scored]
@@ -108,7 +106,7 @@ def parallel_coordinates(
         return _skip(path, "no setting is tuned" if top else "no trial has a validation value")
     scores = [_score(trial) for trial in trials if trial.scored]
     last = Axis(f"validation {label(metric)}", (), min(scores), max(scores))
-    figure, axes = _figure(max(5.5, 1.35 * (len(scales) + 1) + 0.6), 5.2)
+    figure, axes = new_figure(max(5.5, 1.35 * (len(scales) + 1) + 0.6), 5.2)
     colours = colormaps["viridis_r" if mode == "max" else "viridis"]
     norm = Normalize(last.low, last.high)
     for trial in trials:
@@ -203,7 +201,7 @@ def importance(
     share, falls = _explained(features[:, varied], scores, seed)
     names = [label(scales[i].name, 40) for i in varied]
     order = np.argsort(falls.mean(axis=0), kind="stable")
-    figure, axes = _figure(7.0, 1.3 + 0.36 * len(order))
+    figure, axes = new_figure(7.0, 1.3 + 0.36 * len(order))
     axes.barh(
         [names[i] for i in order],
         np.maximum(falls.mean(axis=0)[order], 0),
@@ -263,20 +261,6 @@ def _skip(path: str | os.PathLike[str], reason: str) -> Path | None:
     return None
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure (inches) that pyplot doesn't know of, so that nothing stays open."""
-    figure = Figure((width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        # a setting may be text that the font can't write; it is drawn as boxes
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure.savefig(content, format="png")
-    write_bytes(path, content.getvalue())
+    write_bytes(path, png(figure))
     return Path(path)

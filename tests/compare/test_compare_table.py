@@ -18,7 +18,8 @@ from recbole_symcere.compare.options import take_options
 from recbole_symcere.compare.plan import Row
 from recbole_symcere.compare.presets import preset_rows, printed_values
 from recbole_symcere.compare.table import make_block
-from recbole_symcere.compare.write import as_csv, as_html, as_markdown
+from recbole_symcere.compare.write import as_csv
+from recbole_symcere.report.page import as_html, as_markdown
 
 USERS = [f"u{n}" for n in range(40)]
 ROWS = [
@@ -168,7 +169,7 @@ class Page(HTMLParser):
 
 
 def test_html_is_whole_and_stands_alone(block):
-    text = as_html(describe([block], options(tune=12)))
+    text = as_html(describe([block], options(tune=12)), "Comparison")
     page = Page(text)
     assert not page.links
     assert "http" not in text

@@ -406,7 +406,7 @@ def test_trials_share_tokens_and_vectors(small, monkeypatch):
 
     config = Config("SymCERE", "small", config_dict=small)
     job = prepare_job(config, {**small, "model": "SymCERE", "dataset": "small"}, 1)
-    monkeypatch.setattr(tokens, "_tokenise", None)  # calling it would fail
+    monkeypatch.setattr(tokens, "tokenise", None)  # calling it would fail
     monkeypatch.setattr(cache, "encode_plan", None)
     tuned = {"learning_rate": 0.5, "train_batch_size": 32, "seed": 9}
     own = job.config(tuned)

@@ -1,0 +1,1 @@
+"""Explanations of a finished run: what the model reads in the reviews."""

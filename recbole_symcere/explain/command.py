@@ -1,0 +1,139 @@
+"""The command ``explain``."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_symcere.errors import InputError, did_you_mean
+
+__all__ = ["HELP", "run"]
+
+HELP = """\
+explain anchor --run=RUN[,RUN...] [--n=N] [--retrain_seeds=0] [--key=value ...]
+
+Asks a finished run what it reads in the reviews. The run must be of a model that aligns each review
+with its interaction (SymCERE), its data unchanged. Pages go to RUN/explain/, or to --out=DIR.
+
+anchor: every word is taken out of every training review. Which kinds of words does the alignment
+rest on, over the whole data set? A page of verdict with controls and plots (verdict.html,
+verdict.md), all figures (anchor.json) and all words (words.csv).
+  --n              reviews to explain, drawn at random (default: all)
+  --n_control      reviews for the random encoder (default: 500)
+  --n_gradients    reviews for integrated gradients (default: 100; 0 leaves them out)
+  --n_retrieval    reviews that must find their item without some words (default: 1000; 0)
+  --retrain_seeds  train the model anew without some words, with so many seeds (default: 0)
+  --bootstrap      draws of items for intervals (default: 2000)
+  --permutations   shuffled pairings of reviews and interactions (default: 199)
+  --seed           of everything random (default: 0)
+"""
+
+
+def run(words: list[str], pairs_of: Callable[[Sequence[str]], dict[str, str]]) -> int:
+    """Explain a run.
+
+    Args:
+        words: the kind of explanation, then options.
+        pairs_of: reads ``--key=value``.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        InputError: for a mistake in what was given, before anything long is done.
+    """
+    commands: Mapping[str, Callable[[dict[str, str]], None]] = {"anchor": _anchor}
+    kind = words[0] if words else ""
+    if kind not in commands:
+        raise InputError(
+            f"explain {kind}: expected one of {', '.join(commands)}."
+            f"{did_you_mean(kind, commands)} explain --help tells what each does."
+        )
+    commands[kind](pairs_of(words[1:]))
+    return 0
+
+
+def _out(run: str, out: str | None, kind: str) -> Path:
+    return Path(out) if out else Path(run) / "explain" / kind
+
+
+def _anchor(pairs: dict[str, str]) -> None:
+    from recbole_symcere.explain.options import AnchorOptions, take
+
+    options = take(AnchorOptions, pairs)
+    # torch and RecBole take seconds to load; a typing error shouldn't
+    from recbole_symcere.explain.run import run_folder
+    from recbole_symcere.explain.verdict_page import over_data_sets
+    from recbole_symcere.report.page import Part
+
+    runs = [name.strip() for name in options.run.split(",") if name.strip()]
+    for name in runs:
+        run_folder(name)
+    if not runs:
+        raise InputError("--run= names no run. Name a run's folder, such as runs/ID.")
+    out = _out(runs[0], options.out, "anchor")
+    done = []
+    parts: list[Part] = []
+    for number, name in enumerate(runs):
+        target = out if len(runs) == 1 else out / f"{number}-{Path(name).name}"
+        numbers, shown = _anchor_one(name, options, target)
+        done.append(numbers)
+        parts += shown
+    if len(runs) > 1:
+        _write_page(out, "verdict", [*over_data_sets(done), *parts], "Semantic anchoring")
+        _write_json(out / "anchor.json", done)
+    _say(out, "verdict")
+
+
+def _anchor_one(name: str, options: Any, out: Path) -> tuple[dict[str, Any], list[Any]]:
+    from recbole_symcere.explain.anchor import analyse
+    from recbole_symcere.explain.anchor_plots import pictures
+    from recbole_symcere.explain.causal import deletions, retrain, retrieval
+    from recbole_symcere.explain.run import load_text_run
+    from recbole_symcere.explain.verdict import summarise, words_csv
+    from recbole_symcere.explain.verdict_page import page
+    from recbole_symcere.files import write_bytes
+
+    loaded = load_text_run(name)
+    found = analyse(loaded, options)
+    deleted = deletions(loaded, found, options.seed)
+    whole = None
+    if options.n_retrieval:
+        whole, deleted = retrieval(loaded, deleted, options)
+    again = (
+        retrain(loaded, deleted, out / "retrained", options.retrain_seeds)
+        if options.retrain_seeds
+        else []
+    )
+    numbers = summarise(loaded, found, whole, deleted, again)
+    _write_json(out / "anchor.json", numbers)
+    write_bytes(out / "words.csv", words_csv(found).encode())
+    parts = page(numbers, found, pictures(found))
+    _write_page(out, "verdict", parts, "Semantic anchoring")
+    return numbers, parts
+
+
+def _write_json(path: Path, content: Any) -> None:
+    from recbole_symcere.files import write_bytes
+
+    write_bytes(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
+
+
+def _write_page(out: Path, name: str, parts: Sequence[Any], title: str) -> None:
+    """``name``.md with its pictures beside it, and ``name``.html that needs no other file."""
+    from recbole_symcere.files import write_bytes
+    from recbole_symcere.report.page import Picture, as_html, as_markdown
+
+    for part in parts:
+        if isinstance(part, Picture):
+            write_bytes(out / part.name, part.content)
+    write_bytes(out / f"{name}.md", as_markdown(parts).encode())
+    write_bytes(out / f"{name}.html", as_html(parts, title).encode())
+
+
+def _say(out: Path, name: str) -> None:
+    from recbole_symcere.summary import short_path
+
+    sys.stdout.write((out / f"{name}.md").read_text(encoding="utf-8"))
+    sys.stdout.write(f"\nsee {short_path(out / f'{name}.html')}\n")

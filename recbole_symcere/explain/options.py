@@ -1,0 +1,75 @@
+"""The options of each explanation, read from ``--key=value`` and checked."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.options import option, read_options
+from recbole_symcere.settings import parse_value
+
+__all__ = ["AnchorOptions", "take"]
+
+T = TypeVar("T")
+_TEXT = {"run", "out", "user", "item"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnchorOptions:
+    """What `explain anchor` does.
+
+    Attributes:
+        run: folders of runs, separated by commas.
+        out: where the page goes; None for explain/anchor in the (first) run's folder.
+        n: training reviews that are explained, drawn at random; None for all.
+        n_control: reviews for the random encoder.
+        n_gradients: reviews for integrated gradients; 0 leaves them out.
+        n_retrieval: reviews for the deletion of words without retraining; 0 leaves it out.
+        retrain_seeds: seeds with which the model is trained anew without the words; 0 for none.
+        bootstrap: draws of items.
+        permutations: shuffled pairings of reviews and interactions.
+        seed: of everything random here.
+    """
+
+    run: str
+    out: str | None = None
+    n: int | None = option(minimum=2)
+    n_control: int = option(minimum=2)
+    n_gradients: int = option(minimum=0)
+    n_retrieval: int = option(minimum=0)
+    retrain_seeds: int = option(minimum=0)
+    bootstrap: int = option(minimum=100)
+    permutations: int = option(minimum=19)
+    seed: int = option(minimum=0)
+
+
+_DEFAULTS: Mapping[type, Mapping[str, Any]] = {
+    AnchorOptions: {
+        "out": None,
+        "n": None,
+        "n_control": 500,
+        "n_gradients": 100,
+        "n_retrieval": 1000,
+        "retrain_seeds": 0,
+        "bootstrap": 2000,
+        "permutations": 199,
+        "seed": 0,
+    },
+}
+
+
+def take(options: type[T], pairs: Mapping[str, str]) -> T:
+    """The options in ``pairs``, with their defaults.
+
+    Raises:
+        InputError: for a missing or unknown option, and a wrong type or value.
+    """
+    defaults = _DEFAULTS[options]
+    known = {field.name for field in dataclasses.fields(options)}  # type: ignore[arg-type] # a T is one
+    for key in pairs:
+        if key not in known:
+            raise InputError(f"There is no option --{key}.{did_you_mean(key, known)}")
+    for key in sorted(known - defaults.keys() - pairs.keys()):
+        raise InputError(f"--{key}=... is missing. --help shows what it means.")
+    values = {k: v if k in _TEXT else parse_value(v) for k, v in pairs.items()}
+    return read_options(options, {**defaults, **values})

@@ -1,0 +1,315 @@
+"""The page of `explain anchor`: the verdict, what it rests on, and what it doesn't say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recbole_symcere.explain import kinds as rules
+from recbole_symcere.explain.anchor import Anchoring
+from recbole_symcere.explain.kinds import KINDS
+from recbole_symcere.report.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.summary import metric_title
+
+__all__ = ["over_data_sets", "page"]
+
+Json = Mapping[str, Any]
+
+_ANSWER = {True: "yes", False: "no", None: "can't be judged"}
+_DELETED = {
+    "objective": "objective words",
+    "subjective": "subjective words",
+    "others": "stop-words and others",
+}
+_METHOD = (
+    "Occlusion: each distinct word is taken out of each review, with all its places, and the "
+    "review is encoded again. What the similarity of review and interaction loses is the word's "
+    "contribution. Its specific contribution is that, less what the same deletion changes on "
+    "average over all training interactions; it is what is counted here. No surrogate model is "
+    "involved. Intervals are 95 % intervals from drawing items, each with all its reviews, with "
+    "replacement; p-values of words are corrected by Holm over all words."
+)
+_RULES = (
+    f"Kinds come from the reviews and ratings alone, in this order. Rare: fewer than "
+    f"{rules.MIN_REVIEWS} reviews or {rules.MIN_ITEMS} items. Other language: another script, or "
+    "mostly in reviews of another language. Stop-word: in scikit-learn's English list. Subjective: "
+    "the ratings of its reviews differ from those of the others, item means taken off, by "
+    f"{rules.MIN_STARS} stars or more (false discovery rate 1 %). Objective: reviewers of one item "
+    f"use it together at least {rules.MIN_LIFT} times as often as chance (the same rate). "
+    "Stop-word too: in 1 % of the reviews, and none of these. Neither: the rest."
+)
+_LIMITS = (
+    "What this doesn't say: that objective words recur over the reviews of an item is their "
+    "definition here, and reviews of one item share its graph vector, so a model that aligns well "
+    "at all has reason to use them; the second question of the verdict leaves this definition out. "
+    "A word that both names an attribute and follows the rating (broken, dirty) counts as "
+    "subjective. Only single words are deleted: two that say the same can each seem to matter "
+    "little."
+)
+
+
+def page(numbers: Json, found: Anchoring, drawn: Sequence[Picture]) -> list[Part]:
+    """The page of one run.
+
+    Args:
+        numbers: of `recbole_symcere.explain.verdict.summarise`.
+        found: the analysis.
+        drawn: the plots.
+    """
+    scope = (
+        f"{numbers['reviews']:,} of {numbers['training_reviews']:,} training reviews were explained"
+        f", with {numbers['occlusions']:,} occlusions of {numbers['words']:,} words. Mean "
+        f"similarity of a review and its interaction: {numbers['similarity']:.3f}, of which "
+        f"{numbers['specific_similarity']:.3f} is specific to it."
+    )
+    return [
+        Heading(f"Semantic anchoring of {numbers['model']} on {numbers['dataset']}", 1),
+        Text(f"Run {numbers['run']}. {_verdict(numbers)}"),
+        _questions(numbers),
+        Text(scope),
+        Heading("By kind of word", 2),
+        _kinds(numbers),
+        Text(_effect_sizes(numbers)),
+        *drawn,
+        Heading("Words", 2),
+        _words(found, "objective", "Most contributing objective words"),
+        _words(found, "subjective", "Most contributing subjective words"),
+        Heading("Controls", 2),
+        _controls(numbers),
+        *_causal(numbers),
+        Heading("How it was done", 2),
+        Text(_METHOD),
+        Text(_RULES),
+        Text(_LIMITS),
+    ]
+
+
+def _verdict(numbers: Json) -> str:
+    answers = [test["holds"] for test in numbers["tests"]]
+    judged = [answer for answer in answers if answer is not None]
+    if numbers["contrast"] is None:
+        return (
+            "There is no verdict: the data have no objective or no subjective words by the rules "
+            "below."
+        )
+    contrast = numbers["contrast"]
+    sides = numbers["kinds"]["objective"]["mean"], numbers["kinds"]["subjective"]["mean"]
+    how = f"{sum(judged)} of {len(judged)} tests agree"
+    words = (
+        "Alignment rests on objective words"
+        if all(judged)
+        else "Alignment rests on objective words in part of the tests"
+        if contrast["low"] > 0
+        else "Alignment does not rest on objective words more than on subjective ones"
+    )
+    return (
+        f"{words}: {how}. A mention of an objective word contributes {_number(sides[0])}, one of a "
+        f"subjective word {_number(sides[1])}; the difference is {_number(contrast)}."
+    )
+
+
+def _questions(numbers: Json) -> TextTable:
+    rows = [
+        [Entry(test["question"]), Entry(_ANSWER[test["holds"]], "" if test["holds"] else "best")]
+        for test in numbers["tests"]
+    ]
+    return TextTable(["test", "holds"], rows)
+
+
+def _number(estimate: Json | None, places: int = 4) -> str:
+    if estimate is None:
+        return "-"
+    value, low, high = (f"{estimate[key]:+.{places}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _kinds(numbers: Json) -> TextTable:
+    rows = []
+    for name in KINDS:
+        kind = numbers["kinds"][name]
+        share = kind["share_of_similarity"]
+        rows.append(
+            [
+                Entry(name),
+                Entry(f"{kind['words']:,}"),
+                Entry(f"{kind['places']:,}"),
+                Entry(_number(kind["mean"])),
+                Entry("-" if share is None else f"{100 * share:.1f} %"),
+                Entry(f"{kind['positive_words']:,} / {kind['negative_words']:,}"),
+                Entry(", ".join(kind["top"][:8]) or "-"),
+            ]
+        )
+    head = [
+        *("kind", "words", "mentions", "specific contribution of a mention"),
+        *("of the similarity", "words above / below 0 (Holm)", "most contributing"),
+    ]
+    return TextTable(head, rows)
+
+
+def _effect_sizes(numbers: Json) -> str:
+    if numbers["superiority"] is None:
+        return "Words of one of the two kinds are too few for effect sizes."
+    return (
+        "Effect sizes over words of at least five explained reviews: an objective word contributes "
+        f"more than a subjective one with probability {numbers['superiority']:.3f}; their means "
+        f"differ by {numbers['standardised_difference']:.2f} standard deviations."
+    )
+
+
+def _words(found: Anchoring, kind: str, title: str, n: int = 15) -> TextTable:
+    place = {word: at for at, word in enumerate(found.kinds.words)}
+    table = found.table
+    chosen = np.flatnonzero((found.kind_of == KINDS.index(kind)) & (table.reviews >= 5))
+    rows = []
+    for word_at in chosen[np.argsort(-table.mean[chosen], kind="stable")][:n]:
+        word = found.occlusions.vocabulary[word_at]
+        at = place[word]
+        error, p = table.error[word_at], table.p_holm[word_at]
+        rows.append(
+            [
+                Entry(word),
+                Entry(f"{table.mean[word_at]:+.4f}"),
+                Entry(f"{error:.4f}" if np.isfinite(error) else "-"),
+                Entry("-" if not np.isfinite(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}"),
+                Entry(f"{table.reviews[word_at]:,}"),
+                Entry(f"{found.kinds.lift[at]:.1f}"),
+                Entry(f"{found.kinds.stars[at]:+.2f}"),
+            ]
+        )
+    head = [title, "contribution", "standard error", "p (Holm)", "reviews", "lift", "stars"]
+    return TextTable(head, rows)
+
+
+def _controls(numbers: Json) -> TextTable:
+    shuffled = numbers["shuffled"]
+    low, high = (float(f(shuffled["contrasts"])) for f in (np.min, np.max))
+    rows = [
+        [Entry("true pairs"), Entry(_number(numbers["contrast"])), Entry("-")],
+        [
+            Entry(f"{len(shuffled['contrasts'])} shuffled pairings"),
+            Entry(f"{low:+.4f} to {high:+.4f}"),
+            Entry(f"p = {shuffled['p']:.4f}"),
+        ],
+    ]
+    for key, name in (("random_encoder", "random encoder"), ("gradients", "integrated gradients")):
+        opinion = numbers[key]
+        if opinion:
+            same = _number(opinion["occlusion_contrast"])
+            note = (
+                f"{opinion['reviews']} reviews, on which occlusion gives {same}; rank correlation "
+                f"with it {opinion['rank_correlation'] or 0:.2f}"
+            )
+            rows.append([Entry(name), Entry(_number(opinion["contrast"])), Entry(note)])
+    for key, name in (
+        ("subjective_matched", "matched: subjective words and their objective neighbours"),
+        ("other_matched", "matched: objective words and their neighbours of other kinds"),
+    ):
+        found = numbers[key]
+        left = [f"{value or 0:+.2f}" for value in found["imbalance"]]
+        note = (
+            f"{found['pairs']} pairs; left imbalance (SD): {left[0]} log frequency, {left[1]} IDF"
+        )
+        rows.append([Entry(name), Entry(_number(found["difference"])), Entry(note)])
+    return TextTable(["control", "objective less subjective (or other)", "note"], rows)
+
+
+def _causal(numbers: Json) -> list[Part]:
+    parts: list[Part] = []
+    retrieval, retrained = numbers["retrieval"], numbers["retrained"]
+    if retrieval or retrained:
+        parts.append(Heading("Deleting words", 2))
+    if retrieval:
+        rows = [
+            [
+                Entry(_DELETED[name]),
+                Entry(f"{d['places']:,}"),
+                Entry(str(d["words"])),
+                Entry(_number(d["change"])),
+            ]
+            for name, d in retrieval["deleted"].items()
+        ]
+        parts += [
+            Text(
+                "A review ranks all items by their similarity to it; the whole review finds its "
+                f"own item with NDCG@10 {retrieval['whole']:.4f}. From all training reviews "
+                "equally many places of words are deleted."
+            ),
+            TextTable(["deleted", "places", "words", "change of NDCG@10"], rows),
+        ]
+    if retrained:
+        parts += [
+            Text("The model trained anew on the shortened reviews, and tested as any run is:"),
+            _retrained(retrained),
+        ]
+    return parts
+
+
+def _retrained(retrained: Mapping[str, Mapping[str, Sequence[float]]]) -> TextTable:
+    names = [name for name in retrained["whole"] if name.endswith("@10")]
+    rows = []
+    for condition, metrics in retrained.items():
+        cells = [Entry("nothing" if condition == "whole" else _DELETED[condition])]
+        for name in names:
+            values, whole = metrics[name], retrained["whole"][name]
+            change = np.array(values) - np.array(whole)
+            text = f"{np.mean(values):.4f}"
+            if condition != "whole":
+                text += f" ({change.mean():+.4f}; {change.min():+.4f} to {change.max():+.4f})"
+            cells.append(Entry(text))
+        rows.append(cells)
+    seeds = len(next(iter(retrained["whole"].values())))
+    head = [f"deleted ({seeds} seeds; change: mean, range)", *map(metric_title, names)]
+    return TextTable(head, rows)
+
+
+def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
+    """Several runs beside each other, and their contrasts pooled (DerSimonian & Laird, 1986)."""
+    head = [
+        *("run", "data set", "reviews", "objective", "subjective", "difference"),
+        *("of the similarity", "superiority", "tests"),
+    ]
+    rows, shares = [], []
+    for one in numbers:
+        contrast, strength = one["contrast"], one["specific_similarity"]
+        share = None
+        if contrast is not None:
+            share = {key: value / strength for key, value in contrast.items()}
+            shares.append(share)
+        judged = [test["holds"] for test in one["tests"] if test["holds"] is not None]
+        rows.append(
+            [
+                Entry(one["run"]),
+                Entry(one["dataset"]),
+                Entry(f"{one['reviews']:,}"),
+                *(Entry(_number(one["kinds"][name]["mean"])) for name in KINDS[:2]),
+                Entry(_number(contrast)),
+                Entry(_number(share, 3)),
+                Entry("-" if one["superiority"] is None else f"{one['superiority']:.3f}"),
+                Entry(f"{sum(judged)} of {len(judged)}"),
+            ]
+        )
+    parts: list[Part] = [Heading("Semantic anchoring over data sets", 1), TextTable(head, rows)]
+    if len(shares) > 1:
+        pooled, spread = _pooled(shares)
+        parts.append(
+            Text(
+                "Objective less subjective words, as a share of the review's specific similarity, "
+                f"pooled over {len(shares)} runs (random effects): {_number(pooled, 3)}; standard "
+                f"deviation between runs {spread:.3f}."
+            )
+        )
+    return parts
+
+
+def _pooled(estimates: Sequence[Json]) -> tuple[dict[str, float], float]:
+    """Random-effects mean with its 95 % interval, and the deviation between studies."""
+    value = np.array([e["value"] for e in estimates])
+    variance = np.array([max((e["high"] - e["low"]) / 3.92, 1e-9) ** 2 for e in estimates])
+    weight = 1 / variance
+    fixed = (weight * value).sum() / weight.sum()
+    surplus = (weight * (value - fixed) ** 2).sum() - (len(value) - 1)
+    between = max(surplus / (weight.sum() - (weight**2).sum() / weight.sum()), 0.0)
+    weight = 1 / (variance + between)
+    mean, error = (weight * value).sum() / weight.sum(), weight.sum() ** -0.5
+    interval = {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
+    return {"value": float(mean), **interval}, float(between**0.5)

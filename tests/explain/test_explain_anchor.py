@@ -1,0 +1,170 @@
+"""The command explain anchor on reviews whose truth is planted."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from explain.planted import ATTRIBUTES, DISLIKED, LIKED, train
+from small_data import small_rows
+
+from recbole_symcere.cli import main
+from recbole_symcere.data.dataset import ROW_FIELD
+from recbole_symcere.explain.anchor import analyse
+from recbole_symcere.explain.causal import deletions, retrieval
+from recbole_symcere.explain.options import AnchorOptions, take
+from recbole_symcere.explain.run import load_text_run
+from recbole_symcere.explain.words import distinct_words
+
+QUICK = {
+    **{"n": 200, "n_control": "40", "n_gradients": "20", "n_retrieval": "100"},
+    **{"bootstrap": "200", "permutations": "19"},
+}
+
+
+def explain(run, out, **options):
+    given = {**QUICK, **options, "out": out, "run": run}
+    return main(["explain", "anchor", *(f"--{key}={value}" for key, value in given.items())])
+
+
+@pytest.fixture(scope="module")
+def page(planted_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("page")
+    assert explain(planted_run, out) == 0
+    return out
+
+
+def test_planted_attributes_come_out_on_top_and_sentiment_does_not(page):
+    rows = list(csv.DictReader((page / "words.csv").read_text().splitlines()))
+    top = [row["word"] for row in rows[: len(ATTRIBUTES)]]
+    assert set(top) == set(ATTRIBUTES)
+    kind = {row["word"]: row["kind"] for row in rows}
+    assert {kind[word] for word in ATTRIBUTES} == {"objective"}
+    assert {kind[word] for word in (*LIKED, *DISLIKED)} == {"subjective"}
+    found = json.loads((page / "anchor.json").read_text())
+    assert found["superiority"] == 1
+    objective, subjective = (found["kinds"][k]["mean"] for k in ("objective", "subjective"))
+    assert objective["low"] > 5 * max(subjective["high"], 0)
+    answers = [test["holds"] for test in found["tests"]]
+    assert len(answers) == 8
+    assert False not in answers
+    # shuffled pairs and a random encoder find nothing
+    assert max(map(abs, found["shuffled"]["contrasts"])) < 0.2 * found["contrast"]["value"]
+    assert abs(found["random_encoder"]["contrast"]["value"]) < 0.2 * found["contrast"]["value"]
+    assert found["gradients"]["contrast"]["low"] > 0
+    change = {name: d["change"] for name, d in found["retrieval"]["deleted"].items()}
+    assert change["objective"]["high"] < change["subjective"]["low"]
+
+
+def test_the_page_stands_alone(page):
+    html = (page / "verdict.html").read_text()
+    assert html.count("data:image/png;base64,") == 3
+    assert not re.search(r"https?://|src=\"(?!data:)", html)
+    text = (page / "verdict.md").read_text()
+    assert "Alignment rests on objective words:" in text
+    for name in re.findall(r"\]\((.*?)\)", text):
+        assert (page / name).stat().st_size > 2000
+    for line in re.findall(r"^\|.*", text, re.M):
+        assert line.endswith("|")
+
+
+def test_the_same_seed_gives_the_same_page(page, planted_run, tmp_path):
+    assert explain(planted_run, tmp_path) == 0
+    for name in ("anchor.json", "words.csv", "verdict.md"):
+        assert (tmp_path / name).read_bytes() == (page / name).read_bytes()
+
+
+def test_a_model_that_learnt_nothing_is_anchored_on_nothing(tmp_path, small):
+    run = train(tmp_path / "r", small, epochs=1, learning_rate=1e-9, alpha=0)
+    assert explain(run, tmp_path / "out", n=100, n_gradients=0) == 0
+    found = json.loads((tmp_path / "out" / "anchor.json").read_text())
+    assert found["tests"][0]["holds"] is False
+    text = (tmp_path / "out" / "verdict.md").read_text()
+    assert "Alignment does not rest on objective words more than on subjective ones" in text
+
+
+def test_deletions_take_equally_many_places(planted_run):
+    run = load_text_run(str(planted_run))
+    options = take(AnchorOptions, {"run": str(planted_run), **QUICK, "n": "200"})
+    found = deletions(run, analyse(run, options), seed=0)
+    assert [d.name for d in found] == ["objective", "subjective", "others"]
+    n_words = sum(len(text.split()) for text in run.texts)
+    for deletion in found:
+        assert n_words - sum(len(text.split()) for text in deletion.texts) == deletion.places
+        gone = [
+            word
+            for before, after in zip(run.texts, deletion.texts, strict=True)
+            for word in distinct_words(before).keys() - distinct_words(after).keys()
+        ]
+        assert set(gone) == set(deletion.words)
+    assert set(found[0].words) <= set(ATTRIBUTES)
+    assert set(found[1].words) == {*LIKED, *DISLIKED}
+    whole, _ = retrieval(run, found, options)
+    scores = run.text_vectors(run.texts) @ run.item_vectors.T
+    rows = run.sample(100, 0)
+    by_hand = []
+    for row in rows:
+        order = sorted(range(1, scores.shape[1]), key=lambda i: -scores[row, i])
+        rank = order.index(run.items[row]) + 1
+        by_hand.append(1 / np.log2(rank + 1) if rank <= 10 else 0.0)
+    assert whole == pytest.approx(np.mean(by_hand))
+
+
+def test_training_anew_reads_shortened_training_reviews_only(planted_run, tmp_path):
+    assert explain(planted_run, tmp_path, n=80, n_gradients=0, retrain_seeds=1) == 0
+    found = json.loads((tmp_path / "anchor.json").read_text())
+    assert set(found["retrained"]) == {"whole", "objective", "subjective", "others"}
+    own = json.loads((planted_run / "metrics.json").read_text())
+    assert found["retrained"]["whole"]["ndcg@10"] == [own["test"]["ndcg@10"]]
+    run = load_text_run(str(planted_run))
+    file = "planted/planted.reviews.parquet"
+    before, after = (
+        pq.read_table(folder / file)["text"].to_pylist()
+        for folder in (planted_run.parent, tmp_path / "retrained" / "objective" / "data")
+    )
+    changed = {
+        row for row, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]
+    }
+    assert changed
+    assert changed <= set(run.dataset.inter_feat[ROW_FIELD].tolist())
+    gone = " ".join(after[row] for row in changed).split()
+    assert sum(word in ATTRIBUTES for word in gone) < 0.5 * 2 * len(changed)
+    assert "trained anew" in (tmp_path / "verdict.md").read_text()
+
+
+def test_two_runs_have_one_page(planted_run, tmp_path):
+    assert explain(f"{planted_run},{planted_run}", tmp_path, n=60, n_gradients=0) == 0
+    text = (tmp_path / "verdict.md").read_text()
+    assert text.startswith("# Semantic anchoring over data sets")
+    assert "pooled over 2 runs" in text
+    both = json.loads((tmp_path / "anchor.json").read_text())
+    assert both[0] == both[1]
+    assert len(list(tmp_path.glob("*/verdict.html"))) == 2
+
+
+def test_mistakes_are_told(small, tmp_path, planted_run, capsys):
+    def told(*words):
+        assert main(["explain", *words]) == 2
+        return capsys.readouterr().err
+
+    assert "expected one of anchor" in told("ancor")
+    assert "Did you mean 'anchor'?" in told("ancor")
+    assert "--run=... is missing" in told("anchor")
+    assert "There is no option --bootstraps. Did you mean 'bootstrap'?" in told(
+        "anchor", "--run=x", "--bootstraps=5"
+    )
+    assert "bootstrap is 5, but it must be at least 100" in told(
+        "anchor", "--run=x", "--bootstrap=5"
+    )
+    assert "--run=x: there is no such folder" in told("anchor", f"--run={planted_run},x")
+    rows = small_rows()
+    run = train(
+        tmp_path, small, rows, epochs=1, load_col="{'inter': ['user_id','item_id','timestamp']}"
+    )
+    assert "the run's data have no ratings" in told("anchor", f"--run={run}")
+    assert not Path("explain").exists()
+    assert main(["explain", "--help"]) == 0
+    assert "anchor --run=RUN" in capsys.readouterr().out
