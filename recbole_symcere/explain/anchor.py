@@ -111,12 +111,7 @@ def analyse(run: ExplainedRun, options: AnchorOptions) -> Anchoring:
     Raises:
         InputError: for data without ratings, or with too few reviews.
     """
-    if run.ratings is None:
-        raise InputError(
-            f"--run={options.run}: the run's data have no ratings, but subjective words are "
-            "those that follow the rating. Train with load_col that names the rating column."
-        )
-    kinds = word_kinds(run.texts, run.items, run.ratings, options.seed)
+    kinds = word_kinds(run.texts, run.items, run.known_ratings(), options.seed)
     reviews = run.sample(options.n, options.seed)
     pairings = _Pairings(run, kinds, options)
     found = gather(run, pairings.watch(occlude(run, reviews)))

@@ -12,6 +12,7 @@ __all__ = ["HELP", "run"]
 
 HELP = """\
 explain anchor --run=RUN[,RUN...] [--n=N] [--retrain_seeds=0] [--key=value ...]
+explain lime   --run=RUN [--n=200] [--key=value ...]
 
 Asks a finished run what it reads in the reviews. The run must be of a model that aligns each review
 with its interaction (SymCERE), its data unchanged. Pages go to RUN/explain/, or to --out=DIR.
@@ -26,6 +27,13 @@ verdict.md), all figures (anchor.json) and all words (words.csv).
   --retrain_seeds  train the model anew without some words, with so many seeds (default: 0)
   --bootstrap      draws of items for intervals (default: 2000)
   --permutations   shuffled pairings of reviews and interactions (default: 199)
+  --seed           of everything random (default: 0)
+
+lime: the paper's analysis. The lime package explains the similarity of single reviews and their
+interactions: weights of words (weights.csv), marked reviews and tables (lime.html, lime.md).
+  --n              reviews to explain, drawn at random (default: 200)
+  --n_samples      texts that LIME draws for a review (default: 1000)
+  --repeats        times that a review is explained, for the stability (default: 2)
   --seed           of everything random (default: 0)
 """
 
@@ -43,7 +51,7 @@ def run(words: list[str], pairs_of: Callable[[Sequence[str]], dict[str, str]]) -
     Raises:
         InputError: for a mistake in what was given, before anything long is done.
     """
-    commands: Mapping[str, Callable[[dict[str, str]], None]] = {"anchor": _anchor}
+    commands: Mapping[str, Callable[[dict[str, str]], None]] = {"anchor": _anchor, "lime": _lime}
     kind = words[0] if words else ""
     if kind not in commands:
         raise InputError(
@@ -114,14 +122,44 @@ def _anchor_one(name: str, options: Any, out: Path) -> tuple[dict[str, Any], lis
     return numbers, parts
 
 
+def _lime(pairs: dict[str, str]) -> None:
+    from recbole_symcere.explain.options import LimeOptions, take
+
+    options = take(LimeOptions, pairs)
+    from recbole_symcere.explain import lime_page
+    from recbole_symcere.explain.kinds import word_kinds
+    from recbole_symcere.explain.occlusion import gather, occlude
+    from recbole_symcere.explain.run import load_text_run
+    from recbole_symcere.explain.surrogate import explain_reviews
+    from recbole_symcere.files import write_bytes
+
+    run = load_text_run(options.run)
+    out = _out(options.run, options.out, "lime")
+    kinds = word_kinds(run.texts, run.items, run.known_ratings(), options.seed)
+    exact = gather(run, occlude(run, run.sample(options.n, options.seed)))
+    if not len(exact.reviews):
+        raise InputError(f"--run={options.run}: no review has two words.")
+    found = explain_reviews(run, exact.reviews, options.n_samples, options.repeats, options.seed)
+    summary = lime_page.summarise(found, exact.own, kinds)
+    parts = lime_page.page(run, summary, options.n_samples, options.repeats)
+    write_bytes(out / "weights.csv", lime_page.weights_csv(run, found, kinds).encode())
+    _write_page(out, "lime", parts, "LIME", lime_page.reviews_of_page(run, found))
+    _say(out, "lime")
+
+
 def _write_json(path: Path, content: Any) -> None:
     from recbole_symcere.files import write_bytes
 
     write_bytes(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
 
-def _write_page(out: Path, name: str, parts: Sequence[Any], title: str) -> None:
-    """``name``.md with its pictures beside it, and ``name``.html that needs no other file."""
+def _write_page(
+    out: Path, name: str, parts: Sequence[Any], title: str, more: Sequence[Any] = ()
+) -> None:
+    """``name``.md with its pictures beside it, and ``name``.html that needs no other file.
+
+    ``more`` stands at the end of the HTML alone.
+    """
     from recbole_symcere.files import write_bytes
     from recbole_symcere.report.page import Picture, as_html, as_markdown
 
@@ -129,7 +167,7 @@ def _write_page(out: Path, name: str, parts: Sequence[Any], title: str) -> None:
         if isinstance(part, Picture):
             write_bytes(out / part.name, part.content)
     write_bytes(out / f"{name}.md", as_markdown(parts).encode())
-    write_bytes(out / f"{name}.html", as_html(parts, title).encode())
+    write_bytes(out / f"{name}.html", as_html([*parts, *more], title).encode())
 
 
 def _say(out: Path, name: str) -> None:

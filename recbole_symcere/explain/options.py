@@ -8,7 +8,7 @@ from recbole_symcere.errors import InputError, did_you_mean
 from recbole_symcere.options import option, read_options
 from recbole_symcere.settings import parse_value
 
-__all__ = ["AnchorOptions", "take"]
+__all__ = ["AnchorOptions", "LimeOptions", "take"]
 
 T = TypeVar("T")
 _TEXT = {"run", "out", "user", "item"}
@@ -43,6 +43,27 @@ class AnchorOptions:
     seed: int = option(minimum=0)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LimeOptions:
+    """What `explain lime` does.
+
+    Attributes:
+        run: the run's folder.
+        out: where the page goes; None for explain/lime in the run's folder.
+        n: training reviews that are explained, drawn at random.
+        n_samples: texts that LIME draws for a review; the package's own default is 5000.
+        repeats: how often a review is explained, each time with another seed.
+        seed: of the reviews and of LIME's draws.
+    """
+
+    run: str
+    out: str | None = None
+    n: int = option(minimum=1)
+    n_samples: int = option(minimum=10)
+    repeats: int = option(minimum=1)
+    seed: int = option(minimum=0)
+
+
 _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     AnchorOptions: {
         "out": None,
@@ -55,6 +76,7 @@ _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
         "permutations": 199,
         "seed": 0,
     },
+    LimeOptions: {"out": None, "n": 200, "n_samples": 1000, "repeats": 2, "seed": 0},
 }
 
 

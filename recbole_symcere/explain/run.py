@@ -46,7 +46,9 @@ class ExplainedRun:
         self.items = dataset.inter_feat[dataset.iid_field].numpy()
         rating = config["RATING_FIELD"]
         has = rating in dataset.inter_feat.columns
-        self.ratings = dataset.inter_feat[rating].numpy().astype(np.float64) if has else None
+        self.ratings: npt.NDArray[np.float64] | None = None
+        if has:
+            self.ratings = dataset.inter_feat[rating].numpy().astype(np.float64)
         tokenizer = load_tokenizer(self._options.text_encoder)
         self._tokenizer = tokenizer
         self.encoder = self._own_encoder()
@@ -120,6 +122,19 @@ class ExplainedRun:
         fresh.config.name_or_path = backbone.config.name_or_path
         other.encoder = TextEncoder(fresh.float().eval(), self.encoder.pooling)
         return other
+
+    def known_ratings(self) -> npt.NDArray[np.float64]:
+        """The ratings.
+
+        Raises:
+            InputError: if the data have none.
+        """
+        if self.ratings is None:
+            raise InputError(
+                f"--run={self.path}: the run's data have no ratings, but subjective words are "
+                "those that follow the rating. Train with load_col that names the rating column."
+            )
+        return self.ratings
 
     def sample(self, n: int | None, seed: int) -> npt.NDArray[np.int64]:
         """Training interactions that have a review: all of them or ``n``, in ascending order."""
