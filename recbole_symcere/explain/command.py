@@ -14,9 +14,10 @@ HELP = """\
 explain anchor --run=RUN[,RUN...] [--n=N] [--retrain_seeds=0] [--key=value ...]
 explain lime --run=RUN [--n=200] [--key=value ...]
 explain geometry --run=RUN [--n=2000] [--seed=0]
+explain recommendation --run=RUN --user=USER --item=ITEM [--k=5]
 
-Asks a finished run what it reads in the reviews. For anchor and lime the run must be of a model
-that aligns each review with its interaction (SymCERE). Its data must be unchanged. Pages go to
+Asks a finished run what it reads in the reviews. Its data must be unchanged, and but for geometry
+it must be of a model that aligns each review with its interaction (SymCERE). Pages go to
 RUN/explain/, or to --out=DIR.
 
 anchor: every word is taken out of every training review. Which kinds of words does the alignment
@@ -42,6 +43,11 @@ geometry: alignment, uniformity and effective rank; cosines and dot products of 
 negatives; norms, and what is recommended, against popularity; angle and magnitude of the score. For
 any model that scores by one vector per user and item (geometry.html, geometry.md, geometry.json).
   --n              reviews and pairs, drawn at random (default: 2000)
+
+recommendation: why this item for this user. The interactions of both that carry the score, their
+reviews with the words that pull, and what every user gets from the item (recommendation.html, .md).
+  --user, --item   their ids as in the file
+  --k              interactions of each side that are told (default: 5)
 """
 
 
@@ -62,6 +68,7 @@ def run(words: list[str], pairs_of: Callable[[Sequence[str]], dict[str, str]]) -
         "anchor": _anchor,
         "lime": _lime,
         "geometry": _geometry,
+        "recommendation": _recommendation,
     }
     kind = words[0] if words else ""
     if kind not in commands:
@@ -170,6 +177,23 @@ def _geometry(pairs: dict[str, str]) -> None:
     _write_json(out / "geometry.json", geometry_page.as_json(found))
     _write_page(out, "geometry", geometry_page.page(found), "Geometry")
     _say(out, "geometry")
+
+
+def _recommendation(pairs: dict[str, str]) -> None:
+    from recbole_symcere.explain.options import RecommendationOptions, take
+
+    options = take(RecommendationOptions, pairs)
+    from recbole_symcere.explain import recommendation_page
+    from recbole_symcere.explain.recommendation import explain_pair, inner_id
+    from recbole_symcere.explain.run import load_text_run
+
+    run = load_text_run(options.run)
+    user = inner_id(run, run.dataset.uid_field, options.user)
+    item = inner_id(run, run.dataset.iid_field, options.item)
+    parts = recommendation_page.page(run, explain_pair(run, user, item, options.k))
+    out = _out(options.run, options.out, "recommendation")
+    _write_page(out, "recommendation", parts, f"Why {options.item} for {options.user}")
+    _say(out, "recommendation")
 
 
 def _write_json(path: Path, content: Any) -> None:
