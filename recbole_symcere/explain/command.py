@@ -12,10 +12,13 @@ __all__ = ["HELP", "run"]
 
 HELP = """\
 explain anchor --run=RUN[,RUN...] [--n=N] [--retrain_seeds=0] [--key=value ...]
-explain lime   --run=RUN [--n=200] [--key=value ...]
+explain lime --run=RUN [--n=200] [--key=value ...]
+explain geometry --run=RUN [--n=2000] [--seed=0]
+explain recommendation --run=RUN --user=USER --item=ITEM [--k=5]
 
-Asks a finished run what it reads in the reviews. The run must be of a model that aligns each review
-with its interaction (SymCERE), its data unchanged. Pages go to RUN/explain/, or to --out=DIR.
+Asks a finished run what it reads in the reviews. Its data must be unchanged, and but for geometry
+it must be of a model that aligns each review with its interaction (SymCERE). Pages go to
+RUN/explain/, or to --out=DIR.
 
 anchor: every word is taken out of every training review. Which kinds of words does the alignment
 rest on, over the whole data set? A page of verdict with controls and plots (verdict.html,
@@ -35,6 +38,16 @@ interactions: weights of words (weights.csv), marked reviews and tables (lime.ht
   --n_samples      texts that LIME draws for a review (default: 1000)
   --repeats        times that a review is explained, for the stability (default: 2)
   --seed           of everything random (default: 0)
+
+geometry: alignment, uniformity and effective rank; cosines and dot products of positives and
+negatives; norms, and what is recommended, against popularity; angle and magnitude of the score. For
+any model that scores by one vector per user and item (geometry.html, geometry.md, geometry.json).
+  --n              reviews and pairs, drawn at random (default: 2000)
+
+recommendation: why this item for this user. The interactions of both that carry the score, their
+reviews with the words that pull, and what every user gets from the item (recommendation.html, .md).
+  --user, --item   their ids as in the file
+  --k              interactions of each side that are told (default: 5)
 """
 
 
@@ -51,7 +64,12 @@ def run(words: list[str], pairs_of: Callable[[Sequence[str]], dict[str, str]]) -
     Raises:
         InputError: for a mistake in what was given, before anything long is done.
     """
-    commands: Mapping[str, Callable[[dict[str, str]], None]] = {"anchor": _anchor, "lime": _lime}
+    commands: Mapping[str, Callable[[dict[str, str]], None]] = {
+        "anchor": _anchor,
+        "lime": _lime,
+        "geometry": _geometry,
+        "recommendation": _recommendation,
+    }
     kind = words[0] if words else ""
     if kind not in commands:
         raise InputError(
@@ -145,6 +163,37 @@ def _lime(pairs: dict[str, str]) -> None:
     write_bytes(out / "weights.csv", lime_page.weights_csv(run, found, kinds).encode())
     _write_page(out, "lime", parts, "LIME", lime_page.reviews_of_page(run, found))
     _say(out, "lime")
+
+
+def _geometry(pairs: dict[str, str]) -> None:
+    from recbole_symcere.explain.options import GeometryOptions, take
+
+    options = take(GeometryOptions, pairs)
+    from recbole_symcere.explain import geometry_page
+    from recbole_symcere.explain.geometry import measure
+
+    found = measure(options.run, options.n, options.seed)
+    out = _out(options.run, options.out, "geometry")
+    _write_json(out / "geometry.json", geometry_page.as_json(found))
+    _write_page(out, "geometry", geometry_page.page(found), "Geometry")
+    _say(out, "geometry")
+
+
+def _recommendation(pairs: dict[str, str]) -> None:
+    from recbole_symcere.explain.options import RecommendationOptions, take
+
+    options = take(RecommendationOptions, pairs)
+    from recbole_symcere.explain import recommendation_page
+    from recbole_symcere.explain.recommendation import explain_pair, inner_id
+    from recbole_symcere.explain.run import load_text_run
+
+    run = load_text_run(options.run)
+    user = inner_id(run, run.dataset.uid_field, options.user)
+    item = inner_id(run, run.dataset.iid_field, options.item)
+    parts = recommendation_page.page(run, explain_pair(run, user, item, options.k))
+    out = _out(options.run, options.out, "recommendation")
+    _write_page(out, "recommendation", parts, f"Why {options.item} for {options.user}")
+    _say(out, "recommendation")
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -8,7 +8,7 @@ from recbole_symcere.errors import InputError, did_you_mean
 from recbole_symcere.options import option, read_options
 from recbole_symcere.settings import parse_value
 
-__all__ = ["AnchorOptions", "LimeOptions", "take"]
+__all__ = ["AnchorOptions", "GeometryOptions", "LimeOptions", "RecommendationOptions", "take"]
 
 T = TypeVar("T")
 _TEXT = {"run", "out", "user", "item"}
@@ -64,6 +64,42 @@ class LimeOptions:
     seed: int = option(minimum=0)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeometryOptions:
+    """What `explain geometry` does.
+
+    Attributes:
+        run: the run's folder.
+        out: where the page goes; None for explain/geometry in the run's folder.
+        n: reviews and pairs that are drawn at random.
+        seed: of the draws.
+    """
+
+    run: str
+    out: str | None = None
+    n: int = option(minimum=10)
+    seed: int = option(minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecommendationOptions:
+    """What `explain recommendation` does.
+
+    Attributes:
+        run: the run's folder.
+        user: the user's id as in the file.
+        item: the item's id as in the file.
+        out: where the page goes; None for explain/recommendation in the run's folder.
+        k: interactions of each side that are told.
+    """
+
+    run: str
+    user: str
+    item: str
+    out: str | None = None
+    k: int = option(minimum=1)
+
+
 _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     AnchorOptions: {
         "out": None,
@@ -76,6 +112,8 @@ _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
         "permutations": 199,
         "seed": 0,
     },
+    GeometryOptions: {"out": None, "n": 2000, "seed": 0},
+    RecommendationOptions: {"out": None, "k": 5},
     LimeOptions: {"out": None, "n": 200, "n_samples": 1000, "repeats": 2, "seed": 0},
 }
 

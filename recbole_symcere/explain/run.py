@@ -74,17 +74,27 @@ class ExplainedRun:
         Returns:
             float32 [n, d]; NaN for a text without a word, which the model leaves out.
         """
-        vectors = encode_texts(
-            self.encoder, self._tokenizer, texts, self._options.max_length, self.device
+        return self.unit(self.raw_text_vectors(texts))
+
+    def raw_text_vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        """`text_vectors` before the normalisation, if there is one."""
+        return self.projected(
+            encode_texts(
+                self.encoder, self._tokenizer, texts, self._options.max_length, self.device
+            )
         )
-        return self.projected(vectors)
 
     @torch.no_grad()
     def projected(self, vectors: torch.Tensor) -> torch.Tensor:
         """The encoder's vectors [n, d_t] projected [n, d]; NaN where they are zero."""
         empty = ~vectors.any(dim=1, keepdim=True)
-        text: torch.Tensor = self.model.unit(self.model.projection(vectors.to(self.device)))
-        return text.cpu().masked_fill(empty, torch.nan)
+        text: torch.Tensor = self.model.projection(vectors.to(self.device))
+        return text.cpu().masked_fill(empty.cpu(), torch.nan)
+
+    def unit(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors as the loss sees them: at length 1 unless the run leaves that out."""
+        unit: torch.Tensor = self.model.unit(vectors)
+        return unit
 
     def tokens(self, text: str) -> dict[str, torch.Tensor]:
         """input_ids and attention_mask [1, T] and offset_mapping [1, T, 2] of a text."""

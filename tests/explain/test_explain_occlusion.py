@@ -85,7 +85,7 @@ def test_gradients_add_up_to_the_difference_from_the_blank_text(run):
     ids[inner] = run.blank_id
     with torch.no_grad():
         blank = run.encoder(ids, tokens["attention_mask"])
-    change = (run.text_vectors([text]) - run.projected(blank)) @ direction
+    change = (run.text_vectors([text]) - run.unit(run.projected(blank))) @ direction
     found = integrated_gradients(run, text, direction, n_steps=64)
     assert list(found) == list(dict.fromkeys(text.split()))
     assert sum(found.values()) == pytest.approx(change.item(), abs=2e-3)

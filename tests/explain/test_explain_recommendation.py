@@ -1,0 +1,116 @@
+"""The command explain recommendation."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from explain.planted import ATTRIBUTES, DISLIKED, FILLERS, LIKED
+from recbole.data.interaction import Interaction
+
+from recbole_symcere.cli import main
+from recbole_symcere.explain.recommendation import explain_pair
+from recbole_symcere.explain.run import load_text_run
+
+SOLD = "i3"
+
+
+@pytest.fixture(scope="module")
+def run(planted_run):
+    return load_text_run(str(planted_run))
+
+
+def scores_of(run, rows):
+    """Scores [n_users, n_items] by LightGCN with one layer over the given training interactions."""
+    n_users, n_items = run.model.n_users, run.model.n_items
+    r = np.zeros((n_users, n_items))
+    r[run.users[rows], run.items[rows]] = 1
+    degrees = np.maximum(r.sum(1), 1)[:, None] * np.maximum(r.sum(0), 1)[None]
+    r /= np.sqrt(degrees)
+    ego = run.model.embedding.weight.detach().double().numpy()
+    users, items = ego[:n_users], ego[n_users:]
+    users, items = (users + r @ items) / 2, (items + r.T @ users) / 2
+    users, items = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (users, items))
+    return users @ items.T
+
+
+def test_score_effects_and_pulls_against_a_dense_graph(run):
+    rows = np.arange(len(run.users))
+    scores = scores_of(run, rows)
+    user, item = 3, 7
+    found = explain_pair(run, user, item, 50)
+    asked = Interaction({"user_id": torch.tensor([user]), "item_id": torch.tensor([item])})
+    assert found.score == pytest.approx(run.model.predict(asked).item(), abs=1e-6)
+    assert found.score == pytest.approx(scores[user, item], abs=1e-5)
+    assert found.common == pytest.approx(scores[1:, item].mean(), abs=1e-5)
+    seen = set(run.items[run.users == user])
+    better = [
+        i
+        for i in range(1, run.model.n_items)
+        if i not in seen and scores[user, i] > scores[user, item]
+    ]
+    assert (found.rank, found.known) == (1 + len(better), item in seen)
+    assert found.interactions == (run.items == item).sum()
+    mine = [n for n in rows if run.users[n] == user and run.items[n] != item]
+    theirs = [n for n in rows if run.items[n] == item and run.users[n] != user]
+    for reasons, expected in ((found.from_user, mine), (found.from_item, theirs)):
+        assert sorted(reason.interaction for reason in reasons) == expected
+        effects = [reason.effect for reason in reasons]
+        assert effects == sorted(effects, reverse=True)
+        for reason in reasons:
+            without = scores_of(run, np.setdiff1d(rows, [reason.interaction]))[user, item]
+            assert reason.effect == pytest.approx(found.score - without, abs=1e-5)
+    _, items = run.model.scoring_vectors()
+    reason = found.from_user[0]
+    text = run.texts[reason.interaction]
+    target = items[item] - items[1:].mean(0)
+    assert reason.pull == pytest.approx((run.text_vectors([text])[0] @ target).item(), abs=1e-5)
+    word = text.split()[0]
+    left = " ".join(w for w in text.split() if w != word)
+    less = (run.text_vectors([left])[0] @ target).item()
+    assert reason.words[word] == pytest.approx(reason.pull - less, abs=1e-5)
+
+
+def test_an_items_own_words_pull(run):
+    # words of the item's reviews pull to its readers by its attributes, not by its ratings
+    item = run.dataset.field2token_id["item_id"][SOLD]
+    user = int(run.users[run.items == item][0])
+    found = explain_pair(run, user, item, 50)
+    assert found.known
+    weights = [pair for reason in found.from_user for pair in reason.words.items()]
+    spread = {
+        name: np.mean([abs(value) for word, value in weights if word in words])
+        for name, words in (("a", ATTRIBUTES), ("s", {*LIKED, *DISLIKED}), ("f", FILLERS))
+    }
+    assert spread["a"] > 3 * max(spread["s"], spread["f"])
+
+
+def test_a_pair_without_reviews(run):
+    before = list(run.texts)
+    run.texts[:] = [""] * len(before)
+    try:
+        found = explain_pair(run, 1, 1, 2)
+    finally:
+        run.texts[:] = before
+    assert all(reason.pull is None for reason in (*found.from_user, *found.from_item))
+    assert len(found.from_user) == len(found.from_item) == 2
+
+
+def test_the_page_and_mistakes(planted_run, tmp_path, capsys):
+    base = ["explain", "recommendation", f"--run={planted_run}", f"--out={tmp_path}"]
+    assert main([*base, "--user=u2", f"--item={SOLD}", "--k=3"]) == 0
+    text = (tmp_path / "recommendation.md").read_text()
+    assert text.startswith(f"# Why item {SOLD} for user u2")
+    assert text in capsys.readouterr().out
+    html = (tmp_path / "recommendation.html").read_text()
+    assert 3 <= html.count("<em>item ") + html.count("<em>user ") <= 6
+    assert "<mark" in html
+    parts = [float(v) for v in re.findall(r"\| ([+-]\d\.\d{4}) \|\n", text)[:3]]
+    assert parts[0] + parts[1] == pytest.approx(parts[2], abs=2e-4)
+    for words, message in (
+        (["--user=u99", f"--item={SOLD}"], "--user=u99: planted has no such user; it has 30. Did"),
+        (["--user=u2", "--item=[PAD]"], "planted has no such item"),
+        (["--user=u2"], "--item=... is missing"),
+    ):
+        assert main([*base, *words]) == 2
+        assert message in capsys.readouterr().err
