@@ -94,7 +94,7 @@ def _verdict(numbers: Json) -> str:
         )
     contrast = numbers["contrast"]
     sides = numbers["kinds"]["objective"]["mean"], numbers["kinds"]["subjective"]["mean"]
-    how = f"{sum(judged)} of {len(judged)} tests agree"
+    how = f"{sum(judged)} of the {len(judged)} tests that can be judged agree"
     words = (
         "Alignment rests on objective words"
         if all(judged)
