@@ -39,6 +39,7 @@ Compare models over data sets and seeds, in one table with significance tests (c
 
 Ask a finished run what it reads in the reviews:
   run_recbole_symcere.py explain anchor --run=RUN_DIR   (explain --help)
+  run_recbole_symcere.py report --run=RUN_DIR           (one page of a run)
 
 Show that no held-out review reaches a model:
   run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
@@ -94,6 +95,7 @@ def _run(words: list[str]) -> int:
         "compare": _compare,
         "tune": _tune,
         "explain": _explain,
+        "report": _report,
     }
     if words[0] not in commands:
         raise InputError(
@@ -182,6 +184,15 @@ def _explain(words: list[str]) -> int:
         sys.stdout.write(command.HELP)
         return 0
     return command.run(words, parse_pairs)
+
+
+def _report(words: list[str]) -> int:
+    from recbole_symcere.report import command
+
+    if words[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(command.HELP)
+        return 0
+    return command.run(parse_pairs(words))
 
 
 def _audit(words: list[str]) -> int:

@@ -8,7 +8,14 @@ from recbole_symcere.errors import InputError, did_you_mean
 from recbole_symcere.options import option, read_options
 from recbole_symcere.settings import parse_value
 
-__all__ = ["AnchorOptions", "GeometryOptions", "LimeOptions", "RecommendationOptions", "take"]
+__all__ = [
+    "AnchorOptions",
+    "GeometryOptions",
+    "LimeOptions",
+    "RecommendationOptions",
+    "ReportOptions",
+    "take",
+]
 
 T = TypeVar("T")
 _TEXT = {"run", "out", "user", "item"}
@@ -100,6 +107,21 @@ class RecommendationOptions:
     k: int = option(minimum=1)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What `report` does.
+
+    Attributes:
+        run: the run's folder.
+        out: the file; None for report.html in the run's folder.
+        geometry: whether to compute what needs the run's vectors.
+    """
+
+    run: str
+    out: str | None = None
+    geometry: bool
+
+
 _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     AnchorOptions: {
         "out": None,
@@ -114,6 +136,7 @@ _DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     },
     GeometryOptions: {"out": None, "n": 2000, "seed": 0},
     RecommendationOptions: {"out": None, "k": 5},
+    ReportOptions: {"out": None, "geometry": True},
     LimeOptions: {"out": None, "n": 200, "n_samples": 1000, "repeats": 2, "seed": 0},
 }
 

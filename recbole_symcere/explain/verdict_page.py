@@ -94,7 +94,7 @@ def _verdict(numbers: Json) -> str:
         )
     contrast = numbers["contrast"]
     sides = numbers["kinds"]["objective"]["mean"], numbers["kinds"]["subjective"]["mean"]
-    how = f"{sum(judged)} of {len(judged)} tests agree"
+    how = f"{sum(judged)} of the {len(judged)} tests that can be judged agree"
     words = (
         "Alignment rests on objective words"
         if all(judged)
@@ -254,11 +254,13 @@ def _retrained(retrained: Mapping[str, Mapping[str, Sequence[float]]]) -> TextTa
             change = np.array(values) - np.array(whole)
             text = f"{np.mean(values):.4f}"
             if condition != "whole":
-                text += f" ({change.mean():+.4f}; {change.min():+.4f} to {change.max():+.4f})"
+                text += f" ({change.mean():+.4f}"
+                text += f"; {change.min():+.4f} to {change.max():+.4f})" if len(change) > 1 else ")"
             cells.append(Entry(text))
         rows.append(cells)
     seeds = len(next(iter(retrained["whole"].values())))
-    head = [f"deleted ({seeds} seeds; change: mean, range)", *map(metric_title, names)]
+    how = f"{seeds} seeds; change: mean, range" if seeds > 1 else "one seed; change"
+    head = [f"deleted ({how})", *map(metric_title, names)]
     return TextTable(head, rows)
 
 

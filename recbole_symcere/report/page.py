@@ -142,6 +142,7 @@ th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 2px solid currentColor; vertical-align: bottom; }
 tbody tr { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 tbody th { font-weight: normal; }
+td:last-child { white-space: normal; min-width: 8rem; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; background: white; }
 figcaption { opacity: .75; max-width: 50rem; }
