@@ -151,7 +151,6 @@ mark { color: inherit; border-radius: .2em; }
 _PAGE = string.Template(
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    '<link rel="icon" href="data:,">\n'
     "<title>$title</title>\n<style>$style</style>\n</head>\n<body>\n$body\n</body>\n</html>\n"
 )
 
