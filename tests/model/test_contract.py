@@ -29,7 +29,7 @@ PLANTED = {
     "AlphaRec": {"n_layers": 4},
     "RLMRecCon": {},
     "SMORET": {},
-    "DGCLR": {"dropout": 0.3},
+    "DGCLR": {"dropout": 0.3, "epochs": 15},
     "DirectAU": {"gamma": 0.3},
     "SimGCL": {"cl_weight": 0.1},
     "XSimGCL": {},
