@@ -21,6 +21,7 @@ MODELS = {
     name: f"recbole_symcere.model.{name.lower()}"
     for name in (
         "SymCERE",
+        "SymCEREPlus",
         "CollabContext",
         "AlphaRec",
         "RLMRecCon",

@@ -19,6 +19,7 @@ __all__ = [
     "REVIEW_WORDS",
     "TEXT_ID",
     "ReviewTrainDataLoader",
+    "reviewed_rows",
 ]
 
 TEXT_ID = "text_id"
@@ -69,3 +70,20 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
         batch[REVIEW_WORDS] = tokens.word_ids
         batch[HISTORY_MASK] = history_mask(batch[self.uid_field].numpy(), items, self.history)
         return batch
+
+
+def reviewed_rows(batch: Any) -> tuple[torch.Tensor | slice, list[torch.Tensor], torch.Tensor]:
+    """The rows of a batch that have a review, R of B.
+
+    Args:
+        batch: as `ReviewTrainDataLoader` makes it.
+
+    Returns:
+        The rows, as an index of whatever has B rows; their text ids [R], tokens, attention and
+        words [R, T]; and the history mask among them [R, R].
+    """
+    reviews = [batch[name] for name in (TEXT_ID, REVIEW_IDS, REVIEW_ATTENTION, REVIEW_WORDS)]
+    reviewed, history = batch[REVIEW_ATTENTION].any(dim=1), batch[HISTORY_MASK]
+    if reviewed.all():
+        return slice(None), reviews, history
+    return reviewed, [x[reviewed] for x in reviews], history[reviewed][:, reviewed]

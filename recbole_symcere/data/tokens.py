@@ -29,6 +29,7 @@ _CHUNK = 8192  # texts tokenised at once
 # A "word" of more sub-tokens than this is a run of text without spaces (Japanese, a URL). Masking
 # it as one word would hide a whole sentence, so its sub-tokens count as words of their own.
 _LONGEST_WORD = 8
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads neighbouring ids
 
 
 class TokenBatch(NamedTuple):
@@ -151,6 +152,28 @@ class TokenStore:
         input_ids, inside = padded(arrays["ids"], start, length, self.pad_token_id)
         word_ids, _ = padded(arrays["words"], start, length, -1)
         return TokenBatch(*map(torch.from_numpy, (input_ids, inside, word_ids)))
+
+    def words(self, n_hashes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Every word of every text: the text it stands in [n], and a hash of its tokens [n].
+
+        Args:
+            n_hashes: hashes lie in ``0 <= hash < n_hashes``; equal words have equal ones.
+        """
+        arrays = self._open()
+        texts = np.repeat(np.arange(len(self)), self.lengths)
+        words = np.asarray(arrays["words"], dtype=np.int64)[: len(texts)]
+        inside = words >= 0  # not a special token
+        texts, words = texts[inside], words[inside]
+        ids = arrays["ids"][: len(inside)][inside].astype(np.uint64)
+        if not len(ids):
+            return texts, words
+        first = np.flatnonzero(np.diff(texts, prepend=-1) | np.diff(words, prepend=-1))
+        place = np.arange(len(ids)) - np.repeat(first, np.diff(first, append=len(ids)))
+        with np.errstate(over="ignore"):  # modulo 2^64 is what a hash wants
+            mixed = (ids + np.uint64(1)) * (_MIX * (2 * place.astype(np.uint64) + np.uint64(1)))
+            mixed ^= mixed >> np.uint64(29)
+            hashes = np.add.reduceat(mixed * _MIX, first)
+        return texts[first], ((hashes >> np.uint64(16)) % np.uint64(n_hashes)).astype(np.int64)
 
     def _open(self) -> dict[str, npt.NDArray[Any]]:
         if self._arrays is None:

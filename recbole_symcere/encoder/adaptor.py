@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["Adaptor", "LearnedTable", "relu_dropout"]
+__all__ = ["Adaptor", "LearnedTable", "linear_or_mlp", "relu_dropout"]
 
 
 class Adaptor(nn.Module):
@@ -67,3 +67,10 @@ def relu_dropout(x: torch.Tensor, probability: float) -> torch.Tensor:
     bits = draws.view(torch.int16)[: x.numel()].view(x.shape)  # uniform in -2^15 ... 2^15 - 1
     keep = (bits >= dropped - step // 2).logical_and_(x > 0)
     return x * keep.view(torch.uint8).to(x.dtype).mul_(step / (step - dropped))
+
+
+def linear_or_mlp(size: int, hidden: int, out: int) -> nn.Module:
+    """[..., size] to [..., out]: a matrix, or an MLP with one layer of width ``hidden``."""
+    if not hidden:
+        return nn.Linear(size, out, bias=False)
+    return nn.Sequential(nn.Linear(size, hidden), nn.LeakyReLU(), nn.Linear(hidden, out))

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
-from torch import Tensor, nn
+from torch import Tensor
 
+from recbole_symcere.encoder.adaptor import linear_or_mlp
 from recbole_symcere.encoder.graph import LightGCN
 from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.model.profiles import interaction_vectors, mean_of
@@ -72,13 +73,7 @@ class AlphaRec(GraphRecommender):
         of_users = mean_of(of_items, np.where(described, items, -1), users, self.n_users)
         self.register_buffer("text", torch.cat([of_users, of_items]), persistent=False)
         width, hidden = self.text.shape[1], int(o.hidden_multiplier * self.text.shape[1])
-        self.mlp = (
-            nn.Sequential(
-                nn.Linear(width, hidden), nn.LeakyReLU(), nn.Linear(hidden, o.embedding_size)
-            )
-            if hidden
-            else nn.Linear(width, o.embedding_size, bias=False)
-        )
+        self.mlp = linear_or_mlp(width, hidden, o.embedding_size)
         self.apply(xavier_uniform_initialization)
         self.protocol = reviews.facts
 

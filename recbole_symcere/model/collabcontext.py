@@ -78,7 +78,7 @@ class CollabContext(VectorRecommender):
         refuse_sampled_negatives(config)
         super().__init__(config, dataset)
         self.options, self.cosine = o, o.score == "cosine"
-        text, facts = item_vectors(dataset, read_options(EncoderOptions, config), self.device)
+        text, facts, _ = item_vectors(dataset, read_options(EncoderOptions, config), self.device)
         text = F.normalize(text, dim=-1)
         self.register_buffer("item_text", text, persistent=False)
         self.register_buffer("phase", torch.tensor(1))  # kept, for it decides what items are

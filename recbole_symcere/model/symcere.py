@@ -9,7 +9,7 @@ from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_symcere.data import dataloader as batch
+from recbole_symcere.data.dataloader import reviewed_rows
 from recbole_symcere.data.history import negative_mask
 from recbole_symcere.encoder.graph import NGCF, LightGCN
 from recbole_symcere.encoder.text import Projection
@@ -105,13 +105,18 @@ class SymCERE(GraphRecommender):
 
     def calculate_loss(self, interaction: Any) -> SymCERELoss:
         """The weighted loss terms of a batch, each a scalar."""
+        return self.terms(interaction, self.nodes(self.graph))
+
+    def terms(self, interaction: Any, nodes: Tensor) -> SymCERELoss:
+        """`calculate_loss`, given the graph's vectors [n_users + n_items, d], not normalised."""
         o = self.options
         users = interaction[self.USER_ID]  # [B]
         items, negatives = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
         # few large operations: at this size a step's time is the number of its operations
-        drawn = F.embedding(torch.cat([users, items, negatives]), self.nodes(self.graph))
+        drawn = F.embedding(torch.cat([users, items, negatives]), nodes)
         user, item, _ = drawn.chunk(3)  # [B, d], not normalised
-        view = F.embedding(torch.cat([users, items]), self.nodes(self.augmented_graph()))
+        other = self.nodes(self.augmented_graph()) if o.alpha else nodes
+        view = F.embedding(torch.cat([users, items]), other)
         user_view, item_view = view.chunk(2)
         pairs = torch.cat([user + item, user_view + item_view]) / 2
         pair, augmented = self.unit(pairs).chunk(2)  # g^ and g^'
@@ -120,17 +125,10 @@ class SymCERE(GraphRecommender):
             (user_unit * item_unit).sum(-1), (user_unit * negative_unit).sum(-1), o.bpr_reduction
         )
 
-        fields = (batch.TEXT_ID, batch.REVIEW_IDS, batch.REVIEW_ATTENTION, batch.REVIEW_WORDS)
-        reviews = [interaction[field] for field in fields]
-        history = interaction[batch.HISTORY_MASK]  # [B, B]
-        rated: list[Tensor] = [pair, user, item, items]
-        reviewed = interaction[batch.REVIEW_ATTENTION].any(dim=1)  # [B]
-        if not reviewed.all():  # leave the rows without a review out of what follows
-            reviews = [tokens[reviewed] for tokens in reviews]
-            history, rated = history[reviewed][:, reviewed], [x[reviewed] for x in rated]
+        rows, reviews, history = reviewed_rows(interaction)
         views = torch.cat(self.reviews(*reviews))  # [2R, d_t]
         text, masked = self.unit(self.projection(views)).chunk(2)  # t^ and t^'
-        *graph, rated_items = rated
+        *graph, rated_items = (x[rows] for x in (pair, user, item, items))
         cross = self._cross(text, negative_mask(rated_items, history), *graph)
         tau = o.intra_temperature or o.temperature
         intra = info_nce(pair, augmented, tau) + info_nce(text, masked, tau)

@@ -64,7 +64,7 @@ def review_encoder(
 
 def item_vectors(
     dataset: Any, options: EncoderOptions, device: torch.device
-) -> tuple[torch.Tensor, dict[str, Any]]:
+) -> tuple[torch.Tensor, dict[str, Any], TokenStore]:
     """Frozen vectors of the items' texts (see `item_texts`), from the one cache of text vectors.
 
     Args:
@@ -74,7 +74,7 @@ def item_vectors(
 
     Returns:
         float32 [n_items, d_t] as the encoder gives them, zeros for the padding item and for an item
-        without a text, and what a result should tell of them, as `review_encoder`.
+        without a text; what a result should tell of them, as `review_encoder`; and their tokens.
 
     Raises:
         InputError: for an encoder that can't be had, or a data set without item texts.
@@ -90,7 +90,7 @@ def item_vectors(
     facts = text_facts(options, encoder, store, "frozen", "item")
     without = int((store.lengths[of_item[1:]] == 0).sum())
     facts |= {"item_texts": source, "items_without_text": without}
-    return vectors.original.index_select(0, torch.from_numpy(of_item.copy())), facts
+    return vectors.original.index_select(0, torch.from_numpy(of_item.copy())), facts, store
 
 
 def text_facts(

@@ -25,6 +25,7 @@ from recbole_symcere.register import MODELS, text_use
 # need a hop more to see a half.
 PLANTED = {
     "SymCERE": {"alpha": 0.0, "beta": 1.0},
+    "SymCEREPlus": {},
     "CollabContext": {"n_layers": 3},
     "AlphaRec": {"n_layers": 4},
     "RLMRecCon": {},
