@@ -33,14 +33,14 @@ def dense_profiles(given, small):
     return [directions(*mean_per(vectors, ids, n)) for ids, n in sides]
 
 
-def nodes_of(given, small, side, scale=0.0):
+def nodes_of(given, small, side):
     users, items = dense_profiles(given, small)
     w = given.weight
     text = np.concatenate([users if side != "item" else 0 * users, 0 * items if side == "user"
                            else items])  # fmt: skip
     ego = text @ w["seed.weight"].T
     if "embedding.weight" in w:
-        ego = ego + scale * w["embedding.weight"]
+        ego = ego + w["id_scale"] * w["embedding.weight"]  # observed draws that too
     return oracles.unit(oracles.lightgcn(given.adjacency, ego, 2) + 1e-30)
 
 
@@ -50,7 +50,7 @@ def test_its_ranking_term(small, side, scale, bias, monkeypatch):
     silence(monkeypatch)
     settings = {**DENSE, **OFF, "rank_weight": 2.0, "profile": side, "id_scale": scale}
     model, batch, given = observed("SymCEREPlus", small, **settings, item_bias=bias)
-    nodes = nodes_of(given, small, side, scale)
+    nodes = nodes_of(given, small, side)
     popularity = given.weight["item_bias"] if bias else np.zeros(given.n_items)
     torch.manual_seed(3)
     loss = loss_of(model, batch)
