@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recbole_symcere.encoder.adaptor import linear_or_mlp
 from recbole_symcere.errors import InputError
 from recbole_symcere.loss import symmetric_sincere
-from recbole_symcere.model.profiles import node_profiles
+from recbole_symcere.model.node_profiles import node_profiles
 from recbole_symcere.model.symcere import SymCERE
 from recbole_symcere.neighbour_loss import sampled_softmax
 from recbole_symcere.options import EncoderOptions, option, read_options

@@ -13,7 +13,7 @@ from tiny_models import WORDS
 
 from recbole_symcere.config import Config
 from recbole_symcere.errors import InputError
-from recbole_symcere.model.profiles import node_profiles
+from recbole_symcere.model.node_profiles import node_profiles
 from recbole_symcere.options import EncoderOptions, read_options
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 
