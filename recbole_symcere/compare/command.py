@@ -24,6 +24,7 @@ once more and reported.
   --tune          trials of a search on validation, for each model and data set (default: 0)
   --preset        table2 or table3: rows and layout of the SymCERE paper's tables
   --text_control  shuffled,constant,random: rows of the text models with text that says nothing
+  --untuned       models that get a row at their own settings too, beside the tuned one
   --proposed      the models compared with the best of the others (default: SymCERE...)
   --significance  False leaves out the tests
   --jobs          runs at a time (default: 1)

@@ -22,6 +22,7 @@ class CompareOptions:
         tune: trials of a search per model and data set; 0 takes the settings as they are.
         preset: rows and layout of the paper's Table 2 or 3.
         text_control: controls of which every model with text gets a row.
+        untuned: models that get a row at their own settings too, beside the tuned one.
         proposed: the models that are compared with the best of the others; None for those whose
             names begin with SymCERE.
         significance: whether to test differences between models.
@@ -34,19 +35,21 @@ class CompareOptions:
     out: str
     preset: Literal["table2", "table3"] | None
     text_control: list[str]
+    untuned: list[str]
     proposed: list[str] | None
     significance: bool
     tune: int = option(minimum=0)
     jobs: int = option(minimum=1)
 
 
-_LISTS = {"models", "datasets", "seeds", "text_control", "proposed"}
+_LISTS = {"models", "datasets", "seeds", "text_control", "untuned", "proposed"}
 _DEFAULTS: dict[str, Any] = {
     "models": [],
     "datasets": [],
     "seeds": [],
     "preset": None,
     "text_control": [],
+    "untuned": [],
     "proposed": None,
     "significance": True,
     "tune": 0,

@@ -5,7 +5,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,12 +38,14 @@ class Row:
         model: the model's name.
         settings: what distinguishes it from other rows of the model.
         proposed: whether it is compared with the best baseline, rather than being one.
+        tuned: whether it takes part in a search.
     """
 
     label: str
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     proposed: bool = False
+    tuned: bool = True
 
     @property
     def control(self) -> bool:
@@ -100,16 +102,22 @@ def plan_rows(options: CompareOptions) -> list[Row]:
     rows = [Row(label, model, settings) for label, model, settings in preset_rows(options.preset)]
     taken = {row.label for row in rows}
     rows += [Row(model, model) for model in options.models if model not in taken]
-    for name in options.proposed or ():
-        if name not in {row.model for row in rows}:
-            raise InputError(f"proposed names {name!r}, which is not among the models.")
-    rows = [
-        Row(row.label, row.model, row.settings, proposed=_is_proposed(row.model, options))
-        for row in rows
-    ]
+    for key, names in (("proposed", options.proposed or ()), ("untuned", options.untuned)):
+        for name in names:
+            if name not in {row.model for row in rows}:
+                raise InputError(f"{key} names {name!r}, which is not among the models.")
+    if options.untuned and not options.tune:
+        raise InputError("untuned asks for rows beside the tuned ones, but nothing is tuned.")
+    rows += [Row(f"{model}, as given", model, tuned=False) for model in options.untuned]
+    rows = [replace(row, proposed=_is_proposed(row.model, options)) for row in rows]
     controls = [control for control in options.text_control if control != "none"]
     controlled = [
-        Row(f"{row.label}, {control} text", row.model, {**row.settings, "text_control": control})
+        replace(
+            row,
+            label=f"{row.label}, {control} text",
+            settings={**row.settings, "text_control": control},
+            proposed=False,
+        )
         for row in rows
         for control in controls
         if reads_text(row.model)
@@ -201,7 +209,7 @@ def _search(
     given: Mapping[str, Any],
     fixed: Mapping[str, Any],
 ) -> Search | None:
-    if not options.tune or row.model in NOTHING_TO_TUNE:
+    if not options.tune or not row.tuned or row.model in NOTHING_TO_TUNE:
         return None
     from recbole_symcere.tune.beginning import space_of
 

@@ -16,6 +16,8 @@ from small_data import small_rows, write_rows
 
 from recbole_symcere.cli import main
 from recbole_symcere.compare.execute import Execution
+from recbole_symcere.compare.options import take_options
+from recbole_symcere.compare.plan import checked_tasks, plan_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,6 +172,8 @@ def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
         (["--datasets=one"], "one has 1 test user, but a significance test needs two"),
         (["--learnig_rate=1"], "Unknown key 'learnig_rate'. Did you mean 'learning_rate'?"),
         (["--proposed=SGL"], "proposed names 'SGL', which is not among the models"),
+        (["--untuned=SGL", "--tune=2"], "untuned names 'SGL', which is not among the models"),
+        (["--untuned=BPR"], "but nothing is tuned"),
         (["--preset=table4"], "preset is 'table4'"),
         (["--seed=3"], "compare has no --seed"),
         (
@@ -207,6 +211,19 @@ def test_one_seed_without_tests(small):
     given = ("--models=EASE,Pop", "--datasets=small", "--seeds=3", "--out=out")
     assert compare(small, *given, "--significance=False") == 0
     assert "p (Holm)" not in Path("out/table.md").read_text()
+
+
+def test_an_untuned_row_stands_beside_the_tuned_one(small):
+    pytest.importorskip("ray")
+    given = {"models": "EASE,BPR", "datasets": "small", "seeds": "0,1", "out": "out", "tune": "2"}
+    options = take_options({**given, "untuned": "EASE"})
+    rows = plan_rows(options)
+    settings = {key: small[key] for key in ("data_path", "cache_dir", "epochs")}
+    tasks = {task.row.label: task for task in checked_tasks(options, rows, settings, [])}
+    assert list(tasks) == ["EASE", "BPR", "EASE, as given"]
+    assert tasks["EASE"].search is not None
+    assert tasks["EASE, as given"].search is None
+    assert tasks["EASE, as given"].settings == tasks["EASE"].settings
 
 
 def test_help(capsys):
