@@ -17,7 +17,7 @@ from recbole_symcere.cli import parse_pairs
 from recbole_symcere.config import Config
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 
-OWN = {"SymCERE": {"text_mode": "frozen"}}
+OWN = {name: {"text_mode": "frozen"} for name in ("SymCERE", "SymCEREPlus")}
 
 
 def prepare(model: str, dataset: str, settings: dict[str, Any]) -> tuple[Any, Any]:

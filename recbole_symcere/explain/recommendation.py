@@ -101,14 +101,15 @@ def explain_pair(run: ExplainedRun, user: int, item: int, k: int) -> Recommendat
         item: inner id.
         k: interactions of each side that are told.
     """
-    users, items = run.model.as_scored(*run.model.forward())
+    nodes_of_users, nodes_of_items = run.model.forward()
+    users, items = run.model.as_scored(nodes_of_users, nodes_of_items)
     scores = items @ users[user]
     mine, theirs = run.users == user, run.items == item
     seen = set(run.items[mine].tolist())
     rivals = [i for i in range(1, len(items)) if i not in seen or i == item]
     counts = np.bincount(run.items, minlength=len(items))
     score = float(scores[item])
-    targets = (items, users)  # a user's reviews pull towards items, an item's towards users
+    targets = (nodes_of_items, nodes_of_users)  # a user's reviews pull towards items, an item's towards users
     sides = (np.flatnonzero(mine & ~theirs), np.flatnonzero(theirs & ~mine))
     reasons = [
         _reasons(run, (user, item), score, chosen, vectors, at, k)
