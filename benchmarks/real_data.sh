@@ -13,8 +13,8 @@ RUN="${PYTHON:-.venv/bin/python} run_recbole_symcere.py"
 [ -d "$OUT/data/tripadvisor" ] || $RUN convert generic --name tripadvisor \
     --input "$DATA/tripadvisor_lara_3core.jsonl.gz" --output_dir "$OUT/data"
 MODELS=Pop,ItemKNN,EASE,BPR,LightGCN,SymCERE,DirectAU,XSimGCL,CollabContext,SMORET,DGCLR,SimGCL
-MODELS=$MODELS,AlphaRec,NGCF,NeuMF,RLMRecCon,SGL
+MODELS=$MODELS,AlphaRec,NGCF,NeuMF,RLMRecCon,SGL,SymCEREPlus
 for name in musical_instruments tripadvisor; do
     $RUN compare --models=$MODELS --datasets=$name --data_path="$OUT/data" --out="$OUT/$name" \
-        --seeds=0,1,2,3,4 --tune=4 --epochs=100 --eval_step=5 --stopping_step=4 --jobs=2
+        --untuned=SymCERE,SymCEREPlus --seeds=0,1,2,3,4 --tune=4 --epochs=100 --eval_step=5 --stopping_step=4 --jobs=2
 done

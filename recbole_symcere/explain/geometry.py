@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_symcere.encoder.graph import NGCF
 from recbole_symcere.errors import InputError
 from recbole_symcere.explain.anchor_stats import superiority
 from recbole_symcere.explain.run import ExplainedRun, load_run, run_folder
@@ -56,6 +57,8 @@ class Geometry:
         largest_logit: largest |g . t| / temperature of a review and any interaction, without
             normalisation and with it; None without reviews.
         normalised: whether the loss normalises vectors; None for other models.
+        lengths: mean length of what a logit is made of, before normalisation: "reviews",
+            "interactions", and with NGCF each layer's share of the nodes' vectors.
     """
 
     alignment: dict[str, float]
@@ -74,6 +77,7 @@ class Geometry:
     amplification: float
     largest_logit: tuple[float, float] | None = None
     normalised: bool | None = None
+    lengths: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -125,9 +129,10 @@ def measure(path: str, n: int, seed: int) -> Geometry:
         )
     }
     matrices = {"users": users[1:], "items": items[1:]}
-    logit = None
+    logit, lengths = None, _layer_lengths(model, torch.cat([users[1:], items[1:]]))
     if _reads_reviews(model):
-        text, own, other, logit = _reviews(path, config, model, train.dataset, n, seed)
+        text, own, other, logit, more = _reviews(path, config, model, train.dataset, n, seed)
+        lengths |= more
         together["review and interaction"] = alignment(text, own)
         spread |= {"reviews": text, "interactions": own}
         matrices |= {"reviews": text, "interactions": own}
@@ -155,6 +160,7 @@ def measure(path: str, n: int, seed: int) -> Geometry:
         amplification=_amplification(recommended, counts["items"]),
         largest_logit=logit,
         normalised=getattr(getattr(model, "options", None), "l2_normalize", None),
+        lengths=lengths,
         facts={"model": config["model"], "dataset": config["dataset"], "run": Path(path).name},
     )
 
@@ -235,8 +241,8 @@ def _products(
 
 def _reviews(
     path: str, config: Any, model: Any, dataset: Any, n: int, seed: int
-) -> tuple[Tensor, Tensor, Tensor, tuple[float, float]]:
-    """Unit vectors of reviews, of their interactions and of others, and the largest logits."""
+) -> tuple[Tensor, Tensor, Tensor, tuple[float, float], dict[str, float]]:
+    """Unit vectors of reviews, of their interactions and of others; largest logits; lengths."""
     run = ExplainedRun(Path(path), config, model, dataset)
     chosen = run.sample(n, seed)
     raw = run.raw_text_vectors([run.texts[r] for r in chosen])
@@ -250,7 +256,26 @@ def _reviews(
     tau = float(config["temperature"])
     largest = (float((a @ b.T).abs().max()) / tau for a, b in ((raw, own), (text, unit)))
     without, with_ = largest
-    return text, unit, F.normalize(pairs[torch.from_numpy(partners)], dim=1), (without, with_)
+    others = F.normalize(pairs[torch.from_numpy(partners)], dim=1)
+    return (
+        text,
+        unit,
+        others,
+        (without, with_),
+        {
+            "reviews": float(raw.norm(dim=1).mean()),
+            "interactions": float(own.norm(dim=1).mean()),
+        },
+    )
+
+
+def _layer_lengths(model: Any, nodes: Tensor) -> dict[str, float]:
+    """Mean length of each layer's part of NGCF's vectors, which stand side by side."""
+    if not isinstance(getattr(model, "backbone", None), NGCF):
+        return {}
+    sizes = [model.options.embedding_size, *model.options.hidden_size_list]
+    parts = torch.split(nodes, sizes, dim=1)
+    return {f"layer {n}": float(part.norm(dim=1).mean()) for n, part in enumerate(parts)}
 
 
 def _ranking(users: Tensor, items: Tensor, rng: np.random.Generator) -> dict[str, float]:

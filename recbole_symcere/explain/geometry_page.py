@@ -53,6 +53,7 @@ def as_json(found: Geometry) -> dict[str, Any]:
         "amplification": found.amplification,
         "largest_logit": found.largest_logit,
         "normalised": found.normalised,
+        "lengths": found.lengths,
     }
 
 
@@ -144,8 +145,16 @@ def _sentences(found: Geometry) -> str:
         if found.normalised is False:
             told.append(
                 "The run leaves the normalisation out, so nothing bounds that logit: the loss "
-                "can fall by longer vectors alone, and its gradient grows with them."
+                "can fall by longer vectors alone, and its gradient grows with them. Mean length "
+                f"of reviews {found.lengths['reviews']:.2f}, of interactions "
+                f"{found.lengths['interactions']:.2f}."
             )
+            if "layer 0" in found.lengths:
+                told.append(
+                    "NGCF brings the output of every layer to length 1, so on the graph's side "
+                    f"only layer 0 can grow (mean length {found.lengths['layer 0']:.2f}): where "
+                    "NGCF diverges, it is by layer 0 and the reviews' vectors driving each other."
+                )
     return " ".join(told) or "Nothing stands out."
 
 

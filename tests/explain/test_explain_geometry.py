@@ -118,6 +118,16 @@ def test_a_run_without_normalisation_and_one_without_text(small, tmp_path, capsy
     path = train(tmp_path / "raw", small, l2_normalize=False, epochs=3)
     assert main(["explain", "geometry", f"--run={path}"]) == 0
     assert "nothing bounds that logit" in (path / "explain/geometry/geometry.md").read_text()
+    path = train(
+        tmp_path / "ngcf", small, l2_normalize=False, epochs=1, backbone="NGCF",
+        hidden_size_list=[8, 4],
+    )  # fmt: skip
+    assert main(["explain", "geometry", f"--run={path}"]) == 0
+    assert "only layer 0 can grow" in (path / "explain/geometry/geometry.md").read_text()
+    told = json.loads((path / "explain/geometry/geometry.json").read_text())["lengths"]
+    assert told["layer 1"] == told["layer 2"] == pytest.approx(1, abs=1e-5)
+    assert 0 < told["layer 0"] < 1
+    assert told["reviews"] > 0
     path = train(tmp_path / "graph", small, model="SimGCL", epochs=1)
     assert main(["explain", "geometry", f"--run={path}"]) == 0
     assert "review" not in (path / "explain/geometry/geometry.md").read_text()
