@@ -50,6 +50,8 @@ def _how_to_read(metric: str, options: CompareOptions) -> str:
             f" Each model got a search of {options.tune} trials on validation, except those that "
             "have nothing to tune."
         )
+    if options.untuned:
+        text += ' Rows "as given" keep the settings that their models come with.'
     return text
 
 
