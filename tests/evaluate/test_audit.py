@@ -18,7 +18,9 @@ def test_nothing_leaks(small, extra):
     assert set(result.equal) == {f"{s}, {what}" for s in seen for what in ("texts", "pairs")}
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if text_use(name) == "once"])
+@pytest.mark.parametrize(
+    "name", ["SymCEREPlus", *(name for name in MODELS if text_use(name) == "once")]
+)
 def test_nothing_leaks_into_vectors_that_are_made_once(name, small):
     result = audit(name, "small", small)
     assert result.clean
