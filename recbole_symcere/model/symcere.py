@@ -131,7 +131,9 @@ class SymCERE(GraphRecommender):
         *graph, rated_items = (x[rows] for x in (pair, user, item, items))
         cross = self._cross(text, negative_mask(rated_items, history), *graph)
         tau = o.intra_temperature or o.temperature
-        intra = info_nce(pair, augmented, tau) + info_nce(text, masked, tau)
+        intra = 0 * cross  # at alpha 0 the two terms would be computed for nothing
+        if o.alpha:
+            intra = info_nce(pair, augmented, tau) + info_nce(text, masked, tau)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(
