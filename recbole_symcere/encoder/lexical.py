@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.data.tokens import TokenStore
 
-__all__ = ["lexical_vectors", "word_counts"]
+__all__ = ["lexical_vectors", "text_words", "word_counts"]
 
 # A word is known by a hash of its tokens: no table of words has to be kept, and among 10,000 words
 # about fifty share a column with another.
@@ -22,28 +22,38 @@ _MOST_TEXTS = 0.3  # of the owners; a more frequent word tells them apart badly
 _SEED = 0  # of the randomised decomposition: vectors don't depend on a run's seed
 
 
+def text_words(store: TokenStore) -> csr_matrix:
+    """How often each text uses each word.
+
+    Args:
+        store: the tokenised texts; a word is what its tokenizer calls one, cut at ``max_length``.
+
+    Returns:
+        float32 [n_texts, 2^20], a column for each hash of a word.
+    """
+    texts, columns = store.words(_COLUMNS)
+    ones = np.ones(len(texts), np.float32)
+    return csr_matrix((ones, (texts, columns)), shape=(len(store), _COLUMNS))
+
+
 def word_counts(
-    store: TokenStore, text_ids: np.ndarray, owners: np.ndarray, n_owners: int
+    words: csr_matrix, text_ids: np.ndarray, owners: np.ndarray, n_owners: int
 ) -> csr_matrix:
     """How often the texts of each owner use each word.
 
     Args:
-        store: the tokenised texts; a word is what its tokenizer calls one, cut at ``max_length``.
-        text_ids: int64 [n], places in ``store``; -1 for none.
+        words: of `text_words`.
+        text_ids: int64 [n], rows of ``words``; -1 for none.
         owners: int64 [n], the user or item that each text belongs to.
         n_owners: number of owners.
 
     Returns:
-        float32 [n_owners, 2^20], a column for each hash of a word.
+        float32 [n_owners, 2^20], columns as in ``words``.
     """
-    texts, columns = store.words(_COLUMNS)
-    of_text = csr_matrix(
-        (np.ones(len(texts), np.float32), (texts, columns)), shape=(len(store), _COLUMNS)
-    )
     present = text_ids >= 0
     chosen, owners = text_ids[present], owners[present]
     ones = np.ones(len(chosen), np.float32)
-    return csr_matrix(csr_matrix((ones, (owners, chosen)), (n_owners, len(store))) @ of_text)
+    return csr_matrix(csr_matrix((ones, (owners, chosen)), (n_owners, words.shape[0])) @ words)
 
 
 def lexical_vectors(counts: csr_matrix, others: csr_matrix, size: int) -> list[torch.Tensor]:

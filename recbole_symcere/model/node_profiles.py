@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from recbole_symcere.data.items import item_file
-from recbole_symcere.encoder.lexical import lexical_vectors, word_counts
+from recbole_symcere.encoder.lexical import lexical_vectors, text_words, word_counts
 from recbole_symcere.model.profiles import interaction_vectors
 from recbole_symcere.model.text import item_vectors
 from recbole_symcere.options import EncoderOptions
@@ -41,16 +41,20 @@ def node_profiles(
     owners = [dataset.inter_feat[f].numpy() for f in (dataset.uid_field, dataset.iid_field)]
     sizes = (dataset.user_num, dataset.item_num)
     means = [reviews.mean_per(ids, n) for ids, n in zip(owners, sizes, strict=True)]
-    counts = [
-        word_counts(reviews.store, reviews.text_ids, ids, n)
-        for ids, n in zip(owners, sizes, strict=True)
-    ]
+    counts = []
+    if lexical_size:
+        words = text_words(reviews.store)
+        counts = [
+            word_counts(words, reviews.text_ids, ids, n)
+            for ids, n in zip(owners, sizes, strict=True)
+        ]
     if item_file(dataset).is_file():
         silent = np.setdiff1d(np.arange(dataset.item_num), owners[1][reviews.text_ids >= 0])
         vectors, _, store = item_vectors(dataset, options, device)
         means[1][silent] = vectors[silent]
-        texts = store.text_index[silent]
-        counts[1] = counts[1] + word_counts(store, texts, silent, dataset.item_num)
+        if lexical_size:
+            texts = store.text_index[silent]
+            counts[1] += word_counts(text_words(store), texts, silent, dataset.item_num)
     parts = [means] if dense else []
     if lexical_size:
         items, users = lexical_vectors(counts[1], counts[0], lexical_size)

@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tiny_models import WORDS, tiny_bert
 
 from recbole_symcere.data.tokens import TokenStore
-from recbole_symcere.encoder.lexical import lexical_vectors, word_counts
+from recbole_symcere.encoder.lexical import lexical_vectors, text_words, word_counts
 from recbole_symcere.encoder.load import load_encoder
 
 OWNERS = np.array([0, 0, 1, 2, 3, 4, 5, 1])
@@ -26,7 +26,7 @@ def tokenizer(tmp_path_factory):
 def counted(tokenizer, folder, texts, owners, n_owners, max_length=32):
     store = TokenStore.open_or_build(texts, tokenizer, max_length, folder)
     ids = np.where(store.lengths[store.text_index] > 0, store.text_index, -1)
-    return word_counts(store, ids, owners, n_owners)
+    return word_counts(text_words(store), ids, owners, n_owners)
 
 
 def joined(texts, owners, n_owners):
