@@ -34,7 +34,10 @@ MODELS = {
 }
 """Model name -> the module that holds the class of that name."""
 
-TRAINERS = {"CollabContext": ("recbole_symcere.phases", "TwoPhaseTrainer")}
+TRAINERS = {
+    "CollabContext": ("recbole_symcere.phases", "TwoPhaseTrainer"),
+    "SymCEREPlus": ("recbole_symcere.blending", "BlendingTrainer"),
+}
 """Model name -> module and name of its trainer, where that isn't `ReviewTrainer`."""
 
 _done: list[str] = []

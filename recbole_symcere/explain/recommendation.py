@@ -102,7 +102,7 @@ def explain_pair(run: ExplainedRun, user: int, item: int, k: int) -> Recommendat
         k: interactions of each side that are told.
     """
     nodes_of_users, nodes_of_items = run.model.forward()
-    users, items = run.model.as_scored(nodes_of_users, nodes_of_items)
+    users, items = run.model.blended(*run.model.as_scored(nodes_of_users, nodes_of_items))
     scores = items @ users[user]
     mine, theirs = run.users == user, run.items == item
     seen = set(run.items[mine].tolist())
@@ -155,8 +155,9 @@ def _score_without(run: ExplainedRun, pair: tuple[int, int], interaction: int) -
     keep = np.arange(len(run.users)) != interaction
     model = run.model
     graph = BipartiteGraph(run.users[keep], run.items[keep], model.n_users, model.n_items)
-    nodes = model.nodes(graph.to(model.device))
-    users, items = model.as_scored(*torch.split(nodes, [model.n_users, model.n_items]))
+    graph = graph.to(model.device)
+    nodes = torch.split(model.nodes(graph), [model.n_users, model.n_items])
+    users, items = model.blended(*model.as_scored(*nodes), graph)
     user, item = pair
     return float(users[user] @ items[item])
 

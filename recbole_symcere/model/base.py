@@ -53,7 +53,7 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     def scoring_vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """User and item vectors as they are scored, [n_users, d] and [n_items, d]."""
         if self._scoring is None:
-            self._scoring = self.as_scored(*self.forward())
+            self._scoring = self.blended(*self.as_scored(*self.forward()))
         return self._scoring
 
     def as_scored(
@@ -63,6 +63,18 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         if self.cosine:
             users, items = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
         return users.contiguous(), items.contiguous()
+
+    def blended(
+        self,
+        users: torch.Tensor,
+        items: torch.Tensor,
+        graph: BipartiteGraph | None = None,  # noqa: ARG002 # for subclasses
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The vectors of `as_scored` with what a model adds to their dot product from ``graph``.
+
+        By default nothing is added; the graph is the training graph unless another is given.
+        """
+        return users, items
 
     def predict(self, interaction: Any) -> torch.Tensor:
         """Scores [B] of pairs of a user and an item."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from recbole_symcere.encoder.adaptor import linear_or_mlp
 from recbole_symcere.errors import InputError
 from recbole_symcere.loss import symmetric_sincere
-from recbole_symcere.model.node_profiles import node_profiles
+from recbole_symcere.model.blend import blend_of
+from recbole_symcere.model.node_profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import SymCERE
 from recbole_symcere.neighbour_loss import sampled_softmax
 from recbole_symcere.options import EncoderOptions, option, read_options
@@ -29,6 +30,7 @@ class SymCEREPlusOptions:
     item_bias: bool
     id_scale: float = option(minimum=0)
     lexical_size: int = option(minimum=1)
+    lexical_max_length: int = option(minimum=1)
     profile_hidden: int = option(minimum=0)
     rank_weight: float = option(minimum=0)
     rank_temperature: float = option(above=0)
@@ -52,8 +54,7 @@ class SymCEREPlus(SymCERE):
     """SymCERE with a review-seeded graph, a ranking loss and popularity of its own; ours.
 
     Layer 0 of a node is e^(0) = s id + f(p), where p is what the training reviews of the item (or
-    of the user) say: the mean of their vectors and the words they use, see `node_profiles`. The
-    score keeps direction and popularity apart::
+    of the user) say, see `NodeProfiles`. The score keeps direction and popularity apart::
 
         s_ui = cos(g_u, g_i) / tau_r + lambda b_i
         L = w_r L_rank + w_c L_cross + alpha L_intra + beta L_BPR + w_n L_node
@@ -62,10 +63,8 @@ class SymCEREPlus(SymCERE):
     The j are drawn uniformly for the batch from the items with a training interaction, less those
     that the user knows. lambda is a dial at inference: 0 ranks by preference alone. L_node is
     `symmetric_sincere` between the batch's nodes and their profiles; the other terms are SymCERE's
-    (eq. 7-12). With profile: ~, s = 1, item_bias: False and the weights 0, 1, alpha, beta, 0 this
-    is SymCERE. An item without interactions is placed by its text alone, with b_i = 0.
-
-    Args: as `SymCERE`.
+    (eq. 7-12). A `Blend` adds scores of item neighbourhoods, weighted on validation. With profile:
+    ~, s = 1, item_bias: False, blend: ~ and weights 0, 1, alpha, beta, 0 this is SymCERE.
     """
 
     profiles: Tensor
@@ -74,7 +73,6 @@ class SymCEREPlus(SymCERE):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.plus = o = read_options(SymCEREPlusOptions, config)
-        width = self.options.embedding_size
         if not (o.profile or o.id_scale or o.learn_id_scale):
             raise InputError("profile is ~ and id_scale 0, so that nothing is left of layer 0.")
         self.id_scale = nn.Parameter(torch.tensor(o.id_scale), requires_grad=o.learn_id_scale)
@@ -82,28 +80,27 @@ class SymCEREPlus(SymCERE):
             del self.embedding  # no id takes part
         size = 0 if o.profile_text == "dense" else o.lexical_size
         encoder, dense = read_options(EncoderOptions, config), o.profile_text != "lexical"
-        profiles = torch.cat(node_profiles(dataset, encoder, self.device, size, dense))
-        self.register_buffer("profiles", profiles, persistent=False)
-        d_p = profiles.shape[1]
+        found = node_profiles(dataset, encoder, self.device, size, o.lexical_max_length, dense)
+        self.register_buffer("profiles", torch.cat(found[:2]), persistent=False)
+        d_p = self.profiles.shape[1]
         if o.profile:
-            self.seed = linear_or_mlp(d_p, o.profile_hidden, width)
+            self.seed = linear_or_mlp(d_p, o.profile_hidden, self.options.embedding_size)
             self.seed.apply(xavier_uniform_initialization)
         if o.node_weight:
-            self.node_projection = nn.Linear(d_p, self.backbone.output_size(width), bias=False)
+            size = self.backbone.output_size(self.options.embedding_size)
+            self.node_projection = nn.Linear(d_p, size, bias=False)
             xavier_uniform_initialization(self.node_projection)
         if o.item_bias:
             self.item_bias = nn.Parameter(torch.zeros(self.n_items))
         trained = torch.unique(dataset.inter_feat[self.ITEM_ID])
         self.register_buffer("trained_items", trained, persistent=False)
+        self.blend = blend_of(config, dataset, found.words)
 
     def ego(self) -> Tensor:
         """Layer 0 of users and then items [n_users + n_items, d]."""
         ids: Any = self.id_scale * self.embedding.weight if hasattr(self, "embedding") else 0
-        if self.plus.profile is None:
-            return torch.as_tensor(ids)
-        first, n = self.n_users, self.n_users + self.n_items
-        start, stop = {"item": (first, n), "user": (0, first), "both": (0, n)}[self.plus.profile]
-        seeds = F.pad(self.seed(self.profiles[start:stop]), (0, 0, start, n - stop))
+        side = self.plus.profile
+        seeds = seeded(self.seed, self.profiles, side, self.n_users) if side else 0
         return torch.as_tensor(ids + seeds)
 
     def calculate_loss(self, interaction: Any) -> SymCEREPlusLoss:  # type: ignore[override] # more terms
@@ -119,25 +116,24 @@ class SymCEREPlus(SymCERE):
 
     def _rank(self, user: Tensor, item: Tensor, nodes: Tensor) -> Tensor:
         tau, m = self.plus.rank_temperature, self.plus.n_negatives
-        place = torch.randint(len(self.trained_items), (m,), device=user.device)
-        drawn = self.trained_items[place]  # [m], shared by the batch
+        items = self.trained_items
+        drawn = items[torch.randint(len(items), (m,), device=user.device)]  # [m], for all rows
         rows = torch.cat([user, item + self.n_users, drawn + self.n_users])
         vectors = self.unit(F.embedding(rows, nodes))
-        users, items, others = torch.split(vectors, [len(user), len(item), len(drawn)])
-        score, sampled = (users * items).sum(-1) / tau, users @ others.T / tau  # [B], [B, m]
+        users, own, others = torch.split(vectors, [len(user), len(item), len(drawn)])
+        score, sampled = (users * own).sum(-1) / tau, users @ others.T / tau  # [B], [B, m]
         if self.plus.item_bias:
             score, sampled = score + self.item_bias[item], sampled + self.item_bias[drawn]
         allowed = self.graph.edges_of(user[:, None], drawn[None]) < 0
         return sampled_softmax(score, sampled, allowed, 1.0)
 
     def _node(self, user: Tensor, item: Tensor, nodes: Tensor) -> Tensor:
-        sides = []
+        sides, tau = [], self.options.temperature
         for batch in (user, item + self.n_users):
             rows = torch.unique(batch[self.profiles[batch].any(dim=1)])  # those that have a text
-            graph = self.unit(F.embedding(rows, nodes))
-            text = self.unit(self.node_projection(self.profiles[rows]))
-            others = torch.ones(len(rows), len(rows), dtype=torch.bool, device=rows.device)
-            sides.append(symmetric_sincere(graph, text, others, self.options.temperature))
+            graph, text = F.embedding(rows, nodes), self.node_projection(self.profiles[rows])
+            others = rows.new_ones(len(rows), len(rows), dtype=torch.bool)
+            sides.append(symmetric_sincere(self.unit(graph), self.unit(text), others, tau))
         return torch.stack(sides).mean()
 
     def as_scored(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,3 +144,7 @@ class SymCEREPlus(SymCERE):
             users = torch.cat([users, torch.ones_like(users[:, :1])], dim=1)
             items = torch.cat([items, self.plus.popularity * self.item_bias[:, None]], dim=1)
         return users.contiguous(), items.contiguous()
+
+    def blended(self, users: Tensor, items: Tensor, graph: Any = None) -> tuple[Tensor, Tensor]:
+        """Vectors whose dot product is the score with its `Blend`."""
+        return self.blend(users, items, graph or self.graph) if self.blend else (users, items)

@@ -181,7 +181,8 @@ def test_profiles_of_a_silent_side_are_zero(small, monkeypatch):
     config, _, _, (train, *_) = prepare("SymCEREPlus", small)
     encoder = read_options(EncoderOptions, config)
     size = 2
-    users, items = node_profiles(train.dataset, encoder, torch.device("cpu"), size, dense=True)
+    found = node_profiles(train.dataset, encoder, torch.device("cpu"), size, 64, dense=True)
+    users, items = found.users, found.items
     assert users.shape[1] == items.shape[1] == 32 + size
     for rows, every in ((users, 5), (items, 4)):
         assert not rows[0].any()

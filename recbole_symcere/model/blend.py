@@ -1,0 +1,111 @@
+"""What near items say, added to a model's scores as far as validation wants it."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from recbole_symcere.encoder.bipartite import BipartiteGraph
+from recbole_symcere.encoder.ease import ease_factors
+from recbole_symcere.options import option, read_options
+
+__all__ = ["Blend", "BlendOptions", "blend_of"]
+
+_log = logging.getLogger(__name__)
+
+_EASE_ITEMS = 10_000  # at most: dense matrices of items by items, about 3 GB at this size
+_EASE_SIZE = 256
+
+
+@dataclass(frozen=True)
+class BlendOptions:
+    """What is added to the score; properties/model/SymCEREPlus.yaml says what each means."""
+
+    blend: Literal["words", "ease", "both"] | None
+    blend_ease_reg: float = option(above=0)
+
+
+class Blend(nn.Module):
+    """Scores of a model and of item neighbourhoods on one scale, as one dot product.
+
+    With s_ui the model's score, N_u the training items of u, and A_k, B_k the two sides of an
+    item-item similarity k::
+
+        x_k,ui = sum_{j in N_u} A_k,j . B_k,i
+        y_ui = s_ui + sum_k w_k (sd_u(s) / sd_u(x_k)) x_k,ui
+
+    where sd_u is the deviation over all items, so that w_k tells how much k counts beside the
+    model. The w_k are no parameters: `BlendingTrainer` chooses them on validation, and they are
+    0 until then.
+
+    Args:
+        sides: name -> A_k and B_k [n_items, d_k] each.
+
+    Attributes:
+        names: of the similarities.
+        weights: w_k [K].
+    """
+
+    weights: Tensor
+
+    def __init__(self, sides: dict[str, tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.names = list(sides)
+        self.register_buffer("weights", torch.zeros(len(sides)))
+        for name, both in sides.items():
+            for side, rows in zip(("in", "out"), both, strict=True):
+                self.register_buffer(f"{name}_{side}", rows, persistent=False)
+
+    def forward(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> tuple[Tensor, Tensor]:
+        """Vectors whose dot product is y.
+
+        Args:
+            users: [n_users, d], and
+            items: [n_items, d], whose dot product is s; item 0 is padding.
+            graph: whose edges are the N_u.
+        """
+        spread = _deviation(users, items)
+        parts = [(users, items)]
+        edge_item = graph.column[: graph.n_edges].long() - graph.n_users
+        for name, weight in zip(self.names, self.weights, strict=True):
+            if not weight:
+                continue
+            near, far = getattr(self, f"{name}_in"), getattr(self, f"{name}_out")
+            sums = near.new_zeros(len(users), near.shape[1])
+            sums.index_add_(0, graph.edge_user.long(), near[edge_item])
+            scale = spread / _deviation(sums, far).clamp_min(1e-12)
+            parts.append((weight * scale[:, None] * sums, far))
+        users, items = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
+        return users, items
+
+
+def _deviation(users: Tensor, items: Tensor) -> Tensor:
+    """Standard deviation [n_users] of each user's scores of all items but the first."""
+    centred = items[1:] - items[1:].mean(dim=0)
+    covariance = centred.T @ centred / max(len(centred), 1)
+    return ((users @ covariance) * users).sum(dim=1).clamp_min(0).sqrt()
+
+
+def blend_of(config: Any, dataset: Any, words: Tensor) -> Blend | None:
+    """The blend that the configuration asks for; None for none.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split.
+        words: [n_items, d], what the words of each item's reviews say; no columns for nothing.
+    """
+    o = read_options(BlendOptions, config)
+    sides = {}
+    if o.blend in {"words", "both"} and words.shape[1]:
+        sides["words"] = (words, words)
+    if o.blend in {"ease", "both"}:
+        if dataset.item_num > _EASE_ITEMS:
+            _log.info(
+                f"EASE takes no part in the blend: {dataset.item_num - 1:,} items are more than "
+                f"{_EASE_ITEMS:,}"
+            )
+        else:
+            sides["ease"] = ease_factors(dataset.history(), o.blend_ease_reg, _EASE_SIZE)
+    return Blend(sides) if sides else None
