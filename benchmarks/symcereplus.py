@@ -18,10 +18,10 @@ from recbole_symcere.prepare import build_model, build_trainer, read_dataset, sp
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no item bias": {"item_bias": False},
-    "no words (encoder alone)": {"profile_text": "dense"},
+    "no words at all (encoder alone)": {"profile_text": "dense"},
     "no encoder (words alone)": {"profile_text": "lexical"},
     "users' own reviews too": {"profile": "both"},
-    "no reviews, ids alone": {"profile": None, "id_scale": 1.0},
+    "no reviews, ids alone": {"profile": None, "id_scale": 1.0, "blend": "ease"},
     "reviews and ids": {"id_scale": 1.0},
     "reviews and learned share of ids": {"id_scale": 0.1, "learn_id_scale": True},
     "f with a hidden layer": {"profile_hidden": 128},

@@ -1,8 +1,10 @@
 """A trainer that chooses, on validation, how much a trained model's blend counts."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from recbole_symcere import checkpoint
@@ -20,11 +22,12 @@ class BlendingTrainer(ReviewTrainer):
     """Trains, and then weighs what `Blend` adds to the scores of the best epoch.
 
     One weight after the other takes the candidate with the best validation metric, the smallest of
-    equals, until none changes. Nothing is chosen without a validation or without a stored model.
+    equals, until none changes, in at most three rounds. Nothing is chosen without a validation,
+    without a stored model, or in a trial of a search, which compares models without their blend.
 
     Attributes:
-        chosen: name -> weight, and "before", the validation metric without the blend; empty before
-            the choice.
+        chosen: name -> weight; "before", the validation metric without the blend; and "seconds".
+            Empty before the choice.
     """
 
     def __init__(self, config: Any, model: Any) -> None:
@@ -42,7 +45,8 @@ class BlendingTrainer(ReviewTrainer):
     ) -> tuple[float, Any]:
         """RecBole's `fit`; afterwards the model has the best epoch's weights and its blend."""
         super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
-        if self._saved and self._evaluates and self.model.blend is not None:
+        asked = self._saved and self._evaluates and not self.in_search
+        if asked and self.model.blend is not None:
             state = checkpoint.load(self.saved_model_file)
             self.model.load_state_dict(state["state_dict"])
             self._choose(valid_data)
@@ -55,13 +59,15 @@ class BlendingTrainer(ReviewTrainer):
         return self.best_valid_score, self.best_valid_result
 
     def _choose(self, valid_data: Any) -> None:
-        blend = self.model.blend
+        blend, started = self.model.blend, time.perf_counter()
+        draws = np.random.get_state()  # noqa: NPY002 # where items are sampled: the same for all
         found: dict[tuple[float, ...], tuple[float, Any]] = {}
 
         def validated(weights: tuple[float, ...]) -> float:
             if weights not in found:
                 blend.weights.copy_(torch.tensor(weights))
                 self.model.forget()
+                np.random.set_state(draws)  # noqa: NPY002 # as above
                 result = self.evaluate(valid_data, load_best_model=False)
                 score = float(result[self.valid_metric])
                 found[weights] = score if self.valid_metric_bigger else -score, result
@@ -81,7 +87,8 @@ class BlendingTrainer(ReviewTrainer):
         score, self.best_valid_result = found[best]
         sign = 1 if self.valid_metric_bigger else -1
         self.best_valid_score = sign * score
-        self.chosen = {**dict(zip(blend.names, best, strict=True)), "before": sign * before}
+        self.chosen = dict(zip(blend.names, best, strict=True))
+        self.chosen |= {"before": sign * before, "seconds": time.perf_counter() - started}
         weights = ", ".join(f"{name} {self.chosen[name]:g}" for name in blend.names)
         self.logger.info(
             f"blend chosen on validation: {weights}; {self.valid_metric} {sign * before:.4f} -> "
@@ -91,3 +98,8 @@ class BlendingTrainer(ReviewTrainer):
     def facts(self) -> dict[str, Any]:
         """The weights that were chosen."""
         return {"blend": self.chosen}
+
+    @property
+    def further_seconds(self) -> float:
+        """Of the choice."""
+        return self.chosen.get("seconds", 0.0)

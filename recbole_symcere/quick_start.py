@@ -117,7 +117,8 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
         epochs = trainer.history
         seconds = {
             "prepare": prepared,
-            "train": sum(e["seconds"] + e.get("valid_seconds", 0.0) for e in epochs),
+            "train": trainer.further_seconds
+            + sum(e["seconds"] + e.get("valid_seconds", 0.0) for e in epochs),
             "evaluate": time.perf_counter() - started,
         }
         metrics = {

@@ -47,6 +47,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             over the batches), and where it was validated the metrics and the seconds of that.
         epoch_labels: what such a dictionary says beside that.
         on_epoch: called with each such dictionary and whether it is the best so far.
+        in_search: whether this is a trial of a search, whose model isn't kept.
     """
 
     saved_model_file: str  # RecBole's: where the best weights go
@@ -60,6 +61,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.history: list[dict[str, Any]] = []
         self.epoch_labels: dict[str, Any] = {}
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
+        self.in_search = False
         self._user_callback: Callable[[int, float], None] | None = None
         self._train_data: Any = None
         self._saved = self._evaluates = False  # as the call of fit says
@@ -116,6 +118,11 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def best_so_far(self) -> tuple[float, int | None]:
         """The best validation score of all epochs, and the epoch."""
         return self.best_valid_score, self.best_epoch
+
+    @property
+    def further_seconds(self) -> float:
+        """What `fit` took beside its epochs, in seconds."""
+        return 0.0
 
     def facts(self) -> dict[str, Any]:
         """What metrics.json tells of the training beside its history."""

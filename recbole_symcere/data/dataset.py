@@ -35,7 +35,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         split: "train", "valid" or "test" once `build` has split the data; None before.
         all_history: after `build`, CSR [n_users, n_items] of every split's interactions. Training
             may look at it only with ``history_scope: all``, which leaks held-out pairs.
-        tokenised: the split's `TrainingReviews` once `reviews_of` has made them.
+        tokenised: (level, length) -> the split's `TrainingReviews` that `reviews_of` has made.
     """
 
     split: str | None = None

@@ -69,25 +69,27 @@ class TrainingReviews:
         )
 
 
-def reviews_of(dataset: ReviewDataset, options: EncoderOptions | None = None) -> TrainingReviews:
-    """The reviews of a training split, tokenised once per split.
+def reviews_of(
+    dataset: ReviewDataset, options: EncoderOptions | None = None, max_length: int | None = None
+) -> TrainingReviews:
+    """The reviews of a training split, tokenised once per split, level and length.
 
     Args:
         dataset: the training split.
         options: how to read them, each with its own interaction; by default the configuration of
             the data set says how, and at which ``text_level``.
+        max_length: tokens kept of a text, where that isn't what the options say.
     """
+    level = "interaction"
+    if options is None:
+        options = text = read_options(TextOptions, dataset.config)
+        level = text.text_level
+    key = level, max_length or options.max_length
     if dataset.tokenised is None:
-        level = "interaction"
-        if options is None:
-            options = text = read_options(TextOptions, dataset.config)
-            level = text.text_level
-        dataset.tokenised = TrainingReviews(
-            dataset,
-            load_tokenizer(options.text_encoder),
-            options.max_length,
-            level,
-            Path(options.cache_dir),
+        dataset.tokenised = {}
+    if key not in dataset.tokenised:
+        dataset.tokenised[key] = TrainingReviews(
+            dataset, load_tokenizer(options.text_encoder), key[1], level, Path(options.cache_dir)
         )
-    reviews: TrainingReviews = dataset.tokenised
+    reviews: TrainingReviews = dataset.tokenised[key]
     return reviews

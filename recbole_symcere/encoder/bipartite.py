@@ -160,6 +160,24 @@ class BipartiteGraph(nn.Module):
         product: Tensor = _SymmetricProduct.apply(self.matrix(), self.checked(x))  # type: ignore[no-untyped-call]  # torch's own
         return product
 
+    def sums_of_items(self, x: Tensor) -> Tensor:
+        """Sum of the items' rows over each user's edges, dropped ones included.
+
+        Args:
+            x: [n_items, d].
+
+        Returns:
+            [n_users, d]; no gradient passes.
+        """
+        _draw_csr_notice()
+        e, u = self.n_edges, self.n_users
+        ones = torch.ones(e, dtype=x.dtype, device=x.device)
+        size = (u, self.n_items)
+        edges = torch.sparse_csr_tensor(
+            self.row_pointer[: u + 1], self.column[:e] - u, ones, size, check_invariants=False
+        )
+        return edges @ x.detach()
+
     def checked(self, x: Tensor, side: Side | None = None) -> Tensor:
         """``x`` in the dtype of the graph, if it can pass through it as a table of all or one side.
 

@@ -301,7 +301,7 @@ def _ranking(users: Tensor, items: Tensor, rng: np.random.Generator) -> dict[str
 def _recommended(model: Any, users: Tensor, items: Tensor, seen: _Pairs) -> _Ints:
     """How often each item is among a user's first ten; training items aren't recommended."""
     if isinstance(model, VectorRecommender):
-        users, items = (vectors.cpu() for vectors in model.as_scored(users, items))
+        users, items = (vectors.cpu() for vectors in model.scoring_vectors())
     counts = np.zeros(len(items), dtype=np.int64)
     order = np.argsort(seen.users, kind="stable")
     by_user = np.split(seen.items[order], np.cumsum(np.bincount(seen.users[order]))[:-1])

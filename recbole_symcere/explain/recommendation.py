@@ -4,10 +4,12 @@ Three views of the score y(u, i), each exact for what it says:
 
 * What every user gets: the mean over users of y(., i). The rest is personal.
 * The graph: y(u, i) less what it is where one training interaction of u, or of i, is taken out of
-  the graph and all vectors are computed again, with the same trained weights.
-* The reviews: text doesn't enter the score, it shaped the vectors in training. A review's pull is
-  t(x) . g_i for a review of u, and t(x) . g_u for a review of i, each less its mean over all items
-  or users; a word's is what the pull loses without it.
+  the graph and of u's history, and all vectors are computed again, with the same trained weights,
+  item profiles and similarities of items.
+* The reviews: what the alignment of reviews and interactions says of them, which shaped the vectors
+  in training and isn't part of the score. A review's pull is t(x) . g_i for a review of u, and
+  t(x) . g_u for a review of i, each less its mean over all items or users; a word's is what the
+  pull loses without it.
 """
 
 from collections.abc import Sequence

@@ -11,9 +11,9 @@ __all__ = ["page"]
 
 _HOW = (
     "The effect of an interaction is what the score loses where it is taken out of the graph and "
-    "all vectors are computed again with the same weights. Text doesn't enter the score; it shaped "
-    "the vectors in training. A review's pull is its similarity to the other side of the pair, "
-    "less the mean over all items or users; words without which it falls are green, others red."
+    "all vectors are computed again with the same weights and item profiles. A review's pull isn't "
+    "part of the score: it is its similarity to the other side of the pair, which training aims "
+    "at, less the mean over all items or users; words without which it falls are green, others red."
 )
 
 

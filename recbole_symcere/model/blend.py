@@ -1,6 +1,8 @@
 """What near items say, added to a model's scores as far as validation wants it."""
 
+import functools
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _EASE_ITEMS = 10_000  # at most: dense matrices of items by items, about 3 GB at this size
 _EASE_SIZE = 256
+_NAMES = ("words", "ease")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,9 @@ class BlendOptions:
 
     blend: Literal["words", "ease", "both"] | None
     blend_ease_reg: float = option(above=0)
+
+
+Sides = tuple[Tensor, Tensor]
 
 
 class Blend(nn.Module):
@@ -41,7 +47,7 @@ class Blend(nn.Module):
     0 until then.
 
     Args:
-        sides: name -> A_k and B_k [n_items, d_k] each.
+        sides: name -> a function that makes A_k and B_k [n_items, d_k], called when first needed.
 
     Attributes:
         names: of the similarities.
@@ -50,15 +56,21 @@ class Blend(nn.Module):
 
     weights: Tensor
 
-    def __init__(self, sides: dict[str, tuple[Tensor, Tensor]]) -> None:
+    def __init__(self, sides: Mapping[str, Callable[[], Sides]]) -> None:
         super().__init__()
         self.names = list(sides)
         self.register_buffer("weights", torch.zeros(len(sides)))
-        for name, both in sides.items():
-            for side, rows in zip(("in", "out"), both, strict=True):
-                self.register_buffer(f"{name}_{side}", rows, persistent=False)
+        self._make = dict(sides)
+        self._made: dict[str, Sides] = {}
 
-    def forward(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> tuple[Tensor, Tensor]:
+    def sides(self, name: str) -> Sides:
+        """A_k and B_k [n_items, d_k] of a similarity."""
+        if name not in self._made:
+            near, far = self._make[name]()
+            self._made[name] = near.to(self.weights.device), far.to(self.weights.device)
+        return self._made[name]
+
+    def forward(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> Sides:
         """Vectors whose dot product is y.
 
         Args:
@@ -68,13 +80,11 @@ class Blend(nn.Module):
         """
         spread = _deviation(users, items)
         parts = [(users, items)]
-        edge_item = graph.column[: graph.n_edges].long() - graph.n_users
         for name, weight in zip(self.names, self.weights, strict=True):
             if not weight:
                 continue
-            near, far = getattr(self, f"{name}_in"), getattr(self, f"{name}_out")
-            sums = near.new_zeros(len(users), near.shape[1])
-            sums.index_add_(0, graph.edge_user.long(), near[edge_item])
+            near, far = self.sides(name)
+            sums = graph.sums_of_items(near)
             scale = spread / _deviation(sums, far).clamp_min(1e-12)
             parts.append((weight * scale[:, None] * sums, far))
         users, items = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
@@ -97,15 +107,24 @@ def blend_of(config: Any, dataset: Any, words: Tensor) -> Blend | None:
         words: [n_items, d], what the words of each item's reviews say; no columns for nothing.
     """
     o = read_options(BlendOptions, config)
-    sides = {}
-    if o.blend in {"words", "both"} and words.shape[1]:
-        sides["words"] = (words, words)
-    if o.blend in {"ease", "both"}:
-        if dataset.item_num > _EASE_ITEMS:
-            _log.info(
-                f"EASE takes no part in the blend: {dataset.item_num - 1:,} items are more than "
-                f"{_EASE_ITEMS:,}"
+    n_items, wanted = dataset.item_num - 1, {o.blend, *(_NAMES if o.blend == "both" else ())}
+    sides: dict[str, Callable[[], Sides]] = {}
+    if "words" in wanted:
+        if words.shape[1]:
+            sides["words"] = functools.partial(_twice, words)
+        else:
+            _log.info("words take no part in the blend: no two items share one")
+    if "ease" in wanted:
+        if n_items <= _EASE_ITEMS:
+            sides["ease"] = functools.partial(
+                ease_factors, dataset.history(), o.blend_ease_reg, _EASE_SIZE
             )
         else:
-            sides["ease"] = ease_factors(dataset.history(), o.blend_ease_reg, _EASE_SIZE)
+            _log.info(
+                f"EASE takes no part in the blend: {n_items:,} items are more than {_EASE_ITEMS:,}"
+            )
     return Blend(sides) if sides else None
+
+
+def _twice(words: Tensor) -> Sides:
+    return words, words

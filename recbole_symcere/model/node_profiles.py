@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.data.items import item_file, item_texts
-from recbole_symcere.data.reviews import TrainingReviews
+from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.lexical import lexical_vectors, text_words, word_counts
 from recbole_symcere.encoder.load import load_tokenizer
@@ -103,8 +103,7 @@ def _means(dataset: Any, options: EncoderOptions, device: torch.device) -> list[
 
 
 def _word_counts(dataset: Any, options: EncoderOptions, length: int) -> list[csr_matrix]:
-    tokenizer, folder = load_tokenizer(options.text_encoder), Path(options.cache_dir)
-    reviews = TrainingReviews(dataset, tokenizer, length, "interaction", folder)
+    reviews = reviews_of(dataset, options, length)
     users, items = _owners(dataset)
     text_ids = reviews.text_ids(dataset.inter_feat[ROW_FIELD].numpy(), items[0])
     text_ids = np.where(reviews.store.lengths[text_ids] > 0, text_ids, -1)
@@ -112,9 +111,8 @@ def _word_counts(dataset: Any, options: EncoderOptions, length: int) -> list[csr
     counts = [word_counts(words, text_ids, ids, size) for ids, size in (users, items)]
     if item_file(dataset).is_file():
         silent = _silent(dataset, text_ids)
-        texts = TokenStore.open_or_build(
-            item_texts(dataset)[0], tokenizer, length, folder / "tokens"
-        )
+        tokenizer, folder = load_tokenizer(options.text_encoder), Path(options.cache_dir, "tokens")
+        texts = TokenStore.open_or_build(item_texts(dataset)[0], tokenizer, length, folder)
         chosen = texts.text_index[silent]
         counts[1] += word_counts(text_words(texts), chosen, silent, dataset.item_num)
     return counts

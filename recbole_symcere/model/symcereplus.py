@@ -61,10 +61,10 @@ class SymCEREPlus(SymCERE):
         L_rank = -log( exp(s_ui) / (exp(s_ui) + sum_j exp(s_uj)) ),   lambda = 1
 
     The j are drawn uniformly for the batch from the items with a training interaction, less those
-    that the user knows. lambda is a dial at inference: 0 ranks by preference alone. L_node is
-    `symmetric_sincere` between the batch's nodes and their profiles; the other terms are SymCERE's
-    (eq. 7-12). A `Blend` adds scores of item neighbourhoods, weighted on validation. With profile:
-    ~, s = 1, item_bias: False, blend: ~ and weights 0, 1, alpha, beta, 0 this is SymCERE.
+    that the user knows. lambda is a dial of b_i at inference. L_node is `symmetric_sincere`
+    between the batch's nodes and their profiles; the other terms are SymCERE's (eq. 7-12). A
+    `Blend` adds scores of item neighbourhoods, weighted on validation. With profile: ~, s = 1,
+    item_bias: False, blend: ~ and weights 0, 1, alpha, beta, 0 this is SymCERE.
     """
 
     profiles: Tensor

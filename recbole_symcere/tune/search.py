@@ -259,8 +259,9 @@ def _refit(
     folder = out / "best"
     metrics = RunDirectory(folder).read_metrics() if folder.is_dir() else None
     if metrics is not None:  # the search was over: test is read once
+        metric = str(config_of(settings)["valid_metric"]).lower()
         return {
-            "best_valid_score": winner.score,
+            "best_valid_score": metrics["valid"][metric],
             "valid_score_bigger": config_of(settings)["valid_metric_bigger"],
             "best_valid_result": metrics["valid"],
             "test_result": metrics["test"],

@@ -31,6 +31,9 @@ _MACHINE = frozenset(
     }
 )
 
+# Settings of what happens after a run's training; trials end before it.
+_AFTERWARDS = frozenset({"blend", "blend_ease_reg"})
+
 
 def check_conditions(parameters: Sequence[Parameter], source: str) -> None:
     """Refuse an empty space, a name that comes twice, and conditions that can't be met.
@@ -104,6 +107,11 @@ def _check_tunable(parameter: Parameter, source: str) -> None:
         raise InputError(
             f"{source}: {parameter.name} can't be tuned, because it says where or how a run "
             f"runs, not what it learns; give --{parameter.name} instead."
+        )
+    if parameter.name in _AFTERWARDS:
+        raise InputError(
+            f"{source}: {parameter.name} can't be tuned, because trials are compared without the "
+            f"blend, whose weights are chosen after training; give --{parameter.name} instead."
         )
     for value in parameter.values if parameter.name == "text_encoder" else ():
         if Path(str(value)).is_dir() and not Path(str(value)).is_absolute():

@@ -128,6 +128,7 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
             ray.report(result, checkpoint=checkpoint)
 
         trainer.saved_model_file = f"{folder}/best/best.safetensors"
+        trainer.in_search = True
         trainer.fit(train_data, valid_data, verbose=False, callback_fn=report)
 
 

@@ -9,8 +9,10 @@ from explain.planted import ATTRIBUTES, DISLIKED, FILLERS, LIKED
 from recbole.data.interaction import Interaction
 
 from recbole_symcere.cli import main
+from recbole_symcere.encoder.bipartite import BipartiteGraph
 from recbole_symcere.explain.recommendation import explain_pair
 from recbole_symcere.explain.run import load_text_run
+from recbole_symcere.quick_start import run_recbole
 
 SOLD = "i3"
 
@@ -114,3 +116,31 @@ def test_the_page_and_mistakes(planted_run, tmp_path, capsys):
     ):
         assert main([*base, *words]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_neighbours_by_words_are_part_of_score_and_effect(small, tmp_path):
+    settings = {**small, "run_dir": str(tmp_path / "run"), "blend": "words"}
+    run_recbole("SymCEREPlus", "small", config_dict=settings)
+    run = load_text_run(str(tmp_path / "run"))
+    model = run.model
+    model.blend.weights.fill_(0.5)
+    words = np.random.default_rng(0).normal(size=(model.n_items, 3))  # all items differ
+    model.blend.sides = lambda _: (torch.from_numpy(words).float(),) * 2
+    model.forget()
+    user, item = 4, 9
+    found = explain_pair(run, user, item, 50)
+
+    def score(rows):
+        graph = BipartiteGraph(run.users[rows], run.items[rows], model.n_users, model.n_items)
+        nodes = torch.split(model.nodes(graph), [model.n_users, model.n_items])
+        users, items = (v.detach().double().numpy() for v in model.as_scored(*nodes))
+        own = items @ users[user]
+        added = words @ words[run.items[rows][run.users[rows] == user]].sum(axis=0)
+        return own[item] + 0.5 * own[1:].std() / added[1:].std() * added[item]
+
+    every = np.arange(len(run.users))
+    assert found.score == pytest.approx(score(every), abs=1e-4)
+    assert len(found.from_user) > 1
+    for reason in found.from_user:
+        without = score(np.setdiff1d(every, [reason.interaction]))
+        assert reason.effect == pytest.approx(found.score - without, abs=2e-4)

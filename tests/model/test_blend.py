@@ -21,6 +21,7 @@ from recbole_symcere.encoder.ease import ease_factors
 from recbole_symcere.model import blend as blend_module
 from recbole_symcere.model.blend import Blend
 from recbole_symcere.quick_start import load_data_and_model, resume, run_recbole
+from recbole_symcere.trainer import Resumable
 
 USERS, ITEMS = 7, 9
 
@@ -41,7 +42,7 @@ def as_tensors(*arrays):
 
 
 def blended(users, items, linked, sides, weights):
-    blend = Blend({name: tuple(as_tensors(*both)) for name, both in sides.items()})
+    blend = Blend({name: lambda both=both: as_tensors(*both) for name, both in sides.items()})
     blend.weights.copy_(torch.tensor(weights))
     graph = BipartiteGraph(*map(torch.from_numpy, np.nonzero(linked)), USERS, ITEMS)
     left, right = blend(*as_tensors(users, items), graph)
@@ -94,6 +95,10 @@ def test_ease_factors_are_ease():
 # --- the choice ----------------------------------------------------------------------------------
 
 
+def without_seconds(chosen):
+    return {key: value for key, value in chosen.items() if key != "seconds"}
+
+
 def scripted(small, monkeypatch, score, **extra):
     """A trainer with two similarities whose validation gives ``score`` of their weights."""
     config, model, _, loaders = prepare("SymCEREPlus", small, **extra)
@@ -125,7 +130,7 @@ def test_the_best_weights_are_found(small, monkeypatch, goal):
 
 def test_of_equals_the_smallest_weight_is_taken(small, monkeypatch):
     trainer, _ = scripted(small, monkeypatch, lambda *_: 0.25)
-    assert trainer.chosen == {"words": 0.0, "ease": 0.0, "before": 0.25}
+    assert without_seconds(trainer.chosen) == {"words": 0.0, "ease": 0.0, "before": 0.25}
 
 
 def test_a_metric_that_should_be_small(small, monkeypatch):
@@ -134,7 +139,7 @@ def test_a_metric_that_should_be_small(small, monkeypatch):
         metrics=["averagepopularity"], valid_metric="averagepopularity@10",
     )  # fmt: skip
     assert trainer.valid_metric_bigger is False
-    assert trainer.chosen == {"words": 0.2, "ease": 0.0, "before": 0.2}
+    assert without_seconds(trainer.chosen) == {"words": 0.2, "ease": 0.0, "before": 0.2}
     assert trainer.best_valid_score == 0
 
 
@@ -163,21 +168,76 @@ def test_what_is_chosen_is_stored_told_and_evaluated(small, tmp_path):
         assert dict(again) == metrics[name]
 
 
-def test_a_resumed_run_chooses_the_same(small, tmp_path):
-    _, first = ran(small, tmp_path)
-    resume(tmp_path / "run")
-    second = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert [first[key] for key in ("valid", "test", "blend")] == [
-        second[key] for key in ("valid", "test", "blend")
-    ]
+def told(metrics):
+    return metrics["valid"], metrics["test"], without_seconds(metrics["blend"])
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_stopped_before_the_choice_chooses_the_same(small, tmp_path, monkeypatch):
+    _, first = ran(small, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(BlendingTrainer, "_choose", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ran(small, tmp_path)
+    for _ in range(2):
+        resume(tmp_path / "run")
+        assert told(json.loads((tmp_path / "run" / "metrics.json").read_text())) == told(first)
+
+
+def test_the_best_epochs_weights_are_blended(small, tmp_path, monkeypatch):
+    weights = []
+
+    def valid_epoch(self, *_, **__):
+        weights.append(self.model.item_bias.detach().clone())
+        result = {"ndcg@10": [0.5, 0.1][len(weights) - 1]}
+        self.history[-1]["valid"] = result
+        return result["ndcg@10"], result
+
+    monkeypatch.setattr(Resumable, "_valid_epoch", valid_epoch)
+    ran(small, tmp_path, learning_rate=0.01, epochs=2)
+    state = checkpoint.load(tmp_path / "run" / "checkpoint" / "best.safetensors")
+    assert torch.equal(state["state_dict"]["item_bias"], weights[0])
+    assert not torch.equal(weights[0], weights[1])
+
+
+def test_a_trial_of_a_search_chooses_nothing(small, tmp_path):
+    config, model, _, loaders = prepare("SymCEREPlus", small, run_dir=str(tmp_path))
+    trainer = BlendingTrainer(config, model)
+    trainer.in_search = True
+    trainer.fit(*loaders[:2], verbose=False)
+    assert trainer.facts() == {"blend": {}}
+    assert model.blend.weights.tolist() == [0, 0]
+
+
+def test_sampled_items_are_the_same_for_all_weights(small, monkeypatch):
+    config, model, _, loaders = prepare("SymCEREPlus", small)
+    trainer = BlendingTrainer(config, model)
+
+    def evaluate(*_, **__):  # RecBole draws the items to rank from NumPy's state
+        return {trainer.valid_metric: np.random.random()}  # noqa: NPY002
+
+    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    trainer._choose(loaders[1])
+    chosen = without_seconds(trainer.chosen)
+    assert chosen == {"words": 0, "ease": 0, "before": trainer.best_valid_score}
 
 
 def test_without_a_blend_the_scores_are_the_models_own(small, tmp_path):
     _, metrics = ran(small, tmp_path, blend=None)
     assert metrics["blend"] == {}
-    assert not any(
-        "blend" in key for key in prepare("SymCEREPlus", small, blend=None)[1].state_dict()
-    )
+    state = prepare("SymCEREPlus", small, blend=None)[1].state_dict()
+    assert not any("blend" in key for key in state)
+
+
+def test_words_are_counted_beyond_what_the_encoder_reads(small):
+    def names(length):
+        options = {"max_length": 4, "lexical_max_length": length}
+        return prepare("SymCEREPlus", small, **options)[1].blend.names
+
+    assert (names(4), names(64)) == (["ease"], ["words", "ease"])
 
 
 @pytest.mark.parametrize(
@@ -208,7 +268,7 @@ def test_words_add_what_other_reviews_say_of_the_items(small):
     own = all_scores(model)
     model.blend.weights.copy_(torch.tensor([0.5, 0.0]))
     model.forget()
-    words, linked = model.blend.words_in.double(), model.graph
+    words, linked = model.blend.sides("words")[0].double(), model.graph
     history = np.zeros((model.n_users, model.n_items))
     history[linked.edge_user, linked.column[: linked.n_edges] - model.n_users] = 1
     added = (torch.from_numpy(history) @ words @ words.T)[1:]

@@ -138,7 +138,7 @@ def test_ids_take_part_only_if_asked_for(small):
 
 
 def test_the_dial_moves_popularity_alone(small):
-    model, _ = trained("SymCEREPlus", small)
+    model, _ = trained("SymCEREPlus", small, blend=None)
     full, plus = all_scores(model), model.plus
     without = type(plus)(**{**plus.__dict__, "popularity": 0.0})
     model.plus = without
