@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from recbole_symcere.files import replacing
 __all__ = ["TextVectors", "text_vectors", "weights_fingerprint"]
 
 _LOG = logging.getLogger("recbole_symcere")
-_FORMAT = 1
+_FORMAT = 2
 _Floats = npt.NDArray[np.float32]
 
 
@@ -58,8 +58,9 @@ def text_vectors(
     """Encode each text once, and once more per masked view in which a word of it is masked.
 
     With ``directory``, vectors that were computed before are read from there. A file's name is a
-    sha256 over the tokens, model weights, tokenizer, pooling and masking. A file that is damaged is
-    computed anew, with a warning.
+    sha256 over the tokens, model weights, tokenizer, pooling and masking. Masked copies have a file
+    of their own, so that models with other ones, or none, share the originals. A file that is
+    damaged is computed anew, with a warning.
 
     Args:
         encoder: the frozen text encoder; it is left on ``device`` in the mode it was in.
@@ -80,14 +81,24 @@ def text_vectors(
     """
     _check(encoder, store, masked_views, mask_probability)
     plan = make_plan(store, tokenizer, text_ids, masked_views, mask_probability, seed)
-    path = directory and Path(directory) / f"{_key(encoder, store, plan)}.safetensors"
-    rows = _read(path) if path else None
-    if rows is None:
-        rows = encode_plan(encoder, store, plan, batch_tokens, torch.device(device), show_progress)
-        if path:
-            with replacing(path) as aside:
-                save_file(rows, aside, metadata={"sha256": _digest(rows)})
-    return _spread(rows, plan.text_ids, len(store))
+    paths: dict[str, Path] = {}
+    if directory:
+        weights = weights_fingerprint(encoder)
+        paths["original"] = Path(directory, _file(weights, encoder, store, plan, "original"))
+        if masked_views:
+            paths["masked"] = Path(directory, _file(weights, encoder, store, plan, "masked"))
+    read = {name: _read(path, name) for name, path in paths.items()}
+    rows = {name: found for name, found in read.items() if found is not None}
+    if not paths or len(rows) < len(paths):
+        known, where = rows.get("original"), torch.device(device)
+        found = encode_plan(encoder, store, plan, batch_tokens, where, show_progress, known)
+        for name in paths.keys() - rows.keys():
+            with replacing(paths[name]) as aside:
+                only = {name: found[name]}
+                save_file(only, aside, metadata={"sha256": _digest(only)})
+        rows = found
+    none = np.zeros((0, len(plan.text_ids), encoder.width), dtype=np.float32)
+    return _spread(rows["original"], rows.get("masked", none), plan.text_ids, len(store))
 
 
 def weights_fingerprint(encoder: TextEncoder) -> str:
@@ -117,25 +128,35 @@ def _check(encoder: TextEncoder, store: TokenStore, views: int, probability: flo
         )
 
 
-def _key(encoder: TextEncoder, store: TokenStore, plan: Plan) -> str:
+def _file(
+    weights: str,
+    encoder: TextEncoder,
+    store: TokenStore,
+    plan: Plan,
+    what: Literal["original", "masked"],
+) -> str:
+    # the seed orders texts of one length, and so the rounding of the originals too
+    masking = [plan.views, plan.probability, plan.seed, plan.mask_token_id]
     facts = {
         "format": _FORMAT,
-        "weights": weights_fingerprint(encoder),
+        "weights": weights,
         "pooling": encoder.pooling,
         "dtype": "float32",
         "tokenizer": store.meta["tokenizer_fingerprint"],
         "max_length": store.meta["max_length"],
-        "mask": [plan.views, plan.probability, plan.seed, plan.mask_token_id],
+        "mask": masking if what == "masked" else [plan.seed],
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     # the tokens of the texts asked for, in their order, and not the store's key: another text
     # of the store has no influence on these vectors
     digest.update(plan.hashes.astype("<i8").tobytes())
     digest.update(store.lengths[plan.text_ids].astype("<i8").tobytes())
-    return digest.hexdigest()
+    return f"{digest.hexdigest()}.safetensors"
 
 
-def _spread(rows: dict[str, _Floats], text_ids: npt.NDArray[np.int64], n: int) -> TextVectors:
+def _spread(
+    original: _Floats, masked: _Floats, text_ids: npt.NDArray[np.int64], n: int
+) -> TextVectors:
     def full(values: _Floats) -> torch.Tensor:
         if len(text_ids) == n:
             return torch.from_numpy(values)
@@ -143,7 +164,7 @@ def _spread(rows: dict[str, _Floats], text_ids: npt.NDArray[np.int64], n: int) -
         spread[..., text_ids, :] = values
         return torch.from_numpy(spread)
 
-    return TextVectors(full(rows["original"]), full(rows["masked"]))
+    return TextVectors(full(original), full(masked))
 
 
 def _digest(rows: dict[str, _Floats]) -> str:
@@ -154,13 +175,13 @@ def _digest(rows: dict[str, _Floats]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> dict[str, _Floats] | None:
+def _read(path: Path, name: str) -> _Floats | None:
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            rows = {name: file.get_tensor(name) for name in ("original", "masked")}
-            if (file.metadata() or {}).get("sha256") == _digest(rows):
+            rows: _Floats = file.get_tensor(name)
+            if (file.metadata() or {}).get("sha256") == _digest({name: rows}):
                 return rows
         reason = "its content does not have the sha256 it was written with"
     except (SafetensorError, OSError, ValueError) as error:

@@ -84,15 +84,21 @@ def encode_plan(
     batch_tokens: int | None,
     device: torch.device,
     show_progress: bool,
+    known: npt.NDArray[np.float32] | None = None,
 ) -> _Rows:
-    """Vectors "original" [n, d_t] and "masked" [n_views, n, d_t] of the plan's texts."""
+    """Vectors "original" [n, d_t] and "masked" [n_views, n, d_t] of the plan's texts.
+
+    Where the originals are ``known`` already, only masked texts are encoded.
+    """
     lengths = store.lengths[plan.text_ids]
     budget = batch_tokens or token_budget(device)
-    original = np.zeros((len(lengths), encoder.width), dtype=np.float32)
+    original = np.zeros((len(lengths), encoder.width), np.float32) if known is None else known
     masked = np.zeros((plan.views, *original.shape), dtype=np.float32)
-    jobs = [(None, places) for places in batches(plan.order, lengths, budget)]
+    jobs: list[tuple[int | None, _Ids]] = []
+    if known is None:
+        jobs += [(None, places) for places in batches(plan.order, lengths, budget)]
     for view, changed in enumerate(plan.changed):
-        jobs += [(view, places) for places in batches(changed, lengths, budget)]  # type: ignore[misc] # mypy keeps None
+        jobs += [(view, places) for places in batches(changed, lengths, budget)]
 
     def work(job: tuple[int | None, _Ids]) -> int:
         view, places = job

@@ -110,7 +110,28 @@ def test_texts_not_asked_for_have_no_influence(bert, folders, tmp_path):
     ):
         assert torch.equal(again.original[:30], part.original[:30])
         assert torch.equal(again.masked[:, :30], part.masked[:, :30])
-    assert len(list(directory.iterdir())) == 1
+    assert len(list(directory.iterdir())) == 2
+
+
+def test_models_with_and_without_masked_copies_share_the_originals(bert, tmp_path, monkeypatch):
+    encoder, tokenizer, store = bert
+    keep = {**SETTINGS, "directory": tmp_path / "cache"}
+    fresh = text_vectors(encoder, tokenizer, store, **SETTINGS)
+    plain = text_vectors(encoder, tokenizer, store, **{**keep, "masked_views": 0})
+    assert plain.masked.shape == (0, *fresh.original.shape)
+    encoded, forward = [], type(encoder).forward
+    monkeypatch.setattr(
+        type(encoder), "forward", lambda self, ids, mask: encoded.append(len(ids))
+        or forward(self, ids, mask),
+    )  # fmt: skip
+    both = text_vectors(encoder, tokenizer, store, **keep)
+    assert sum(encoded) == sum(map(len, make_plan(store, tokenizer, None, 2, 0.3, 5).changed))
+    for vectors in (both, text_vectors(encoder, tokenizer, store, **keep)):
+        assert torch.equal(vectors.original, fresh.original)
+        assert torch.equal(vectors.masked, fresh.masked)
+    encoded.clear()
+    text_vectors(encoder, tokenizer, store, **{**keep, "masked_views": 0})
+    assert not encoded
 
 
 def test_second_run_is_byte_equal_and_encodes_nothing(bert, tmp_path, monkeypatch):
@@ -134,19 +155,19 @@ def test_every_input_that_matters_changes_the_file(bert, folders, tmp_path):
         text_vectors(encoder, tokenizer, store, **keep)
         return len(list(directory.iterdir()))
 
-    assert files() == 1
-    assert files(seed=6) == 2
-    assert files(masked_views=1) == 3
-    assert files(mask_probability=0.2) == 4
-    assert files(TokenStore.open_or_build([*TEXTS[:-1], "dala"], tokenizer, 32, tmp_path)) == 5
-    assert files(TokenStore.open_or_build(TEXTS[::-1], tokenizer, 32, tmp_path)) == 6
-    assert files(TokenStore.open_or_build(TEXTS, tokenizer, 31, tmp_path)) == 7
+    assert files() == 2  # the originals, and their masked copies
+    assert files(seed=6) == 4
+    assert files(masked_views=1) == 5
+    assert files(mask_probability=0.2) == 6
+    assert files(TokenStore.open_or_build([*TEXTS[:-1], "dala"], tokenizer, 32, tmp_path)) == 8
+    assert files(TokenStore.open_or_build(TEXTS[::-1], tokenizer, 32, tmp_path)) == 10
+    assert files(TokenStore.open_or_build(TEXTS, tokenizer, 31, tmp_path)) == 12
     encoder.pooling = "mean"
-    assert files() == 8
+    assert files() == 14
     with torch.no_grad():
         next(encoder.model.parameters())[5, 0] += 1e-6
-    assert files() == 9
-    assert files() == 9
+    assert files() == 16
+    assert files() == 16
 
 
 def _cut(path):
@@ -163,11 +184,13 @@ def _empty(path):
     path.write_bytes(b"")
 
 
+@pytest.mark.parametrize("which", ["original", "masked"])
 @pytest.mark.parametrize("harm", [_cut, _flip, _empty])
-def test_damaged_file_is_computed_anew_with_a_warning(bert, tmp_path, caplog, harm):
+def test_damaged_file_is_computed_anew_with_a_warning(bert, tmp_path, caplog, harm, which):
     keep = {**SETTINGS, "directory": tmp_path / "cache"}
     first = text_vectors(*bert, **keep)
-    (path,) = (tmp_path / "cache").iterdir()
+    files = sorted((tmp_path / "cache").iterdir())
+    (path,) = (file for file in files if which in load_file(file))
     harm(path)
     with caplog.at_level(logging.WARNING, logger="recbole_symcere"):
         again = text_vectors(*bert, **keep)
@@ -177,7 +200,7 @@ def test_damaged_file_is_computed_anew_with_a_warning(bert, tmp_path, caplog, ha
     caplog.clear()
     text_vectors(*bert, **keep)
     assert not caplog.text
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert sorted(path.parent.iterdir()) == files
 
 
 def test_encoder_and_threads_are_left_as_they_were(bert):
