@@ -1,5 +1,6 @@
 """A trainer that chooses, on validation, how much a trained model's blend counts."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +13,10 @@ from recbole_symcere.trainer import ReviewTrainer
 
 __all__ = ["BlendingTrainer"]
 
-CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8)
-"""Weights that are tried."""
+_log = logging.getLogger(__name__)
+
+CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8, 8.0)
+"""Weights that are tried; with the last the neighbourhood hardly leaves the model a say."""
 
 _SWEEPS = 3
 
@@ -90,7 +93,7 @@ class BlendingTrainer(ReviewTrainer):
         self.chosen = dict(zip(blend.names, best, strict=True))
         self.chosen |= {"before": sign * before, "seconds": time.perf_counter() - started}
         weights = ", ".join(f"{name} {self.chosen[name]:g}" for name in blend.names)
-        self.logger.info(
+        _log.info(
             f"blend chosen on validation: {weights}; {self.valid_metric} {sign * before:.4f} -> "
             f"{self.best_valid_score:.4f}"
         )
