@@ -139,9 +139,9 @@ p { max-width: 50rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 2px solid currentColor; vertical-align: bottom; }
+thead th { border-bottom: 2px solid currentColor; vertical-align: bottom; white-space: normal; }
 tbody tr { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-tbody th { font-weight: normal; }
+tbody th { font-weight: normal; white-space: normal; min-width: 8rem; }
 td:last-child { white-space: normal; min-width: 8rem; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; background: white; }
