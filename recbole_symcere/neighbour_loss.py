@@ -54,7 +54,7 @@ def info_nce_among(
 
 
 def sampled_softmax(
-    score: Tensor, sampled_score: Tensor, allowed: Tensor, temperature: float
+    score: Tensor, sampled_score: Tensor, times: Tensor, temperature: float
 ) -> Tensor:
     """Softmax over an item and sampled items (AlphaRec, Sheng et al., ICLR 2025).
 
@@ -65,7 +65,7 @@ def sampled_softmax(
     Args:
         score: [B] scores of the observed items.
         sampled_score: [B, m] scores of the sampled items.
-        allowed: bool [B, m]; False takes a sampled item out of the sum.
+        times: [B, m], how often a sampled item stands in the sum; bool where that is once or never.
         temperature: above 0.
 
     Returns:
@@ -76,9 +76,12 @@ def sampled_softmax(
         >>> round(sampled_softmax(torch.zeros(1), torch.zeros(1, 2), both, 1.0).item(), 4)
         0.6931
     """
-    others = sampled_score.masked_fill(~allowed, float("-inf"))
-    # the item's own score takes part, so that a row without allowed items is no NaN
-    logits = torch.cat([score[:, None], others], dim=1) / temperature  # [B, 1 + m]
+    if times.dtype == torch.bool:
+        others = (sampled_score / temperature).masked_fill(~times, float("-inf"))
+    else:
+        others = sampled_score / temperature + times.log()
+    # the item's own score takes part, so that a row without sampled items is no NaN
+    logits = torch.cat([score[:, None] / temperature, others], dim=1)  # [B, 1 + m]
     rows = torch.logsumexp(logits, dim=1) - logits[:, 0]
     return rows.sum() / max(len(rows), 1)
 

@@ -104,6 +104,22 @@ class BipartiteGraph(nn.Module):
         place = torch.searchsorted(edges, pairs).clamp_max(self.n_edges - 1)
         return torch.where(edges[place] == pairs, place, -1)
 
+    def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The items of users, dropped edges included.
+
+        Args:
+            users: int64 [B].
+
+        Returns:
+            Places in ``users`` and items, int64 [n] each: one pair per edge.
+        """
+        start = self.row_pointer[users].long()
+        length = self.row_pointer[users + 1] - start
+        rows = torch.arange(len(users), device=users.device).repeat_interleave(length)
+        within = torch.arange(len(rows), device=users.device)
+        within -= (length.cumsum(0) - length)[rows]
+        return rows, self.column[start[rows] + within].long() - self.n_users
+
     def reweighted(self, keep: Tensor) -> "BipartiteGraph":
         """The graph of some of the edges, normalised by their own degrees.
 

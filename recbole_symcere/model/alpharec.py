@@ -19,6 +19,10 @@ from recbole_symcere.options import EncoderOptions, option, read_options, refuse
 
 __all__ = ["AlphaRec", "AlphaRecLoss", "AlphaRecOptions"]
 
+# Up to so many items per sampled item of a row all are scored, each counted as often as it was
+# drawn, which saves sorting and looking up the draws.
+_FEW_ITEMS = 2
+
 
 @dataclass(frozen=True)
 class AlphaRecOptions:
@@ -60,6 +64,7 @@ class AlphaRec(GraphRecommender):
     input_type = InputType.POINTWISE
     cosine = True
     text: Tensor
+    row: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o = read_options(AlphaRecOptions, config)
@@ -71,7 +76,10 @@ class AlphaRec(GraphRecommender):
         of_items = reviews.mean_per(items, self.n_items)
         described = np.isin(items, items[reviews.text_ids >= 0])
         of_users = mean_of(of_items, np.where(described, items, -1), users, self.n_users)
-        self.register_buffer("text", torch.cat([of_users, of_items]), persistent=False)
+        # users of one item have its text: each text passes the MLP once
+        text, row = torch.unique(torch.cat([of_users, of_items]), dim=0, return_inverse=True)
+        self.register_buffer("text", text, persistent=False)
+        self.register_buffer("row", row, persistent=False)  # of a node in it
         width, hidden = self.text.shape[1], int(o.hidden_multiplier * self.text.shape[1])
         self.mlp = linear_or_mlp(width, hidden, o.embedding_size)
         self.apply(xavier_uniform_initialization)
@@ -79,8 +87,7 @@ class AlphaRec(GraphRecommender):
 
     def ego(self) -> Tensor:
         """Layer 0 of users and then items [n_users + n_items, d], from their texts."""
-        vectors: Tensor = self.mlp(self.text)
-        return vectors
+        return F.embedding(self.row, self.mlp(self.text))
 
     def calculate_loss(self, interaction: Any) -> AlphaRecLoss:
         """The loss of a batch, a scalar."""
@@ -88,9 +95,15 @@ class AlphaRec(GraphRecommender):
         user, item = interaction[self.USER_ID], interaction[self.ITEM_ID]  # [B]
         sampled = torch.randint(1, self.n_items, (len(user), o.n_negatives), device=user.device)
         users, items = (F.normalize(vectors, dim=-1) for vectors in self.forward())
-        drawn, place = torch.unique(sampled, return_inverse=True)
         user_vectors = F.embedding(user, users)  # [B, d]
-        scores = (user_vectors @ F.embedding(drawn, items).T).gather(1, place)  # [B, m]
         score = (user_vectors * F.embedding(item, items)).sum(-1)
-        allowed = self.graph.edges_of(user[:, None], sampled) < 0
-        return AlphaRecLoss(sampled_softmax(score, scores, allowed, o.temperature))
+        if self.n_items <= _FEW_ITEMS * o.n_negatives:
+            scores = user_vectors @ items.T  # [B, n_items]
+            ones = scores.new_ones(1).expand(sampled.shape)
+            times = torch.zeros_like(scores).scatter_add_(1, sampled, ones)
+            times[self.graph.items_of(user)] = 0
+        else:
+            drawn, place = torch.unique(sampled, return_inverse=True)
+            scores = (user_vectors @ F.embedding(drawn, items).T).gather(1, place)  # [B, m]
+            times = self.graph.edges_of(user[:, None], sampled) < 0
+        return AlphaRecLoss(sampled_softmax(score, scores, times, o.temperature))

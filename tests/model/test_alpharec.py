@@ -27,23 +27,23 @@ def ego(given, small):
     return hidden @ w["mlp.2.weight"].T + w["mlp.2.bias"]
 
 
-@pytest.mark.parametrize("multiplier", [0.5, 0])
-def test_its_loss(small, multiplier, monkeypatch):
+# with 20 per row all 30 items are scored, with 5 those that were drawn
+@pytest.mark.parametrize(("multiplier", "drawn"), [(0.5, 20), (0, 20), (0.5, 5)])
+def test_its_loss(small, multiplier, drawn, monkeypatch):
     silence(monkeypatch)
-    model, batch, given = observed(
-        "AlphaRec", small, **{**SETTINGS, "hidden_multiplier": multiplier}
-    )
+    changes = {"hidden_multiplier": multiplier, "n_negatives": drawn}
+    model, batch, given = observed("AlphaRec", small, **{**SETTINGS, **changes})
     nodes = oracles.unit(oracles.lightgcn(given.adjacency, ego(given, small), 2) + 1e-30)
     torch.manual_seed(3)
     loss = loss_of(model, batch)
     users, items = given.batch["user_id"], given.batch["item_id"]
     torch.manual_seed(3)
-    sampled = torch.randint(1, given.n_items, (len(users), 5)).numpy()
+    sampled = torch.randint(1, given.n_items, (len(users), drawn)).numpy()
     known = set(zip(given.users.tolist(), given.items.tolist(), strict=True))
     rows, spared = [], 0
     for user, item, others in zip(users, items, sampled, strict=True):
         allowed = [j for j in others if (user, j) not in known]
-        spared += 5 - len(allowed)
+        spared += drawn - len(allowed)
         scores = [
             np.exp(oracles.dot(nodes[user], nodes[given.n_users + j]) / 0.3)
             for j in (item, *allowed)
@@ -67,9 +67,13 @@ def test_sampled_negatives_of_recbole_are_refused(small):
         prepare("AlphaRec", small, train_neg_sample_args=sampled)
 
 
-def test_a_user_who_knows_all_sampled_items(small):
-    model, batch, _ = observed("AlphaRec", small, **SETTINGS)
+@pytest.mark.parametrize("drawn", [20, 5])
+def test_a_user_who_knows_all_sampled_items(small, drawn):
+    model, batch, _ = observed("AlphaRec", small, **{**SETTINGS, "n_negatives": drawn})
     model.graph.edges_of = lambda users, items: torch.zeros_like(items)
+    model.graph.items_of = lambda users: torch.ones(len(users), model.n_items).nonzero(
+        as_tuple=True
+    )
     loss = model.calculate_loss(batch).softmax
     assert loss.item() == 0
     loss.backward()
