@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,16 +37,10 @@ class BlendingTrainer(ReviewTrainer):
         self.chosen: dict[str, float] = {}
 
     def fit(
-        self,
-        train_data: Any,
-        valid_data: Any = None,
-        verbose: bool = True,
-        saved: bool = True,
-        show_progress: bool = False,
-        callback_fn: Callable[[int, float], None] | None = None,
+        self, train_data: Any, valid_data: Any = None, *rest: Any, **options: Any
     ) -> tuple[float, Any]:
         """RecBole's `fit`; afterwards the model has the best epoch's weights and its blend."""
-        super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
+        super().fit(train_data, valid_data, *rest, **options)
         asked = self._saved and self._evaluates and not self.in_search
         if asked and self.model.blend is not None:
             state = checkpoint.load(self.saved_model_file)

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,19 +55,13 @@ class TwoPhaseTrainer(ReviewTrainer):
     # --- the schedule ----------------------------------------------------------------------------
 
     def fit(
-        self,
-        train_data: Any,
-        valid_data: Any = None,
-        verbose: bool = True,
-        saved: bool = True,
-        show_progress: bool = False,
-        callback_fn: Callable[[int, float], None] | None = None,
+        self, train_data: Any, valid_data: Any = None, *rest: Any, **options: Any
     ) -> tuple[float, Any]:
         """RecBole's `fit`, phase by phase; afterwards the model has the best weights."""
         while True:
             self._set_limits()
             with contextlib.suppress(_PhaseIsOverError):
-                super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
+                super().fit(train_data, valid_data, *rest, **options)
             self._end_phase()
             if self._phase == self.model.n_phases or not self._epochs_of(self._phase + 1):
                 break

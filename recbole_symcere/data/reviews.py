@@ -55,6 +55,16 @@ class TrainingReviews:
         found: np.ndarray = self._text_of[items if self._by_item else rows]
         return found
 
+    def training_ids(self, dataset: ReviewDataset) -> np.ndarray:
+        """The text of each training interaction [n] in the order of the split; -1 if it is empty.
+
+        Args:
+            dataset: the training split.
+        """
+        rows, items = (dataset.inter_feat[f].numpy() for f in (ROW_FIELD, dataset.iid_field))
+        found = self.text_ids(rows, items)
+        return np.where(self.store.lengths[found] > 0, found, -1)
+
     def take(self, text_ids: np.ndarray) -> TokenBatch:
         """The tokens of ``text_ids`` [B], padded to the longest of them; -1 is no review."""
         present = text_ids >= 0

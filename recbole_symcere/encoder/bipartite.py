@@ -148,9 +148,9 @@ class BipartiteGraph(nn.Module):
         """The two blocks of the matrix that aren't zero, [n_users, n_items] and its transpose."""
         _draw_csr_notice()
         e, u, i = self.n_edges, self.n_users, self.n_items
-        by_user, by_item = self.row_pointer[: u + 1], self.row_pointer[u:] - e
+        by_item = self.row_pointer[u:] - e
         parts = (
-            (by_user, self.column[:e] - u, self.values[:e], (u, i)),
+            self._of_users(self.values[:e]),
             (
                 by_item,
                 self.column[e:],
@@ -160,6 +160,12 @@ class BipartiteGraph(nn.Module):
         )
         first, second = (torch.sparse_csr_tensor(*part, check_invariants=False) for part in parts)
         return first, second
+
+    def _of_users(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[int, int]]:
+        """CSR parts of the block [n_users, n_items] with these values of the edges."""
+        u = self.n_users
+        columns = self.column[: self.n_edges] - u
+        return self.row_pointer[: u + 1], columns, values, (u, self.n_items)
 
     def propagate(self, x: Tensor) -> Tensor:
         """One step of neighbourhood averaging: the matrix times ``x``.
@@ -186,12 +192,8 @@ class BipartiteGraph(nn.Module):
             [n_users, d]; no gradient passes.
         """
         _draw_csr_notice()
-        e, u = self.n_edges, self.n_users
-        ones = torch.ones(e, dtype=x.dtype, device=x.device)
-        size = (u, self.n_items)
-        edges = torch.sparse_csr_tensor(
-            self.row_pointer[: u + 1], self.column[:e] - u, ones, size, check_invariants=False
-        )
+        ones = torch.ones(self.n_edges, dtype=x.dtype, device=x.device)
+        edges = torch.sparse_csr_tensor(*self._of_users(ones), check_invariants=False)
         return edges @ x.detach()
 
     def checked(self, x: Tensor, side: Side | None = None) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 
-from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.data.items import item_file, item_texts
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.data.tokens import TokenStore
@@ -104,11 +103,9 @@ def _means(dataset: Any, options: EncoderOptions, device: torch.device) -> list[
 
 def _word_counts(dataset: Any, options: EncoderOptions, length: int) -> list[csr_matrix]:
     reviews = reviews_of(dataset, options, length)
-    users, items = _owners(dataset)
-    text_ids = reviews.text_ids(dataset.inter_feat[ROW_FIELD].numpy(), items[0])
-    text_ids = np.where(reviews.store.lengths[text_ids] > 0, text_ids, -1)
+    text_ids = reviews.training_ids(dataset)
     words = text_words(reviews.store)
-    counts = [word_counts(words, text_ids, ids, size) for ids, size in (users, items)]
+    counts = [word_counts(words, text_ids, ids, size) for ids, size in _owners(dataset)]
     if item_file(dataset).is_file():
         silent = _silent(dataset, text_ids)
         tokenizer, folder = load_tokenizer(options.text_encoder), Path(options.cache_dir, "tokens")

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.text import TextEncoder, load_encoder
@@ -91,8 +90,5 @@ def interaction_vectors(
     vectors = encoded(
         encoder, tokenizer, reviews.store, "training reviews", options, device
     ).original
-    rows, items = (dataset.inter_feat[f].numpy() for f in (ROW_FIELD, dataset.iid_field))
-    text_ids = reviews.text_ids(rows, items)
-    text_ids = np.where(reviews.store.lengths[text_ids] > 0, text_ids, -1)
     facts = text_facts(options, encoder, reviews.store, "frozen", "interaction")
-    return InteractionVectors(vectors, text_ids, reviews.store, facts)
+    return InteractionVectors(vectors, reviews.training_ids(dataset), reviews.store, facts)

@@ -259,10 +259,10 @@ def _refit(
     folder = out / "best"
     metrics = RunDirectory(folder).read_metrics() if folder.is_dir() else None
     if metrics is not None:  # the search was over: test is read once
-        metric = str(config_of(settings)["valid_metric"]).lower()
+        config = config_of(settings)
         return {
-            "best_valid_score": metrics["valid"][metric],
-            "valid_score_bigger": config_of(settings)["valid_metric_bigger"],
+            "best_valid_score": metrics["valid"][str(config["valid_metric"]).lower()],
+            "valid_score_bigger": config["valid_metric_bigger"],
             "best_valid_result": metrics["valid"],
             "test_result": metrics["test"],
             "run_dir": str(folder),
