@@ -49,7 +49,7 @@ def info_nce_among(
         >>> round(info_nce_among(table[:1], table, torch.tensor([0]), 1.0).item(), 4)
         0.3133
     """
-    logits = anchor @ candidates.T / temperature  # [B, n]
+    logits = (anchor / temperature) @ candidates.T  # [B, n], which divided afterwards takes longer
     return F.cross_entropy(logits, positive, reduction="sum") / max(len(anchor), 1)
 
 

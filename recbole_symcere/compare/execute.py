@@ -55,6 +55,15 @@ class Done:
     tuned: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """The settings that a search found, of how many trials, or why it failed."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    trials: int | None = None
+    error: str | None = None
+
+
 class Execution:
     """Does tasks below a folder.
 
@@ -71,21 +80,20 @@ class Execution:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         self._threads = max(1, (cores or 1) // jobs) if jobs > 1 else None
 
-    def do(self, task: Task) -> list[Done]:
-        """Search if that is wanted, then run every seed."""
-        found, error = None, None
-        if task.search is not None:
-            found, error = self._tuned(task, task.search)
-        if error is not None:
-            folder = self.out / "tune" / task.dataset / task.row.slug
-            return [
-                Done(task.row.label, task.dataset, seed, folder, None, 1, f"its search: {error}")
-                for seed in self.seeds
-            ]
-        with ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(lambda seed: self._run(task, seed, found), self.seeds))
+    def do(self, tasks: Sequence[Task]) -> list[Done]:
+        """Search where that is wanted, then run every seed of every task.
 
-    def _tuned(self, task: Task, search: Search) -> tuple[dict[str, Any] | None, str | None]:
+        A search takes all cores. The runs wait in one queue, so that no core is idle before the
+        last of them, as it would be between the odd seed of a task and the next task.
+        """
+        found = [self._tuned(task, task.search) if task.search else _Found() for task in tasks]
+        wanted = [
+            (task, seed, of) for task, of in zip(tasks, found, strict=True) for seed in self.seeds
+        ]
+        with ThreadPoolExecutor(self.jobs) as pool:
+            return list(pool.map(lambda run: self._run(*run), wanted))
+
+    def _tuned(self, task: Task, search: Search) -> _Found:
         """What the search found, from an earlier comparison if that is all that is needed."""
         options = asdict(search.options)
         told = {**search.fixed, "search": options, "space": search.space}
@@ -98,12 +106,16 @@ class Execution:
                 worker.search, (search.fixed, str(folder), options), folder
             )
             if error is not None:
-                return None, error
+                return _Found(error=error)
         tuned: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return tuned, None
+        return _Found(tuned["settings"], tuned["trials"])
 
-    def _run(self, task: Task, seed: int, found: dict[str, Any] | None) -> Done:
-        tuned, trials = (found["settings"], found["trials"]) if found else ({}, None)
+    def _run(self, task: Task, seed: int, found: _Found) -> Done:
+        if found.error is not None:
+            folder = self.out / "tune" / task.dataset / task.row.slug
+            said = f"its search: {found.error}"
+            return Done(task.row.label, task.dataset, seed, folder, None, 1, said)
+        tuned, trials = found.settings, found.trials
         settings = {**task.settings, **tuned, "seed": seed}
         key = digest_of(settings, task.fingerprint)
         folder = self.out / "runs" / task.dataset / f"{task.row.slug}-seed{seed}-{key}"
@@ -173,16 +185,18 @@ def _start_server() -> None:
 
 
 def execute(tasks: Sequence[Task], out: Path, seeds: Sequence[int], jobs: int) -> list[Done]:
-    """Do all tasks, one after another.
+    """Do all tasks: first their searches, one after another, then their runs.
 
     Args:
         tasks: rows on data sets.
         out: the folder of the comparison.
         seeds: a run each.
-        jobs: runs of a task at a time.
+        jobs: runs at a time.
+
+    Returns:
+        A run per task and seed, in the order of the tasks and then of the seeds.
     """
-    execution = Execution(out, seeds, jobs)
-    return [done for task in tasks for done in execution.do(task)]
+    return Execution(out, seeds, jobs).do(tasks)
 
 
 def _reason(status: int, folder: Path) -> str:

@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -137,6 +139,18 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, how, ends):
     assert (error, attempts) == (ends, 2)
     assert crashes[0] == "ended by signal SIGKILL"
     assert (tmp_path / "checkpoint").exists()
+
+
+def test_the_last_run_of_a_task_and_the_first_of_the_next_overlap(tmp_path, monkeypatch):
+    tasks = [SimpleNamespace(search=None, name=name) for name in "ab"]
+    both = threading.Barrier(2, timeout=20)
+
+    def run(_, task, seed, found):
+        both.wait()  # raises if the other task's run waits for this one to end
+        return task.name, seed, found.trials
+
+    monkeypatch.setattr(Execution, "_run", run)
+    assert Execution(tmp_path, [7], 2).do(tasks) == [("a", 7, None), ("b", 7, None)]
 
 
 def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
