@@ -9,9 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.data.tokens import TokenStore
+from recbole_symcere.encoder.load import load_tokenizer
 from recbole_symcere.errors import InputError
+from recbole_symcere.options import EncoderOptions
 
-__all__ = ["item_file", "item_texts"]
+__all__ = ["item_file", "item_texts", "item_tokens"]
 
 
 def item_file(dataset: ReviewDataset) -> Path:
@@ -44,6 +47,21 @@ def item_texts(dataset: ReviewDataset) -> tuple[pa.Array, str]:
             "item_id and text, or convert the data set with its reviews."
         )
     return texts, source
+
+
+def item_tokens(
+    dataset: ReviewDataset, options: EncoderOptions, max_length: int
+) -> tuple[TokenStore, str]:
+    """The tokens of the `item_texts`, kept in the cache, and where the texts come from.
+
+    Args:
+        dataset: the training split.
+        options: whose tokenizer, and where the cache is.
+        max_length: tokens kept of a text, special ones included.
+    """
+    texts, source = item_texts(dataset)
+    tokenizer, folder = load_tokenizer(options.text_encoder), Path(options.cache_dir, "tokens")
+    return TokenStore.open_or_build(texts, tokenizer, max_length, folder), source
 
 
 def _of_file(path: Path, dataset: ReviewDataset) -> pa.Array:

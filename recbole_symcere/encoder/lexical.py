@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
+from recbole_symcere.data.reviews import owned_texts
 from recbole_symcere.data.tokens import TokenStore
 
 __all__ = ["lexical_vectors", "text_words", "word_counts"]
@@ -50,10 +51,7 @@ def word_counts(
     Returns:
         float32 [n_owners, 2^20], columns as in ``words``.
     """
-    present = text_ids >= 0
-    chosen, owners = text_ids[present], owners[present]
-    ones = np.ones(len(chosen), np.float32)
-    return csr_matrix(csr_matrix((ones, (owners, chosen)), (n_owners, words.shape[0])) @ words)
+    return csr_matrix(owned_texts(text_ids, owners, n_owners, words.shape[0]) @ words)
 
 
 def lexical_vectors(counts: csr_matrix, others: csr_matrix, size: int) -> list[torch.Tensor]:

@@ -1,6 +1,5 @@
 """What the training reviews say of each user and each item: their meaning and their words."""
 
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -8,11 +7,9 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 
-from recbole_symcere.data.items import item_file, item_texts
+from recbole_symcere.data.items import item_file, item_tokens
 from recbole_symcere.data.reviews import reviews_of
-from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.lexical import lexical_vectors, text_words, word_counts
-from recbole_symcere.encoder.load import load_tokenizer
 from recbole_symcere.model.profiles import interaction_vectors
 from recbole_symcere.model.text import item_vectors
 from recbole_symcere.options import EncoderOptions
@@ -108,8 +105,7 @@ def _word_counts(dataset: Any, options: EncoderOptions, length: int) -> list[csr
     counts = [word_counts(words, text_ids, ids, size) for ids, size in _owners(dataset)]
     if item_file(dataset).is_file():
         silent = _silent(dataset, text_ids)
-        tokenizer, folder = load_tokenizer(options.text_encoder), Path(options.cache_dir, "tokens")
-        texts = TokenStore.open_or_build(item_texts(dataset)[0], tokenizer, length, folder)
+        texts, _ = item_tokens(dataset, options, length)
         chosen = texts.text_index[silent]
         counts[1] += word_counts(text_words(texts), chosen, silent, dataset.item_num)
     return counts

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 
-from recbole_symcere.data.reviews import reviews_of
+from recbole_symcere.data.reviews import owned_texts, reviews_of
 from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.text import TextEncoder, load_encoder
 from recbole_symcere.model.text import encoded, text_facts
@@ -63,12 +62,9 @@ def mean_of(
         >>> mean_of(vectors, np.array([0, 1, -1]), np.array([0, 0, 0]), 2).tolist()
         [[3.0], [0.0]]
     """
-    present = chosen >= 0
-    owners, chosen = owners[present], chosen[present]
-    ones = np.ones(len(chosen), dtype=np.float32)
-    counts = csr_matrix((ones, (owners, chosen)), shape=(size, len(vectors)))
-    n_owned = np.bincount(owners, minlength=size)[:, None]
-    return torch.from_numpy(counts @ vectors.numpy() / np.maximum(n_owned, 1).astype(np.float32))
+    owned = owned_texts(chosen, owners, size, len(vectors))
+    n_owned = np.bincount(owners[chosen >= 0], minlength=size)[:, None]
+    return torch.from_numpy(owned @ vectors.numpy() / np.maximum(n_owned, 1).astype(np.float32))
 
 
 def interaction_vectors(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from recbole_symcere.data.items import item_texts
+from recbole_symcere.data.items import item_tokens
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.cache import TextVectors, text_vectors
@@ -79,12 +79,9 @@ def item_vectors(
     Raises:
         InputError: for an encoder that can't be had, or a data set without item texts.
     """
-    texts, source = item_texts(dataset)
+    store, source = item_tokens(dataset, options, options.max_length)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling)
-    store = TokenStore.open_or_build(
-        texts, tokenizer, options.max_length, Path(options.cache_dir) / "tokens"
-    )
     vectors = encoded(encoder, tokenizer, store, f"item texts ({source})", options, device)
     of_item = store.text_index
     facts = text_facts(options, encoder, store, "frozen", "item")
