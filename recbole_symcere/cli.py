@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         then = "--resume=RUN_DIR goes on after the last finished epoch"
         if words[:1] == ["convert"]:
             then = "nothing was written; start the conversion again"
+        if words[:1] == ["compare"]:
+            then = "the same command goes on with the comparison"
         if words[:1] == ["tune"]:
             then = "tune --resume=DIR goes on with the search"
         sys.stderr.write(f"\ninterrupted; {then}\n")

@@ -14,7 +14,7 @@ from typing import Any
 import recbole
 import yaml
 from recbole.config.configurator import Config as RecBoleConfig
-from recbole.utils import InputType, get_model
+from recbole.utils import InputType, get_model, get_trainer
 
 from recbole_symcere.errors import InputError, did_you_mean
 from recbole_symcere.folders import bundled_data_path, properties_path
@@ -71,6 +71,10 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
             ) from error
         self._refuse_unknown_keys()
         read_options(RunOptions, self)
+        trainer = get_trainer(self["MODEL_TYPE"], self["model"])
+        for reader in (self.model_class, trainer):
+            for group in getattr(reader, "option_groups", ()):
+                read_options(group, self)
         self._refuse_uncomputed_metric()
         self._refuse_unreadable_intervals()
         self._refuse_unusable_model()

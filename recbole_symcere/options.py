@@ -16,6 +16,7 @@ __all__ = [
     "ControlOptions",
     "EncoderOptions",
     "RunOptions",
+    "TextControl",
     "TextOptions",
     "option",
     "read_options",
@@ -23,6 +24,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+TextControl = Literal["none", "shuffled", "constant", "random"]
+"""What may stand in the place of the reviews."""
 
 
 def option(
@@ -73,7 +77,7 @@ class TextOptions(EncoderOptions):
 class ControlOptions:
     """What stands in the place of the reviews; see `recbole_symcere.data.text_control`."""
 
-    text_control: Literal["none", "shuffled", "constant", "random"] | None
+    text_control: TextControl | None
     text_control_seed: int = option(minimum=0)
 
 

@@ -44,6 +44,8 @@ class TwoPhaseTrainer(ReviewTrainer):
         kept_phase: the phase whose best weights the model has after `fit`.
     """
 
+    option_groups = (PhaseOptions,)
+
     def __init__(self, config: Any, model: Any) -> None:
         self._options = read_options(PhaseOptions, config)
         super().__init__(config, model)

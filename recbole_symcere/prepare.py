@@ -21,7 +21,7 @@ from recbole_symcere.errors import InputError
 from recbole_symcere.register import text_use
 from recbole_symcere.trainer import resumable
 
-__all__ = ["build_model", "build_trainer", "read_dataset", "split_data"]
+__all__ = ["build_model", "build_trainer", "read_dataset", "split_data", "split_dataset"]
 
 
 def read_dataset(config: Any) -> Any:
@@ -47,6 +47,17 @@ def read_dataset(config: Any) -> Any:
             "nothing to control. Leave it out."
         )
     return with_cold_start(dataset, config["cold_items"] or 0, config["cold_users"] or 0)
+
+
+def split_dataset(config: Any, dataset: Any) -> list[Any]:
+    """The training, validation and test split, as data sets.
+
+    Raises:
+        InputError: for a split that RecBole can't make of these data.
+    """
+    with _as_input_error(config):
+        parts: list[Any] = dataset.build()
+    return parts
 
 
 def split_data(config: Any, dataset: Any) -> tuple[Any, Any, Any]:

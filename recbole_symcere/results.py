@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -21,7 +22,14 @@ import yaml
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import replacing, sha256_of, write_bytes
 
-__all__ = ["RunDirectory", "data_fingerprint", "portable_settings", "versions"]
+__all__ = [
+    "RunDirectory",
+    "code_fingerprint",
+    "data_fingerprint",
+    "fixed_settings",
+    "portable_settings",
+    "versions",
+]
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -198,6 +206,17 @@ def portable_settings(config: Any) -> dict[str, Any]:
     return settings
 
 
+def fixed_settings(config: Any) -> dict[str, Any]:
+    """The portable settings with absolute paths: workers stand in other folders."""
+    fixed = portable_settings(config)
+    for key in ("cache_dir", "runs_dir"):
+        fixed[key] = str(Path(fixed[key]).absolute())
+    encoder = fixed.get("text_encoder")
+    if encoder and Path(encoder).is_dir():
+        fixed["text_encoder"] = str(Path(encoder).absolute())
+    return fixed
+
+
 def data_fingerprint(config: Any) -> str:
     """sha256 over the names and contents of the files that the data set was read from."""
     folder = Path(config["data_path"])
@@ -205,6 +224,21 @@ def data_fingerprint(config: Any) -> str:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(config["dataset"]) and path.suffix in {".inter", ".parquet"}:
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+# What reads, compares or shows results, or makes data: a change there leaves a run's numbers alone.
+_BESIDE_RUNS = {"cli.py", "compare", "convert", "explain", "report", "summary.py", "tune"}
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """sha256 over the package's modules that a run's numbers depend on."""
+    root, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if name.parts[0] not in _BESIDE_RUNS:
+            digest.update(f"{name.as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

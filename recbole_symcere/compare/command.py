@@ -13,9 +13,9 @@ HELP = """\
 compare --models=A,B --datasets=D,E --seeds=0,1,2 --out=DIR [--tune=N] [--key=value ...]
 
 Trains what is missing, each run in a process of its own, and writes table.md, table.csv,
-table.html and runs.csv to DIR; the last has every number of every run. Given again it goes on where
-it was stopped; a finished run with equal settings and data isn't repeated, a crashed one is tried
-once more and reported.
+table.html and runs.csv to DIR; the last has metrics, times and memory of every run. Given again it
+goes on where it was stopped; a finished run isn't repeated while its settings, data, text encoder,
+kind of device and our code are the same, a crashed one is tried once more and reported.
 
   --models        names of models, ours or RecBole's
   --datasets      names of data sets

@@ -37,7 +37,8 @@ def _how_to_read(metric: str, options: CompareOptions) -> str:
         + (" and the settings were" if options.tune else " was")
         + " chosen on validation. The best value of a column is bold, the second best "
         "underlined or in italics. Improvement is that of the mean "
-        f"{metric} over the best baseline, which is the best model that isn't proposed."
+        f"{metric} over the best baseline, which is the best model that isn't proposed"
+        " (of all, if every one is)."
     )
     if options.significance:
         text += (
@@ -64,10 +65,11 @@ def _block(block: Block, options: CompareOptions) -> list[Part]:
         split = "/".join(f"{block.facts[k]:,}" for k in ("train", "valid", "test"))
         parts.append(Text(f"{counts}, {split} interactions to train, validate and test."))
     names = list(dict.fromkeys(name for line in block.lines for name in line.cells))
-    k = block.metric.partition("@")[2]
-    accuracy = [n for n in names if "/" not in n and n.endswith(f"@{k}") and not _beyond(n)]
+    at_k = "".join(block.metric.partition("@")[1:])  # "@10"; "" of a metric such as AUC
+    shown = [n for n in names if n == block.metric or (at_k and n.endswith(at_k))]
+    accuracy = [n for n in shown if "/" not in n and not _beyond(n)]
     parts.append(_accuracy(block, accuracy, options))
-    popularity = [n for n in names if n.endswith(f"@{k}") and _beyond(n)]
+    popularity = [n for n in shown if _beyond(n)]
     if popularity:
         parts += [Heading("What is recommended", 3), _table(block.lines, popularity)]
     groups = [n for n in names if n.startswith(f"{block.metric}/")]
@@ -125,7 +127,7 @@ def _accuracy(block: Block, names: Sequence[str], options: CompareOptions) -> Te
 def _label(line: Line, block: Block, n_seeds: int) -> Entry:
     label = line.row.label
     if label == block.reference and len(block.lines) > 1:
-        label += " (best baseline)"
+        label += " (best)" if line.row.proposed else " (best baseline)"
     if line.seeds < n_seeds:
         label += f" ({line.seeds} of {n_seeds} seeds)"
     return Entry(label)
@@ -208,7 +210,7 @@ def _preset_row(
     if number == "2":
         changes = [_improvement(block, values)]
     else:
-        changes = [_drop(f"SymCERE ({backbone})", values) for backbone in BACKBONES]
+        changes = [_drop(backbone, block, values) for backbone in BACKBONES]
     return [Entry(block.dataset), Entry(name), Entry(source), *cells, *changes]
 
 
@@ -222,10 +224,12 @@ def _improvement(block: Block, values: Mapping[str, float]) -> Entry:
     return Entry(f"{100 * (max(ours) / max(others) - 1):+.1f} %")
 
 
-def _drop(full: str, values: Mapping[str, float]) -> Entry:
+def _drop(backbone: str, block: Block, values: Mapping[str, float]) -> Entry:
     """The largest loss of an ablation against the whole model; a gain has a plus."""
-    ablated = [value for label, value in values.items() if label.startswith(f"{full}, w")]
-    ablated += [value for label, value in values.items() if label.startswith(f"{full}, MM")]
+    full = f"SymCERE ({backbone})"
+    rows = [line.row for line in block.lines if not line.row.control]
+    labels = [row.label for row in rows if row.label.startswith((f"{full}, w/o", f"{full}, MM"))]
+    ablated = [values[label] for label in labels if label in values]
     if not ablated or not values.get(full):
         return _NONE
     return Entry(f"{100 * (min(ablated) / values[full] - 1):+.1f} %")

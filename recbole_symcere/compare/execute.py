@@ -36,8 +36,8 @@ class Done:
         dataset: name of the data set.
         seed: of the run.
         folder: of the run.
-        trials: of the search whose settings it took; None if the model has nothing to tune or no
-            search was wanted.
+        trials: of the search whose settings it took, without failed ones; None if the model has
+            nothing to tune or no search was wanted.
         attempts: how often it was started now; 0 if it was there already.
         error: why it failed in the end; None if it is finished.
         crashes: why earlier attempts failed.
@@ -57,11 +57,12 @@ class Done:
 
 @dataclass(frozen=True)
 class _Found:
-    """The settings that a search found, of how many trials, or why it failed."""
+    """The settings that a search found, of how many trials that didn't fail, or why it failed."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     trials: int | None = None
     error: str | None = None
+    folder: Path = Path()
 
 
 class Execution:
@@ -83,8 +84,8 @@ class Execution:
     def do(self, tasks: Sequence[Task]) -> list[Done]:
         """Search where that is wanted, then run every seed of every task.
 
-        A search takes all cores. The runs wait in one queue, so that no core is idle before the
-        last of them, as it would be between the odd seed of a task and the next task.
+        A search has the machine for itself. The runs wait in one queue: no job is idle before the
+        last of them, as one would be beside the odd seed of a task.
         """
         found = [self._tuned(task, task.search) if task.search else _Found() for task in tasks]
         wanted = [
@@ -106,15 +107,15 @@ class Execution:
                 worker.search, (search.fixed, str(folder), options), folder
             )
             if error is not None:
-                return _Found(error=error)
+                _say(f"{task.dataset}  {task.row.label}: FAILED: its search: {error}")
+                return _Found(error=error, folder=folder)
         tuned: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return _Found(tuned["settings"], tuned["trials"])
+        return _Found(tuned["settings"], tuned["trials"], folder=folder)
 
     def _run(self, task: Task, seed: int, found: _Found) -> Done:
         if found.error is not None:
-            folder = self.out / "tune" / task.dataset / task.row.slug
             said = f"its search: {found.error}"
-            return Done(task.row.label, task.dataset, seed, folder, None, 1, said)
+            return Done(task.row.label, task.dataset, seed, found.folder, None, 1, said)
         tuned, trials = found.settings, found.trials
         settings = {**task.settings, **tuned, "seed": seed}
         key = digest_of(settings, task.fingerprint)

@@ -1,10 +1,10 @@
 """What ``compare`` was asked for, beside the settings of its runs."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from recbole_symcere.errors import InputError
-from recbole_symcere.options import option, read_options
+from recbole_symcere.options import TextControl, option, read_options
 from recbole_symcere.settings import parse_value
 
 __all__ = ["CompareOptions", "take_options"]
@@ -55,7 +55,7 @@ _DEFAULTS: dict[str, Any] = {
     "tune": 0,
     "jobs": 1,
 }
-_CONTROLS = ("none", "shuffled", "constant", "random")
+_CONTROLS = get_args(TextControl)
 
 
 def take_options(pairs: dict[str, Any]) -> CompareOptions:
@@ -91,7 +91,9 @@ def _refuse_missing(values: dict[str, Any], pairs: dict[str, Any]) -> None:
             raise InputError(f"No {name} are given. Name them with --{name}=A,B.")
     if not values["models"] and not values["preset"]:
         raise InputError("No models are given. Name them with --models=A,B, or give a --preset.")
-    for name in ("model", "dataset", "seed", "run_dir"):
+    if "run_dir" in pairs:
+        raise InputError("compare has no --run_dir; its runs lie below the folder of --out=DIR.")
+    for name in ("model", "dataset", "seed"):
         if name in pairs:
             raise InputError(f"compare has no --{name}; its runs are named by --{name}s=A,B.")
 

@@ -6,27 +6,28 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recbole_symcere.compare.options import CompareOptions
 from recbole_symcere.compare.presets import preset_rows
 from recbole_symcere.config import Config
-from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.encoder.source import encoder_fingerprint
 from recbole_symcere.errors import InputError
-from recbole_symcere.prepare import read_dataset
-from recbole_symcere.results import data_fingerprint, portable_settings
+from recbole_symcere.prepare import read_dataset, split_dataset
+from recbole_symcere.register import text_use
+from recbole_symcere.results import code_fingerprint, data_fingerprint, fixed_settings
 from recbole_symcere.tune.options import SearchOptions
 from recbole_symcere.tune.options import take_options as search_options
-from recbole_symcere.version import __version__
 
-__all__ = ["Row", "Search", "Task", "checked_tasks", "digest_of", "plan_rows", "reads_text"]
+__all__ = ["MORE_IS_BETTER", "Row", "Search", "Task", "checked_tasks", "digest_of", "plan_rows"]
 
 # These decide where something lies or how much is said, not what comes out.
 _NOT_COMPARED = {"cache_dir", "runs_dir", "data_path", "show_progress", "state", "run_dir"}
 NOTHING_TO_TUNE = frozenset({"Pop"})
 """Models without a hyper-parameter."""
+MORE_IS_BETTER = ("ndcg@", "hit@", "recall@", "mrr@", "map@", "precision@", "gauc", "auc")
+"""Metrics of accuracy, in lower case, by how they begin."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Task:
         dataset: the data set's name.
         folder: of the data set.
         settings: complete settings of its runs but the seed, model and data set included.
-        fingerprint: of the data.
+        fingerprint: of what decides its numbers beside the settings: the data, the weights of the
+            text encoder, our code and the kind of device.
         search: what is searched for it; None for nothing.
     """
 
@@ -120,7 +122,7 @@ def plan_rows(options: CompareOptions) -> list[Row]:
         )
         for row in rows
         for control in controls
-        if reads_text(row.model)
+        if text_use(row.model) != "none"
     ]
     if controls and not controlled:
         raise InputError(
@@ -137,20 +139,15 @@ def _is_proposed(model: str, options: CompareOptions) -> bool:
     return model in options.proposed
 
 
-def reads_text(model: str) -> bool:
-    """Whether the model of that name is given reviews."""
-    datasets = import_module("recbole.data.dataset")
-    return getattr(datasets, f"{model}Dataset", None) is ReviewDataset
-
-
 def checked_tasks(
     options: CompareOptions, rows: Sequence[Row], settings: Mapping[str, Any], files: Sequence[str]
 ) -> list[Task]:
     """A task per data set and row.
 
     Raises:
-        InputError: for an unknown model, data set or key, a model with text on data without
-            reviews, a test with one seed or one user, a search without a space.
+        InputError: for an unknown model, data set or key, a setting that a model can't have, a
+            model with text on data without reviews, a text encoder that can't be had, a test with
+            one seed or one user, a search without a space.
     """
     if options.significance and len(rows) > 1 and len(options.seeds) < 2:
         raise InputError(
@@ -171,21 +168,38 @@ def checked_tasks(
             )
             for row in rows
         ]
+        fingerprints = [data_fingerprint(configs[0]), code_fingerprint()]
         for row, config in zip(rows, configs, strict=True):
-            fixed = {k: v for k, v in portable_settings(config).items() if k != "seed"}
-            for key in ("cache_dir", "runs_dir"):
-                fixed[key] = str(Path(fixed[key]).absolute())
+            _check_protocol(row, config)
+            fixed = {k: v for k, v in fixed_settings(config).items() if k != "seed"}
             search = _search(options, row, config, {**settings, **row.settings}, fixed)
-            folder = Path(config["data_path"])
-            tasks.append(Task(row, dataset, folder, fixed, data_fingerprint(config), search))
-        with_text = [n for n, row in enumerate(rows) if reads_text(row.model)]
+            known = [*fingerprints, config["device"].type]
+            if text_use(row.model) != "none":
+                known.append(encoder_fingerprint(config["text_encoder"]))
+            task = Task(row, dataset, Path(config["data_path"]), fixed, " ".join(known), search)
+            tasks.append(task)
+        with_text = [n for n, row in enumerate(rows) if text_use(row.model) != "none"]
         _check_data(configs[with_text[0] if with_text else 0], options)
     return tasks
 
 
+def _check_protocol(row: Row, config: Config) -> None:
+    metric, control = config["valid_metric"], config["text_control"] or "none"
+    if not metric.lower().startswith(MORE_IS_BETTER):
+        raise InputError(
+            f"valid_metric is {metric}, but compare looks for the row with the highest value of a "
+            "metric of accuracy. Take NDCG@10 or another of RecBole's."
+        )
+    if control != "none" and not row.control:
+        raise InputError(
+            f"text_control is {control!r} in a file of settings, so that every row would be a "
+            f"control. Take it out and give --text_control={control}, which adds rows."
+        )
+
+
 def _check_data(config: Config, options: CompareOptions) -> None:
     """Read and split the data once: reviews may be missing, or users too few."""
-    parts = read_dataset(config).build()
+    parts = split_dataset(config, read_dataset(config))
     if not options.significance:
         return
     if "@" not in config["valid_metric"]:
@@ -221,7 +235,12 @@ def _search(
 
 
 def digest_of(settings: Mapping[str, Any], fingerprint: str) -> str:
-    """Equal for runs that would give the same numbers: by settings, data and our version."""
+    """Equal for runs that would give the same numbers.
+
+    Args:
+        settings: of the run; where it keeps its files doesn't count.
+        fingerprint: of a `Task`.
+    """
     told = {key: value for key, value in settings.items() if key not in _NOT_COMPARED}
-    text = json.dumps([told, fingerprint, __version__], sort_keys=True)
+    text = json.dumps([told, fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import yaml
 
 from recbole_symcere.folders import properties_path
-from recbole_symcere.register import MODELS
 
 __all__ = ["BACKBONES", "Printed", "preset_rows", "printed_values"]
 
@@ -30,7 +29,7 @@ def preset_rows(preset: str | None) -> list[tuple[str, str, dict[str, Any]]]:
     """Label, model and settings of the rows of ``preset``.
 
     Table 2 holds the baselines and SymCERE over both backbones, Table 3 SymCERE as a whole, without
-    normalisation and with InfoNCE. DGCLR is there as soon as the package has it.
+    normalisation and with InfoNCE.
     """
     if preset is None:
         return []
@@ -42,8 +41,7 @@ def preset_rows(preset: str | None) -> list[tuple[str, str, dict[str, Any]]]:
     ]
     if preset == "table3":
         return ours
-    there = [name for name in _BASELINES if name != "DGCLR" or name in MODELS]
-    return [(name, name, {}) for name in there] + ours
+    return [(name, name, {}) for name in _BASELINES] + ours
 
 
 def printed_values(preset: str, dataset: str) -> dict[str, Printed]:

@@ -3,14 +3,14 @@
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from recbole_symcere.compare.execute import Done
-from recbole_symcere.compare.plan import Row
+from recbole_symcere.compare.plan import MORE_IS_BETTER, Row
 from recbole_symcere.evaluate.significance import Comparison, compare, holm, user_means
 
 __all__ = ["Block", "Cell", "Line", "make_block", "metrics_of", "values_of"]
@@ -125,7 +125,7 @@ def make_block(
     lines = _marked(lines)
     reference = _best_baseline(lines, metric)
     lines = [_improved(line, reference, metric) for line in lines]
-    if test and reference is not None:
+    if test and reference is not None and reference.seeds > 1:
         lines = _tested(lines, of_row, reference, metric)
     facts: dict[str, int] = {}
     for metrics in (metrics for found in finished.values() for metrics in found):
@@ -170,19 +170,16 @@ def _line(row: Row, runs: Sequence[Done], finished: Sequence[Mapping[str, Any]])
     )
 
 
-_MORE_IS_BETTER = ("ndcg@", "hit@", "recall@", "mrr@", "map@", "precision@", "gauc", "auc")
-
-
 def _marked(lines: Sequence[Line]) -> list[Line]:
     """Mark the best and second best mean of each metric of accuracy; equal ones share a mark."""
     names = dict.fromkeys(name for line in lines for name in line.cells)
     marks: dict[str, dict[float, str]] = {}
     for name in names:
-        if name.startswith(_MORE_IS_BETTER) and len(lines) > 1:
+        if name.startswith(MORE_IS_BETTER) and len(lines) > 1:
             means = sorted({line.cells[name].mean for line in lines if name in line.cells})
             marks[name] = dict(zip(means[::-1], ("best", "second"), strict=False))
     return [
-        _changed(
+        replace(
             line,
             cells={
                 name: Cell(cell.mean, cell.deviation, marks.get(name, {}).get(cell.mean, ""))
@@ -196,10 +193,13 @@ def _marked(lines: Sequence[Line]) -> list[Line]:
 def _best_baseline(lines: Sequence[Line], metric: str) -> Line | None:
     """The line that others are compared with: the best that is neither proposed nor a control.
 
-    Without any such line the best of those that are no control.
+    Without any such line the best of those that are no control. A line that lacks seeds which
+    another one has is no yardstick.
     """
     there = [line for line in lines if metric in line.cells and not line.row.control]
     baselines = [line for line in there if not line.row.proposed] or there
+    most = max((line.seeds for line in baselines), default=0)
+    baselines = [line for line in baselines if line.seeds == most]
     return max(baselines, key=lambda line: line.cells[metric].mean, default=None)
 
 
@@ -208,24 +208,24 @@ def _improved(line: Line, reference: Line | None, metric: str) -> Line:
         return line
     base = reference.cells[metric].mean
     change = 100 * (line.cells[metric].mean / base - 1) if base else None
-    return _changed(line, improvement=change)
+    return replace(line, improvement=change)
 
 
 def _tested(
     lines: Sequence[Line], runs: Mapping[str, Sequence[Done]], reference: Line, metric: str
 ) -> list[Line]:
-    """Each line against the reference; Holm's correction is over the lines."""
+    """Each line of two or more seeds against the reference; Holm's correction is over them."""
     users = {
         line.row.label: user_means([_per_user(run.folder, metric) for run in runs[line.row.label]
                                     if run.error is None])
         for line in lines
     }  # fmt: skip
     base = users[reference.row.label]
-    others = [line.row.label for line in lines if line.row is not reference.row and line.cells]
+    others = [line.row.label for line in lines if line.row is not reference.row and line.seeds > 1]
     found = {label: compare(users[label], base) for label in others}
     adjusted = dict(zip(found, holm([c.p_value for c in found.values()]), strict=True))
     return [
-        _changed(line, comparison=found[line.row.label], p_value=adjusted[line.row.label])
+        replace(line, comparison=found[line.row.label], p_value=adjusted[line.row.label])
         if line.row.label in found
         else line
         for line in lines
@@ -235,7 +235,3 @@ def _tested(
 def _per_user(folder: Path, metric: str) -> dict[str, float]:
     table = pq.read_table(folder / "per_user.parquet", columns=["user_id", metric])
     return dict(zip(table["user_id"].to_pylist(), table[metric].to_pylist(), strict=True))
-
-
-def _changed(line: Line, **changes: Any) -> Line:
-    return Line(**{**line.__dict__, **changes})

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
 from recbole_symcere.tune.options import SearchOptions
 
-__all__ = ["INPUT_ERROR", "search", "train"]
+__all__ = ["INPUT_ERROR", "forget_if_all_failed", "search", "train"]
 
 INPUT_ERROR = 2
 """Exit status of a run whose settings or data are at fault: trying again would not help."""
@@ -56,6 +57,7 @@ def search(settings: dict[str, Any], folder: str, options: dict[str, Any]) -> No
         from recbole_symcere.tune import search as tune
 
         out = Path(folder, "search")
+        forget_if_all_failed(out)
         if (out / "search.json").is_file():
             found = tune.resume(out)
         else:
@@ -64,13 +66,20 @@ def search(settings: dict[str, Any], folder: str, options: dict[str, Any]) -> No
             found = tune.search(settings["model"], settings["dataset"], rest, options=chosen)
         tuned = {
             "settings": {k: v for k, v in found.best.config.items() if k != "seed"},
-            "valid": found.best.score,
-            "trials": len(found.trials),
-            "failed_trials": sum(trial.status == "failed" for trial in found.trials),
+            "trials": sum(trial.status != "failed" for trial in found.trials),
         }
         write_bytes(Path(folder, "tuned.json"), json.dumps(tuned, indent=1).encode())
 
     _alone(run, Path(folder))
+
+
+def forget_if_all_failed(search: Path) -> None:
+    """Remove a search without a trial that worked: resumed it would have no budget left."""
+    from recbole_symcere.tune.monitor import read_records
+
+    ended = read_records(search / "trials.json")
+    if ended and all(trial.status == "failed" for trial in ended):
+        shutil.rmtree(search)
 
 
 def _alone(run: Callable[[], None], folder: Path) -> None:

@@ -19,7 +19,7 @@ __all__ = ["as_csv", "write_tables"]
 def write_tables(
     out: Path, parts: Sequence[Part], blocks: Sequence[Block], runs: Sequence[Done]
 ) -> None:
-    """Write the three files, and runs.csv with every number of every run."""
+    """Write the three files, and runs.csv with the metrics, times and memory of every run."""
     for name, text in (
         ("runs.csv", runs_as_csv(runs)),
         ("table.md", as_markdown(parts)),
@@ -41,6 +41,8 @@ def runs_as_csv(runs: Sequence[Done]) -> str:
                 **{"dataset": run.dataset, "row": run.label, "seed": run.seed},
                 **{"trials": run.trials, "tuned": json.dumps(run.tuned) if run.tuned else ""},
                 **{key: metrics[key] for key in ("best_epoch", "epochs_run", "parameters")},
+                "peak_memory_mb": metrics["peak_memory_mb"],
+                **{f"blend/{key}": value for key, value in metrics.get("blend", {}).items()},
                 **{f"seconds/{key}": value for key, value in metrics["seconds"].items()},
                 **{f"valid/{key}": value for key, value in metrics["valid"].items()},
                 **{f"test/{key}": value for key, value in values_of(metrics).items()},

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.tokens import TokenBatch, TokenStore
 from recbole_symcere.encoder.load import load_tokenizer
 from recbole_symcere.options import EncoderOptions, TextOptions, read_options
 
-__all__ = ["TrainingReviews", "owned_texts", "reviews_of"]
+__all__ = ["TrainingReviews", "reviews_of"]
 
 
 class TrainingReviews:
@@ -104,22 +103,3 @@ def reviews_of(
         )
     reviews: TrainingReviews = dataset.tokenised[key]
     return reviews
-
-
-def owned_texts(
-    text_ids: np.ndarray, owners: np.ndarray, n_owners: int, n_texts: int
-) -> csr_matrix:
-    """Which texts belong to whom, as a matrix that sums what texts have over their owners.
-
-    Args:
-        text_ids: int64 [n], 0 <= id < n_texts; -1 for none.
-        owners: int64 [n], the user or item that each belongs to, 0 <= owner < n_owners.
-        n_owners: number of users or items, padding included.
-        n_texts: number of texts.
-
-    Returns:
-        float32 [n_owners, n_texts], how often an owner has a text.
-    """
-    present = text_ids >= 0
-    ones = np.ones(int(present.sum()), dtype=np.float32)
-    return csr_matrix((ones, (owners[present], text_ids[present])), shape=(n_owners, n_texts))

@@ -1,13 +1,13 @@
 """Texts that say nothing, to find out whether a model profits from what the reviews say."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["TextControl", "controlled"]
+from recbole_symcere.options import TextControl
 
-TextControl = Literal["none", "shuffled", "constant", "random"]
+__all__ = ["controlled"]
 
 _CONSTANT = "review"
 

@@ -17,11 +17,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from scipy.sparse import csr_matrix
 
 from recbole_symcere.data import token_files
 from recbole_symcere.errors import InputError
 
-__all__ = ["TokenBatch", "TokenStore", "pad_id", "padded", "tokenise", "tokenizer_fingerprint"]
+__all__ = [
+    "TokenBatch",
+    "TokenStore",
+    "owned_texts",
+    "pad_id",
+    "padded",
+    "tokenise",
+    "tokenizer_fingerprint",
+]
 
 _LOG = logging.getLogger("recbole_symcere")
 _FORMAT = 1
@@ -301,3 +310,21 @@ def _number_words(
     first = np.cumsum(lengths) - lengths  # where each text starts
     before = np.concatenate([[0], counted])[first]  # words of all earlier texts
     return np.where(words >= 0, counted - before[text] - 1, -1)
+
+
+def owned_texts(
+    text_ids: np.ndarray, owners: np.ndarray, n_owners: int, n_texts: int
+) -> csr_matrix:
+    """Which texts belong to whom, as a matrix that sums what texts have over their owners.
+
+    Args:
+        text_ids: int64 [n], 0 <= id < n_texts; -1 for none.
+        owners: int64 [n], the user or item that each belongs to, 0 <= owner < n_owners.
+        n_owners, n_texts: their numbers.
+
+    Returns:
+        float32 [n_owners, n_texts], how often an owner has a text.
+    """
+    there = text_ids >= 0
+    places = owners[there], text_ids[there]
+    return csr_matrix((np.ones(there.sum(), np.float32), places), shape=(n_owners, n_texts))

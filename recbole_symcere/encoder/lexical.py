@@ -10,8 +10,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from recbole_symcere.data.reviews import owned_texts
-from recbole_symcere.data.tokens import TokenStore
+from recbole_symcere.data.tokens import TokenStore, owned_texts
 
 __all__ = ["lexical_vectors", "text_words", "word_counts"]
 

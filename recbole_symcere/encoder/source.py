@@ -4,6 +4,7 @@ A name is the default encoder (shipped by a PyPI package), a local folder, or a 
 """
 
 import functools
+import hashlib
 import importlib.util
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import sha256_of
 
-__all__ = ["DEFAULT_ENCODER", "one_line", "resolve_folder"]
+__all__ = ["DEFAULT_ENCODER", "encoder_fingerprint", "one_line", "resolve_folder"]
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _DEFAULT_NAMES = (DEFAULT_ENCODER, f"sentence-transformers/{DEFAULT_ENCODER}")
@@ -61,6 +62,19 @@ def resolve_folder(name_or_path: str) -> Path:
             f"(owner/name) or {DEFAULT_ENCODER}."
         )
     return _cached_snapshot(name) or _checked(_download(name), name)
+
+
+def encoder_fingerprint(name_or_path: str) -> str:
+    """sha256 over the names and contents of an encoder's weights, configuration and tokenizer.
+
+    Raises:
+        InputError: as `resolve_folder`.
+    """
+    folder, digest = resolve_folder(name_or_path), hashlib.sha256()
+    patterns = ("config.json", "*.safetensors", "tokenizer_config.json", *_TOKENIZER_FILES)
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def one_line(error: BaseException) -> str:

@@ -61,6 +61,7 @@ class AlphaRec(GraphRecommender):
     """
 
     text_use = "once"
+    option_groups = (AlphaRecOptions, EncoderOptions)
     input_type = InputType.POINTWISE
     cosine = True
     text: Tensor

@@ -22,11 +22,14 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         text_use: what the model reads of the training reviews. "batch": every batch holds their
             tokens and the history mask. "once": it makes vectors of them when it is built. "none":
             it runs on any data set, with reviews or without.
+        option_groups: the dataclasses that it reads its settings into. The configuration is
+            checked against them before any data are read.
         cosine: whether vectors are brought to length 1 before scoring.
         protocol: what a result should tell of the model's inputs.
     """
 
     text_use: ClassVar[Literal["batch", "once", "none"]] = "none"
+    option_groups: ClassVar[tuple[type, ...]] = ()
     cosine = False
 
     def __init__(self, config: Any, dataset: Any) -> None:

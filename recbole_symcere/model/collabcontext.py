@@ -53,8 +53,8 @@ class CollabContext(VectorRecommender):
         phase 1, item tutoring: items are C, users learn;            E learns, l_uniform of users
         phase 2, user tutoring: items are f(C), an adaptor of C;     f learns, l_uniform of items
 
-    A score is the dot product of LightGCN's outputs. Items without training interactions are
-    ranked among themselves by `cold_sort_predict`, without f. `TwoPhaseTrainer` runs the phases.
+    A score is the dot product of LightGCN's outputs; items without training interactions are ranked
+    among themselves, without f (`full_sort_predict_cold`). `TwoPhaseTrainer` runs the phases.
 
     Args:
         config: RecBole's configuration.
@@ -67,6 +67,7 @@ class CollabContext(VectorRecommender):
     """
 
     text_use = "once"
+    option_groups = (CollabContextOptions, EncoderOptions)
     input_type = InputType.POINTWISE
     phase_names = ("item tutoring", "user tutoring")
     phase: Tensor
@@ -139,7 +140,7 @@ class CollabContext(VectorRecommender):
         return CollabContextLoss(alignment(*unit), self.options.gamma * spread)
 
     @torch.no_grad()
-    def cold_sort_predict(self, interaction: Any) -> Tensor:
+    def full_sort_predict_cold(self, interaction: Any) -> Tensor:
         """Scores [B * n_items] as `full_sort_predict`, but without f: for items not trained on.
 
         Such an item has no neighbours, so its vector is its text's, C / (n_layers + 1).

@@ -31,6 +31,14 @@ class DGCLROptions:
     cl_weight: float = option(minimum=0)
     n_positives: int = option(minimum=1)
 
+    def __post_init__(self) -> None:
+        """Refuse a width that can't be shared among the factors."""
+        if self.embedding_size % self.n_factors:
+            raise InputError(
+                f"embedding_size is {self.embedding_size}, but it must be a multiple of "
+                f"n_factors, {self.n_factors}."
+            )
+
 
 class DGCLRLoss(NamedTuple):
     """L_BPR and the weighted contrastive term."""
@@ -63,17 +71,13 @@ class DGCLR(VectorRecommender):
     """
 
     text_use = "once"
+    option_groups = (DGCLROptions, EncoderOptions)
     input_type = InputType.PAIRWISE
     edge_review: Tensor
     edges: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o = read_options(DGCLROptions, config)
-        if o.embedding_size % o.n_factors:
-            raise InputError(
-                f"embedding_size is {o.embedding_size}, but it must be a multiple of n_factors, "
-                f"{o.n_factors}."
-            )
         super().__init__(config, dataset)
         self.options, self.graph = o, self.training_graph(dataset)
         reviews = interaction_vectors(dataset, read_options(EncoderOptions, config), self.device)

@@ -54,6 +54,7 @@ class DirectAU(GraphRecommender):
     """
 
     text_use = "none"
+    option_groups = (DirectAUOptions,)
     input_type = InputType.POINTWISE
 
     def __init__(self, config: Any, dataset: Any) -> None:

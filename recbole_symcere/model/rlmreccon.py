@@ -61,6 +61,7 @@ class RLMRecCon(GraphRecommender):
     """
 
     text_use = "once"
+    option_groups = (RLMRecConOptions, EncoderOptions)
     input_type = InputType.PAIRWISE
     profiles: Tensor
     place: Tensor

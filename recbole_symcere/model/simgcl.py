@@ -55,18 +55,15 @@ class SimGCL(GraphRecommender):
     """
 
     text_use = "none"
+    option_groups = (SimGCLOptions,)
     input_type = InputType.PAIRWISE
     backbone: NoisyLightGCN
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        o = self.read(config)
+        o: SimGCLOptions = read_options(self.option_groups[0], config)
         super().__init__(config, dataset, NoisyLightGCN(o.n_layers, o.eps), o.embedding_size)
         self.options = o
         self.apply(xavier_uniform_initialization)
-
-    def read(self, config: Any) -> SimGCLOptions:
-        """The model's hyper-parameters."""
-        return read_options(SimGCLOptions, config)
 
     def perturbed(self) -> list[Tensor]:
         """A noisy pass: the layers 1 to K of all nodes [n_nodes, d]."""

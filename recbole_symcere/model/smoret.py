@@ -64,6 +64,7 @@ class SMORET(GraphRecommender):
     """
 
     text_use = "once"
+    option_groups = (SMORETOptions, EncoderOptions)
     input_type = InputType.PAIRWISE
     neighbour_ids: Tensor
     neighbour_weights: Tensor

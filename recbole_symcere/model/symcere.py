@@ -1,7 +1,7 @@
 """SymCERE (arXiv 2504.02195 v2): graph and review vectors aligned by a symmetric SINCERE loss."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +77,7 @@ class SymCERE(GraphRecommender):
 
     input_type = InputType.PAIRWISE
     text_use = "batch"
+    option_groups: ClassVar[tuple[type, ...]] = (SymCEREOptions, TextOptions)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o, text = read_options(SymCEREOptions, config), read_options(TextOptions, config)
@@ -116,8 +117,7 @@ class SymCERE(GraphRecommender):
         drawn = F.embedding(torch.cat([users, items, negatives]), nodes)
         user, item, _ = drawn.chunk(3)  # [B, d], not normalised
         other = self.nodes(self.augmented_graph()) if o.alpha else nodes
-        view = F.embedding(torch.cat([users, items]), other)
-        user_view, item_view = view.chunk(2)
+        user_view, item_view = F.embedding(torch.cat([users, items]), other).chunk(2)
         pairs = torch.cat([user + item, user_view + item_view]) / 2
         pair, augmented = self.unit(pairs).chunk(2)  # g^ and g^'
         user_unit, item_unit, negative_unit = self.unit(drawn).chunk(3)

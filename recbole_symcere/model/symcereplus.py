@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recbole_symcere.encoder.adaptor import linear_or_mlp
 from recbole_symcere.errors import InputError
 from recbole_symcere.loss import symmetric_sincere
-from recbole_symcere.model.blend import blend_of
+from recbole_symcere.model.blend import BlendOptions, blend_of
 from recbole_symcere.model.node_profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import SymCERE
 from recbole_symcere.neighbour_loss import sampled_softmax
@@ -39,6 +39,10 @@ class SymCEREPlusOptions:
     cross_weight: float = option(minimum=0)
     node_weight: float = option(minimum=0)
 
+    def __post_init__(self) -> None:
+        if not (self.profile or self.id_scale or self.learn_id_scale):
+            raise InputError("profile is ~ and id_scale 0, so that nothing is left of layer 0.")
+
 
 class SymCEREPlusLoss(NamedTuple):
     """The weighted terms; their sum is the loss."""
@@ -53,28 +57,26 @@ class SymCEREPlusLoss(NamedTuple):
 class SymCEREPlus(SymCERE):
     """SymCERE with a review-seeded graph, a ranking loss and popularity of its own; ours.
 
-    Layer 0 of a node is e^(0) = s id + f(p), where p is what the training reviews of the item (or
-    of the user) say, see `NodeProfiles`. The score keeps direction and popularity apart::
+    Layer 0 of a node is e^(0) = s id + f(p), where p is what its training reviews say, see
+    `NodeProfiles`. The score keeps direction and popularity apart::
 
         s_ui = cos(g_u, g_i) / tau_r + lambda b_i
         L = w_r L_rank + w_c L_cross + alpha L_intra + beta L_BPR + w_n L_node
         L_rank = -log( exp(s_ui) / (exp(s_ui) + sum_j exp(s_uj)) ),   lambda = 1
 
-    The j are drawn uniformly for the batch from the items with a training interaction, less those
-    that the user knows. lambda is a dial of b_i at inference. L_node is `symmetric_sincere`
-    between the batch's nodes and their profiles; the other terms are SymCERE's (eq. 7-12). A
-    `Blend` adds scores of item neighbourhoods, weighted on validation. With profile: ~, s = 1,
-    item_bias: False, blend: ~ and weights 0, 1, alpha, beta, 0 this is SymCERE.
+    The j are drawn uniformly for the batch from the items with a training interaction, less the
+    user's own. lambda is a dial of b_i at inference. L_node is `symmetric_sincere` of the batch's
+    nodes and their profiles, other terms are SymCERE's (eq. 7-12). A `Blend` adds scores of item
+    neighbourhoods. profile, blend: ~, s = 1, no bias, weights 0, 1, alpha, beta, 0 make it SymCERE.
     """
 
+    option_groups = (*SymCERE.option_groups, SymCEREPlusOptions, BlendOptions)
     profiles: Tensor
     trained_items: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.plus = o = read_options(SymCEREPlusOptions, config)
-        if not (o.profile or o.id_scale or o.learn_id_scale):
-            raise InputError("profile is ~ and id_scale 0, so that nothing is left of layer 0.")
         self.id_scale = nn.Parameter(torch.tensor(o.id_scale), requires_grad=o.learn_id_scale)
         if not (o.id_scale or o.learn_id_scale):
             del self.embedding  # no id takes part
@@ -87,13 +89,12 @@ class SymCEREPlus(SymCERE):
             self.seed = linear_or_mlp(d_p, o.profile_hidden, self.options.embedding_size)
             self.seed.apply(xavier_uniform_initialization)
         if o.node_weight:
-            size = self.backbone.output_size(self.options.embedding_size)
-            self.node_projection = nn.Linear(d_p, size, bias=False)
+            width = self.backbone.output_size(self.options.embedding_size)
+            self.node_projection = nn.Linear(d_p, width, bias=False)
             xavier_uniform_initialization(self.node_projection)
         if o.item_bias:
             self.item_bias = nn.Parameter(torch.zeros(self.n_items))
-        trained = torch.unique(dataset.inter_feat[self.ITEM_ID])
-        self.register_buffer("trained_items", trained, persistent=False)
+        self.register_buffer("trained_items", dataset.inter_feat[self.ITEM_ID].unique(), False)
         self.blend = blend_of(config, dataset, found.words)
 
     def ego(self) -> Tensor:
@@ -115,11 +116,10 @@ class SymCEREPlus(SymCERE):
         return SymCEREPlusLoss(rank, o.cross_weight * cross, intra, ranking, node)
 
     def _rank(self, user: Tensor, item: Tensor, nodes: Tensor) -> Tensor:
-        tau, m = self.plus.rank_temperature, self.plus.n_negatives
+        tau, m, n = self.plus.rank_temperature, self.plus.n_negatives, self.n_users
         items = self.trained_items
         drawn = items[torch.randint(len(items), (m,), device=user.device)]  # [m], for all rows
-        rows = torch.cat([user, item + self.n_users, drawn + self.n_users])
-        vectors = self.unit(F.embedding(rows, nodes))
+        vectors = self.unit(F.embedding(torch.cat([user, item + n, drawn + n]), nodes))
         users, own, others = torch.split(vectors, [len(user), len(item), len(drawn)])
         score, sampled = (users * own).sum(-1) / tau, users @ others.T / tau  # [B], [B, m]
         if self.plus.item_bias:

@@ -1,14 +1,13 @@
 """XSimGCL (Yu et al., TKDE 2023): SimGCL in one pass, which contrasts layers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from recbole_symcere.errors import InputError
 from recbole_symcere.model.simgcl import SimGCL, SimGCLOptions
-from recbole_symcere.options import option, read_options
+from recbole_symcere.options import option
 
 __all__ = ["XSimGCL", "XSimGCLOptions"]
 
@@ -18,6 +17,14 @@ class XSimGCLOptions(SimGCLOptions):
     """Hyper-parameters; properties/model/XSimGCL.yaml says what each means."""
 
     layer_cl: int = option(minimum=1)
+
+    def __post_init__(self) -> None:
+        """Refuse a layer that the graph doesn't have."""
+        if self.layer_cl > self.n_layers:
+            raise InputError(
+                f"layer_cl is {self.layer_cl}, but it must be one of the {self.n_layers} layers "
+                "(n_layers). Lower it."
+            )
 
 
 class XSimGCL(SimGCL):
@@ -37,16 +44,7 @@ class XSimGCL(SimGCL):
     """
 
     options: XSimGCLOptions
-
-    def read(self, config: Any) -> XSimGCLOptions:
-        """The model's hyper-parameters."""
-        o = read_options(XSimGCLOptions, config)
-        if o.layer_cl > o.n_layers:
-            raise InputError(
-                f"layer_cl is {o.layer_cl}, but it must be one of the {o.n_layers} layers "
-                "(n_layers). Lower it."
-            )
-        return o
+    option_groups = (XSimGCLOptions,)
 
     def views(self) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors of all nodes [n_nodes, d]: those that are ranked and the two that contrast."""

@@ -10,12 +10,11 @@ from recbole_symcere.config import Config
 from recbole_symcere.errors import InputError, did_you_mean
 from recbole_symcere.files import write_bytes
 from recbole_symcere.folders import properties_path
-from recbole_symcere.results import portable_settings
 from recbole_symcere.settings import known_keys
 from recbole_symcere.tune.options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
 
-__all__ = ["config_of", "fixed_settings", "new_folder", "space_of"]
+__all__ = ["config_of", "new_folder", "space_of"]
 
 
 def space_of(config: Config, settings: Mapping[str, Any], options: SearchOptions) -> SearchSpace:
@@ -35,17 +34,6 @@ def config_of(settings: Mapping[str, Any]) -> Config:
     """The Config of complete settings, model and dataset included."""
     settings = dict(settings)
     return Config(settings.pop("model"), settings.pop("dataset"), config_dict=settings)
-
-
-def fixed_settings(config: Config) -> dict[str, Any]:
-    """The complete settings with absolute paths: workers stand in other folders."""
-    fixed = portable_settings(config)
-    for key in ("cache_dir", "runs_dir"):
-        fixed[key] = str(Path(fixed[key]).absolute())
-    encoder = fixed.get("text_encoder")
-    if encoder and Path(encoder).is_dir():
-        fixed["text_encoder"] = str(Path(encoder).absolute())
-    return fixed
 
 
 def new_folder(config: Config, options: SearchOptions) -> Path:

@@ -22,11 +22,17 @@ from recbole_symcere.compat import ray_api
 from recbole_symcere.config import Config
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
-from recbole_symcere.results import RunDirectory, data_fingerprint, portable_settings, versions
+from recbole_symcere.results import (
+    RunDirectory,
+    data_fingerprint,
+    fixed_settings,
+    portable_settings,
+    versions,
+)
 from recbole_symcere.settings import known_keys
 from recbole_symcere.summary import short_path
 from recbole_symcere.tune import plots
-from recbole_symcere.tune.beginning import config_of, fixed_settings, new_folder, space_of
+from recbole_symcere.tune.beginning import config_of, new_folder, space_of
 from recbole_symcere.tune.cluster import connected, trial_resources
 from recbole_symcere.tune.options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace

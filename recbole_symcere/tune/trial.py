@@ -15,7 +15,13 @@ from recbole.utils.argument_list import dataset_arguments
 
 from recbole_symcere.compat import ray_api
 from recbole_symcere.config import Config
-from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.prepare import (
+    build_model,
+    build_trainer,
+    read_dataset,
+    split_data,
+    split_dataset,
+)
 
 __all__ = ["Job", "full_config", "prepare_job", "run_trial"]
 
@@ -77,7 +83,7 @@ def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
         InputError: for a mistake in settings or data.
     """
     dataset = read_dataset(config)
-    job = Job(settings, dataset, dataset.build(), threads)
+    job = Job(settings, dataset, split_dataset(config, dataset), threads)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of RecBole's old torch calls, once for every trial
         train_data, _, _ = job.loaders(config, {})

@@ -14,12 +14,17 @@ from types import SimpleNamespace
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
+from recbole.config.configurator import Config as RecBoleConfig
+from safetensors.torch import load_file, save_file
 from small_data import small_rows, write_rows
 
 from recbole_symcere.cli import main
+from recbole_symcere.compare import worker
 from recbole_symcere.compare.execute import Execution
 from recbole_symcere.compare.options import take_options
-from recbole_symcere.compare.plan import checked_tasks, plan_rows
+from recbole_symcere.compare.plan import checked_tasks, digest_of, plan_rows
+from recbole_symcere.config import Config
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +107,49 @@ def test_other_data_are_other_runs(small, small_folder, tmp_path):
     file.write_text(file.read_text().replace("\t5.0\t", "\t4.0\t", 1))
     assert compare(own, *given) == 0
     assert len(runs_of()) == 8
+
+
+def test_other_code_another_encoder_and_another_device_are_other_runs(small, tmp_path, monkeypatch):
+    options = take_options(
+        {"models": "SymCERE,BPR", "datasets": "small", "seeds": "0,1", "out": "o"}
+    )
+
+    def keys():
+        settings = {key: small[key] for key in OURS if key not in {"embedding_size", "epochs"}}
+        tasks = checked_tasks(options, plan_rows(options), settings, [])
+        return [digest_of(task.settings, task.fingerprint) for task in tasks]
+
+    before = keys()
+    assert keys() == before
+    with monkeypatch.context() as patch:
+        patch.setattr("recbole_symcere.compare.plan.code_fingerprint", lambda: "other")
+        assert not set(keys()) & set(before)
+    with monkeypatch.context() as patch:
+        patch.setattr(Config, "__getitem__", lambda self, key: _on_a_gpu(self, key))
+        assert not set(keys()) & set(before)
+    encoder = shutil.copytree(small["text_encoder"], tmp_path / "encoder")
+    small["text_encoder"] = str(encoder)
+    moved = keys()
+    weights = load_file(encoder / "model.safetensors")
+    save_file({name: rows + 1 for name, rows in weights.items()}, encoder / "model.safetensors")
+    assert keys()[0] != moved[0]  # of SymCERE
+    assert keys()[1] == moved[1]  # BPR reads no text
+
+
+def _on_a_gpu(config, key):
+    return torch.device("cuda") if key == "device" else RecBoleConfig.__getitem__(config, key)
+
+
+def test_a_search_whose_trials_all_failed_begins_anew(tmp_path):
+    pytest.importorskip("ray")
+    from recbole_symcere.tune.monitor import write_records
+    from recbole_symcere.tune.table import TrialRecord
+
+    for status, left in (("finished", True), ("failed", False)):
+        records = [TrialRecord(0, "failed", {}, error="no"), TrialRecord(1, status, {}, 0.5)]
+        write_records(tmp_path / "trials.json", records)
+        worker.forget_if_all_failed(tmp_path)
+        assert tmp_path.exists() == left
 
 
 def test_a_crashing_run_is_tried_twice_and_the_rest_goes_on(small, capsys):
@@ -198,6 +246,16 @@ def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
             ],
             "valid_metric is AUC, which has no value per user, so no test is possible",
         ),
+        (["--valid_metric=Gini@5", "--metrics=[NDCG,Gini]"], "valid_metric is Gini@5, but compare"),
+        (["--backbone=NGFC"], "backbone is 'NGFC', but it must be one of LightGCN, NGCF"),
+        (["--models=BPR,CollabContext", "--switch=never"], "switch is 'never', but it must be"),
+        (["--text_encoder=nowhere/at/all"], "text_encoder=nowhere/at/all: there is no such folder"),
+        (
+            ["--eval_args={split: {RS: [8, 1, 1]}, order: XX, group_by: user, mode: full}"],
+            "RecBole can't prepare small for SymCERE with these settings",
+        ),
+        (["--run_dir=here"], "compare has no --run_dir; its runs lie below the folder of --out"),
+        (["--config_files=shuffled.yaml"], "text_control is 'shuffled' in a file of settings"),
         (["--tune=2", "--models=BPR,DMF"], "no search space for DMF"),
         (["--tune=2", "--learning_rate=0.1"], "also given as --learning_rate"),
         (["--out="], "No folder is given"),
@@ -215,6 +273,7 @@ def test_mistakes_are_found_before_anything_is_trained(small, tmp_path, capsys, 
     write_rows(folder, "one", small_rows(n_users=1, per_user=14))
     base = {word.split("=")[0]: word for word in (*BASE, "--topk=[5]", "--valid_metric=NDCG@5")}
     base |= {word.split("=")[0]: word for word in given}
+    Path("shuffled.yaml").write_text("text_control: shuffled\n")
     without = {"embedding_size"} if "--tune=2" in given else set()  # the search tunes it
     assert compare(small | {"data_path": str(folder)}, *base.values(), without=without) == 2
     assert message in capsys.readouterr().err

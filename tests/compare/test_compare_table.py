@@ -247,20 +247,62 @@ def test_presets_have_the_papers_rows_and_printed_values():
     assert printed_values("table3", "nothing_of_the_paper") == {}
 
 
-def test_a_preset_stands_beside_what_is_printed(tmp_path, monkeypatch):
-    monkeypatch.setattr("recbole_symcere.compare.presets.MODELS", {})  # without DGCLR
+def preset_document(preset, more, folder):
+    """The document of a preset's rows and ``more``: .10 for the first row, .11 for the next, ..."""
     rows = [
         Row(label, model, given, proposed=model == "SymCERE")
-        for label, model, given in preset_rows("table2")
-    ]
+        for label, model, given in preset_rows(preset)
+    ] + more
     runs = []
     for n, row in enumerate(rows):
-        write_run(tmp_path / str(n), np.full(40, 0.1 + n / 100), range(40))
-        runs.append(Done(row.label, "yelp", 0, tmp_path / str(n), None))
+        write_run(folder / str(n), np.full(40, 0.1 + n / 100), range(40))
+        runs.append(Done(row.label, "yelp", 0, folder / str(n), None))
     block = make_block("yelp", rows, runs, "ndcg@10", test=False)
-    text = as_markdown(describe([block], options(preset="table2", significance="False", seeds="0")))
-    paper = "| yelp | NDCG@10 | paper | 0.078 | - | 0.037 | - | **0.112** | _0.082_ | +43.6 % |"
+    given = options(preset=preset, significance="False", seeds="0")
+    return as_markdown(describe([block], given))
+
+
+def test_a_preset_stands_beside_what_is_printed(tmp_path):
+    text = preset_document("table2", [], tmp_path)
+    paper = "| yelp | NDCG@10 | paper | 0.078 | - | 0.037 | - | - | **0.112** | _0.082_ | +43.6 % |"
     assert paper in text
-    here = "| 0.100 | 0.110 | 0.120 | 0.130 | _0.140_ | **0.150** | +15.4 % |"
+    here = "| 0.100 | 0.110 | 0.120 | 0.130 | 0.140 | _0.150_ | **0.160** | +14.3 % |"
     assert f"| yelp | NDCG@10 | here {here}" in text
     assert "| yelp | HR@10 | paper | 0.238 |" in text
+
+
+def test_a_control_is_no_ablation_of_table_3_and_nothing_there_is_a_baseline(tmp_path):
+    label = "SymCERE (NGCF), w/o Norm"
+    control = Row(f"{label}, shuffled text", "SymCERE", {"text_control": "shuffled"})
+    text = preset_document("table3", [control], tmp_path)
+    # NGCF: .10, .11, .12 and LightGCN: .13, .14, .15; the control has .16
+    assert "| +10.0 % | +7.7 % |" in text
+    assert "SymCERE (LightGCN), MM w/ InfoNCE (best) |" in text
+    assert "best baseline) |" not in text
+
+
+def test_a_baseline_that_lacks_seeds_is_no_yardstick(tmp_path):
+    runs = []
+    values = {"SymCERE": (0.3, 0.3), "A<b> | c_d": (0.9,), "EASE": (0.2, 0.2)}
+    for label, means in values.items():
+        for seed, mean in enumerate(means):
+            folder = tmp_path / f"{len(runs)}"
+            write_run(folder, np.linspace(0, mean, 40), range(40))
+            runs.append(Done(label, "data", seed, folder, None))
+    runs.append(Done("A<b> | c_d", "data", 1, tmp_path, None, 2, "broke"))
+    block = make_block("data", ROWS[:3], runs, "ndcg@10")
+    assert block.reference == "EASE"
+    assert line_of(block, "SymCERE").p_value is not None
+    assert line_of(block, "A<b> | c_d").p_value is None  # one seed would be one draw
+
+
+def test_a_metric_without_k_has_a_column(tmp_path):
+    write_run(tmp_path / "run", np.full(40, 0.5), range(40))
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics["test"] = {"auc": 0.75}
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps(metrics))
+    runs = [Done("EASE", "data", 0, tmp_path / "run", None)]
+    block = make_block("data", [ROWS[2]], runs, "auc", test=False)
+    text = as_markdown(describe([block], options(seeds="0", significance="False")))
+    assert "| model | AUC | s/run |" in text
+    assert "| EASE | 0.7500 |" in text

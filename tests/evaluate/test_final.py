@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from recbole.data.interaction import Interaction
+from recbole.utils import get_model
 
 from recbole_symcere.errors import InputError
 from recbole_symcere.evaluate import popularity
@@ -267,14 +268,16 @@ def test_too_few_users_to_shorten(small):
         finished("BPR", small, cold_users=0.1)
 
 
-def test_a_model_may_score_cold_items_its_own_way(small, monkeypatch):
-    from recbole.model.general_recommender.bpr import BPR
+@pytest.mark.parametrize("name", ["BPR", "CollabContext"])
+def test_a_model_may_score_cold_items_its_own_way(small, monkeypatch, name):
+    model = get_model(name)
 
     def reversed_scores(self, interaction):
         return -torch.arange(self.n_items, dtype=torch.float).repeat(len(interaction))
 
-    monkeypatch.setattr(BPR, "full_sort_predict_cold", reversed_scores, raising=False)
-    run, metrics = finished("BPR", small, cold_items=0.2)
+    # CollabContext has that method; a stock model is given it
+    monkeypatch.setattr(model, "full_sort_predict_cold", reversed_scores, raising=name != "BPR")
+    run, metrics = finished(name, small, cold_items=0.2)
     plain = Plain(run)
     held = sorted(i for i, count in plain.counts.items() if count == 0)
     read = plain.dataset.inter_feat
@@ -285,4 +288,4 @@ def test_a_model_may_score_cold_items_its_own_way(small, monkeypatch):
     )
     values = [plain_ndcg(held, right, 3) for right in truth.values()]
     assert metrics["beyond"]["cold_items"]["ndcg@3"] == pytest.approx(np.mean(values), abs=1e-9)
-    assert metrics["test"] == {**finished("BPR", small, cold_items=0.2)[1]["test"]}
+    assert metrics["test"] == {**finished(name, small, cold_items=0.2)[1]["test"]}

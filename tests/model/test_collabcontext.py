@@ -85,7 +85,7 @@ def test_scores_are_the_oracles(small, phase, score):
 
 def cold_scores(model):
     users = Interaction({"user_id": torch.arange(1, model.n_users)})
-    return model.cold_sort_predict(users).view(model.n_users - 1, -1)
+    return model.full_sort_predict_cold(users).view(model.n_users - 1, -1)
 
 
 def test_a_cold_item_has_the_vector_of_its_text(small, tmp_path):

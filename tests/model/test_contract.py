@@ -1,20 +1,25 @@
 """What every model of ours must do. A new model is tested by being in `MODELS`."""
 
 import copy
+import dataclasses
 import logging
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
-from recbole.utils import get_flops, init_seed
+from recbole.utils import ModelType, get_flops, get_model, get_trainer, init_seed
 
 from recbole_symcere import checkpoint
 from recbole_symcere.config import Config
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.history import history_matrix
+from recbole_symcere.errors import InputError
+from recbole_symcere.folders import properties_path
+from recbole_symcere.options import RunOptions
 from recbole_symcere.prepare import build_trainer
 from recbole_symcere.register import MODELS, text_use
 
@@ -68,6 +73,19 @@ def test_a_pair_scores_as_in_the_full_ranking(name, small):
     pairs = model.predict(Interaction({model.USER_ID: users, model.ITEM_ID: items}))
     assert torch.allclose(pairs.view_as(full), full, atol=1e-6)
     assert torch.isfinite(full).all()
+
+
+def test_its_settings_are_checked_before_any_data_are_read(name, small):
+    readers = get_model(name), get_trainer(ModelType.GENERAL, name)
+    groups = [group for reader in readers for group in getattr(reader, "option_groups", ())]
+    read = {field.name for group in groups for field in dataclasses.fields(group)}
+    file = properties_path() / "model" / f"{name}.yaml"
+    own = set(yaml.safe_load(file.read_text(encoding="utf-8")))
+    of_every_run = {field.name for field in dataclasses.fields(RunOptions)}
+    assert own - of_every_run - {"train_neg_sample_args"} <= read
+    for key in own & read:
+        with pytest.raises(InputError, match=rf"{key} is \{{'no': 'value'\}}"):
+            Config(name, "small", config_dict={**small, key: {"no": "value"}})
 
 
 def test_scores_may_be_overwritten(name, small):
