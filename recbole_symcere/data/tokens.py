@@ -1,8 +1,7 @@
 """Tokenised review texts, packed on disk and memory-mapped.
 
 Texts are tokenised once. Workers, Ray trials and later runs map the same files, so one copy in
-the page cache serves them all. Each distinct text is kept once; ``text_index`` leads from a row
-to its text.
+the page cache serves them all. Each distinct text is kept once: ``text_index`` says where.
 """
 
 import hashlib
@@ -320,7 +319,8 @@ def owned_texts(
     Args:
         text_ids: int64 [n], 0 <= id < n_texts; -1 for none.
         owners: int64 [n], the user or item that each belongs to, 0 <= owner < n_owners.
-        n_owners, n_texts: their numbers.
+        n_owners: number of users or items, padding included.
+        n_texts: number of texts.
 
     Returns:
         float32 [n_owners, n_texts], how often an owner has a text.
