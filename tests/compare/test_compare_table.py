@@ -247,15 +247,15 @@ def test_presets_have_the_papers_rows_and_printed_values():
     assert printed_values("table3", "nothing_of_the_paper") == {}
 
 
-def preset_document(preset, more, folder):
-    """The document of a preset's rows and ``more``: .10 for the first row, .11 for the next, ..."""
+def preset_document(preset, more, first, step, folder):
+    """The document of a preset's rows and ``more``, whose values go from the first by a step."""
     rows = [
         Row(label, model, given, proposed=model == "SymCERE")
         for label, model, given in preset_rows(preset)
     ] + more
     runs = []
     for n, row in enumerate(rows):
-        write_run(folder / str(n), np.full(40, 0.1 + n / 100), range(40))
+        write_run(folder / str(n), np.full(40, first + n * step), range(40))
         runs.append(Done(row.label, "yelp", 0, folder / str(n), None))
     block = make_block("yelp", rows, runs, "ndcg@10", test=False)
     given = options(preset=preset, significance="False", seeds="0")
@@ -263,7 +263,7 @@ def preset_document(preset, more, folder):
 
 
 def test_a_preset_stands_beside_what_is_printed(tmp_path):
-    text = preset_document("table2", [], tmp_path)
+    text = preset_document("table2", [], 0.1, 0.01, tmp_path)
     paper = "| yelp | NDCG@10 | paper | 0.078 | - | 0.037 | - | - | **0.112** | _0.082_ | +43.6 % |"
     assert paper in text
     here = "| 0.100 | 0.110 | 0.120 | 0.130 | 0.140 | _0.150_ | **0.160** | +14.3 % |"
@@ -274,10 +274,10 @@ def test_a_preset_stands_beside_what_is_printed(tmp_path):
 def test_a_control_is_no_ablation_of_table_3_and_nothing_there_is_a_baseline(tmp_path):
     label = "SymCERE (NGCF), w/o Norm"
     control = Row(f"{label}, shuffled text", "SymCERE", {"text_control": "shuffled"})
-    text = preset_document("table3", [control], tmp_path)
-    # NGCF: .10, .11, .12 and LightGCN: .13, .14, .15; the control has .16
-    assert "| +10.0 % | +7.7 % |" in text
-    assert "SymCERE (LightGCN), MM w/ InfoNCE (best) |" in text
+    text = preset_document("table3", [control], 0.2, -0.01, tmp_path)
+    # NGCF: .20, .19, .18 and LightGCN: .17, .16, .15; the control has .14
+    assert "| -10.0 % | -11.8 % |" in text
+    assert "| SymCERE (NGCF) (best) |" in text
     assert "best baseline) |" not in text
 
 
