@@ -111,10 +111,7 @@ def explain_pair(run: ExplainedRun, user: int, item: int, k: int) -> Recommendat
     rivals = [i for i in range(1, len(items)) if i not in seen or i == item]
     counts = np.bincount(run.items, minlength=len(items))
     score = float(scores[item])
-    targets = (
-        nodes_of_items,
-        nodes_of_users,
-    )  # a user's reviews pull towards items, an item's towards users
+    targets = (nodes_of_items, nodes_of_users)  # what a user's, an item's reviews pull towards
     sides = (np.flatnonzero(mine & ~theirs), np.flatnonzero(theirs & ~mine))
     reasons = [
         _reasons(run, (user, item), score, chosen, vectors, at, k)
