@@ -24,6 +24,7 @@ __all__ = [
     "anchor_user_logits",
     "bpr",
     "info_nce",
+    "products",
     "sincere",
     "sincere_from_logits",
     "symmetric_sincere",
@@ -196,7 +197,7 @@ def anchor_user_logits(
     ends = user.square().sum(1, keepdim=True) + item.square().sum(1)  # [B user, B item]
     # rounding leaves nothing of the sum where g_u is about -g_v: bound its length from below
     floor = ends * torch.finfo(ends.dtype).eps + 1e-24
-    squared = ends + 2 * _matmul(user, item)
+    squared = ends + 2 * products(user, item)
     return total * torch.maximum(squared, floor).rsqrt()
 
 
@@ -313,13 +314,21 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
 def _logits(left: Tensor, right: Tensor, temperature: float, names: tuple[str, str]) -> Tensor:
     _check_pair(left, right, names)
     _check_positive("temperature", temperature)
-    return _matmul(_lift(left) / temperature, _lift(right))  # [B left, B right]
+    return products(_lift(left) / temperature, right)  # [B left, B right]
 
 
-def _matmul(left: Tensor, right: Tensor) -> Tensor:
-    # autocast would round the logits to half precision again
+def products(left: Tensor, right: Tensor) -> Tensor:
+    """Dot products of all pairs of rows, never in half precision, also under autocast.
+
+    Args:
+        left: [m, d].
+        right: [n, d].
+
+    Returns:
+        [m, n]; float32 of float16 and bfloat16.
+    """
     with torch.autocast(left.device.type, enabled=False):
-        return left @ right.T
+        return _lift(left) @ _lift(right).T
 
 
 def _row_losses(logits: Tensor, kept: Tensor | None, dim: int) -> Tensor:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_symcere.loss import products
+
 __all__ = ["info_nce_among", "intent_contrast", "l2_penalty", "sampled_softmax"]
 
 
@@ -49,7 +51,9 @@ def info_nce_among(
         >>> round(info_nce_among(table[:1], table, torch.tensor([0]), 1.0).item(), 4)
         0.3133
     """
-    logits = (anchor / temperature) @ candidates.T  # [B, n], which divided afterwards takes longer
+    logits = products(
+        anchor / temperature, candidates
+    )  # [B, n], which divided afterwards takes longer
     return F.cross_entropy(logits, positive, reduction="sum") / max(len(anchor), 1)
 
 
@@ -115,8 +119,8 @@ def intent_contrast(
     """
     if not len(first):
         return first.sum() * 0
-    alike = factors.detach() @ factors.detach().T
+    alike = products(factors.detach(), factors.detach())
     chosen = alike.topk(min(n_positives, len(first)), dim=1).indices  # [B, P]
-    logits = first @ second.T / temperature  # [B, B]
+    logits = products(first, second) / temperature  # [B, B]
     rows = torch.logsumexp(logits, dim=1) - torch.logsumexp(logits.gather(1, chosen), dim=1)
     return rows.mean()

@@ -52,6 +52,7 @@ class TwoPhaseTrainer(ReviewTrainer):
         self.phases: list[dict[str, Any]] = []
         self.kept_phase: int | None = None
         self._best_weights: dict[str, torch.Tensor] | None = None
+        self.eval_step = min(self.eval_step, self._epochs_of(1))  # also after a resume in phase 2
         self.begin_phase(1)
 
     # --- the schedule ----------------------------------------------------------------------------
@@ -79,6 +80,7 @@ class TwoPhaseTrainer(ReviewTrainer):
         self.best_valid_result = self.best_epoch = self._best_weights = None
 
     def _enter(self, phase: int) -> None:
+        self.model.zero_grad()  # clipping measures gradients of all weights, also of resting ones
         self.model.enter_phase(phase)
         # Adam would go on moving weights that no longer get a gradient
         self.optimizer = self._build_optimizer()

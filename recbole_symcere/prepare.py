@@ -15,7 +15,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere.data.atomic import check_header
-from recbole_symcere.data.cold import with_cold_start
+from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.errors import InputError
 from recbole_symcere.register import text_use
@@ -68,6 +68,10 @@ def split_data(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
     """
     with _as_input_error(config):
         loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
+    cold = getattr(loaders[0].dataset, "cold", None)
+    if cold is not None:
+        for loader in loaders[1:]:
+            mask_removed(loader, cold)
     return loaders
 
 

@@ -4,6 +4,7 @@ import logging
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,9 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
             )
         settings[key] = value
     model, name = settings.pop("model"), settings.pop("dataset")
+    last = folder.path / "checkpoint" / "last.safetensors"
+    if last.is_file():
+        settings |= _text_mode(model, checkpoint.load(last)["state_dict"])
     config = Config(model, name, config_dict=settings)
     with folder.locked():
         if changes:
@@ -244,6 +248,13 @@ def objective_function(
     }
 
 
+def _text_mode(model: str, weights: Mapping[str, Any]) -> dict[str, str]:
+    """The text mode of stored weights: auto follows the device, which may be another one now."""
+    if text_use(model) != "batch":
+        return {}
+    return {"text_mode": "lora" if any("lora_" in key for key in weights) else "frozen"}
+
+
 def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     """Read a checkpoint of a run and everything it needs.
 
@@ -263,10 +274,7 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
     ours = state["config"]["common_protocol"]
     names = (settings.pop("model"), settings.pop("dataset"))
-    if text_use(names[0]) == "batch":
-        # text_mode: auto follows the device, which may be another one here
-        tuned = any("lora_" in key for key in state["state_dict"])
-        settings["text_mode"] = "lora" if tuned else "frozen"
+    settings |= _text_mode(names[0], state["state_dict"])
     config = (Config if ours else StoredConfig)(*names, config_dict=settings)
     if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
         raise InputError(

@@ -19,11 +19,13 @@ from recbole_symcere.loss import (
     anchor_user_logits,
     bpr,
     info_nce,
+    products,
     sincere,
     sincere_from_logits,
     symmetric_sincere,
     uniformity,
 )
+from recbole_symcere.neighbour_loss import info_nce_among, intent_contrast
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "symcere.json").read_text())
 ORIENTATIONS = ["anchor", "transpose", "both"]
@@ -403,6 +405,20 @@ class TestNumerics:
             assert torch.equal(symmetric_sincere(graph, text, mask, 0.01), expected)
             value = symmetric_sincere(graph.float(), text.float(), mask, 0.01)
         assert torch.equal(value, expected)
+
+    def test_losses_over_tables_are_those_of_float32_too(self):
+        torch.manual_seed(0)
+        rows, table = (F.normalize(torch.randn(32, 16), dim=1) for _ in range(2))
+        place, factors = torch.arange(32), torch.rand(32, 3)
+        among = info_nce_among(rows, table, place, 0.01)
+        intents = intent_contrast(rows, table, factors, 3, 0.01)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(info_nce_among(rows, table, place, 0.01), among)
+            assert torch.equal(intent_contrast(rows, table, factors, 3, 0.01), intents)
+            assert not torch.equal(products(rows, table), rows @ table.T)  # which is rounded
+        assert torch.equal(products(rows, table), rows @ table.T)
+        halves = rows.bfloat16(), table.bfloat16()
+        assert torch.equal(products(*halves), halves[0].float() @ halves[1].float().T)
 
     def test_equal_vectors_give_the_logarithm_of_the_number_of_terms(self):
         x = F.normalize(torch.ones(8, 3), dim=1)

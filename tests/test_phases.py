@@ -26,7 +26,7 @@ def scripted(monkeypatch, scores):
     monkeypatch.setattr(Resumable, "_valid_epoch", valid_epoch)
 
 
-def fitted(small, monkeypatch, scores, **extra):
+def fitted(small, monkeypatch, scores, saved=True, **extra):
     """A trainer after `fit` with scripted scores, and the weights after each epoch."""
     scripted(monkeypatch, scores)
     settings = {**small, "epochs": len(scores), "learning_rate": 0.01, **extra}
@@ -36,7 +36,7 @@ def fitted(small, monkeypatch, scores, **extra):
     trainer.on_epoch = lambda *_: weights.append(
         {name: value.clone() for name, value in model.state_dict().items()}
     )
-    best = trainer.fit(train, valid, verbose=False)
+    best = trainer.fit(train, valid, verbose=False, saved=saved)
     return trainer, weights, best
 
 
@@ -93,15 +93,17 @@ def test_a_better_phase_2_is_kept(small, monkeypatch):
 
 @pytest.mark.parametrize("saved", [True, False])
 def test_a_phase_2_that_is_no_better_is_dropped(small, monkeypatch, saved):
-    trainer, weights, best = fitted(small, monkeypatch, WORSE, stopping_step=1)
+    trainer, weights, best = fitted(small, monkeypatch, WORSE, saved, stopping_step=1)
     assert best == (0.3, {"ndcg@10": 0.3})
     assert trainer.best_epoch == 1
     assert trainer.facts()["kept_phase"] == 1
     model = trainer.model.eval()
     assert int(model.phase) == 1  # f is passed by
     assert torch.equal(model.user_embedding.weight, weights[1]["user_embedding.weight"])
+    assert Path(trainer.saved_model_file).exists() == saved
+    stored = checkpoint.load(trainer.saved_model_file)["state_dict"] if saved else weights[1]
     scores = all_scores(model)
-    model.load_state_dict(checkpoint.load(trainer.saved_model_file)["state_dict"])
+    model.load_state_dict(stored)
     assert torch.equal(all_scores(model), scores)
 
 
@@ -204,6 +206,7 @@ SWITCHES = [
     {"switch": "plateau", "plateau_window": 1, "plateau_tolerance": 0.5},
     {"switch": "fixed", "eval_step": 2, "item_update": "table"},
     {"switch": "fixed", "eval_step": 0},
+    {"switch": "fixed", "eval_step": 5, "clip_grad_norm": {"max_norm": 0.01}},
 ]
 
 

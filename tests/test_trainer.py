@@ -113,6 +113,16 @@ def test_more_epochs_may_be_asked_for_on_resuming(small):
         resume("short", {"alpha": 0.1})
 
 
+def test_a_run_with_lora_goes_on_where_auto_means_frozen(small):
+    settings = {**small, "text_mode": "lora", "learning_rate": 0.01, "stopping_step": 100}
+    run_recbole("SymCERE", "small", config_dict={**settings, "epochs": 3, "run_dir": "long"})
+    run_recbole("SymCERE", "small", config_dict={**settings, "epochs": 2, "run_dir": "short"})
+    file = Path("short/config.yaml")  # as if it had been started as auto on a GPU
+    file.write_text(file.read_text().replace("text_mode: lora", "text_mode: auto"))
+    resume("short", {"epochs": 3})
+    assert same(Path("long"), Path("short"))
+
+
 def test_a_run_whose_data_changed_does_not_go_on(small, tmp_path):
     from small_data import write_small
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from recbole_symcere.compare.options import CompareOptions
 from recbole_symcere.compare.presets import preset_rows
 from recbole_symcere.config import Config
+from recbole_symcere.data.items import item_file
+from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.encoder.source import encoder_fingerprint
 from recbole_symcere.errors import InputError
 from recbole_symcere.prepare import read_dataset, split_dataset
@@ -200,6 +202,8 @@ def _check_protocol(row: Row, config: Config) -> None:
 def _check_data(config: Config, options: CompareOptions) -> None:
     """Read and split the data once: reviews may be missing, or users too few."""
     parts = split_dataset(config, read_dataset(config))
+    if text_use(config["model"]) != "none" and not item_file(parts[0]).is_file():
+        refuse_blank(parts[0].training_reviews(), parts[0])
     if not options.significance:
         return
     if "@" not in config["valid_metric"]:

@@ -10,7 +10,7 @@ import torch
 
 from recbole_symcere.errors import InputError
 
-__all__ = ["KEPT", "ColdStart", "with_cold_start"]
+__all__ = ["KEPT", "ColdStart", "mask_removed", "with_cold_start"]
 
 KEPT = (0, 1, 2, 4)
 """Numbers of training interactions that shortened users keep."""
@@ -25,11 +25,13 @@ class ColdStart(NamedTuple):
         items: ids of the items without a training interaction.
         interactions: of these items with users that training knows; a split of its own, or None.
         users: number of training interactions that were kept -> ids of the users.
+        removed: id of a user -> the items of the interactions that were not kept.
     """
 
     items: np.ndarray
     interactions: Any
     users: dict[int, np.ndarray]
+    removed: dict[int, np.ndarray]
 
 
 def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
@@ -37,7 +39,8 @@ def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
 
     Of the items a share leaves all three splits (CollabContext holds out 5 %). Of the users with at
     least four training interactions a share keeps 0, 1, 2 or 4 of them, the latest; as many users
-    each. Their validation and test interactions stay.
+    each. Their validation and test interactions stay; `mask_removed` keeps what they lost out of
+    their rankings, for it would be no wrong recommendation.
 
     Args:
         dataset: a RecBole data set, not yet split.
@@ -58,15 +61,27 @@ def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
         rng = np.random.default_rng(_SEED)
         parts, items, interactions = _without_items(build(), item_share, rng)
         users, keep = _shortened(parts[0], user_share, rng)
+        lost_by, lost = (_ids(parts[0], kind)[~keep] for kind in ("uid", "iid"))
+        removed = {int(user): lost[lost_by == user] for user in np.unique(lost_by)}
         train = _rows(parts[0], keep)
         if interactions is not None:
             known = np.isin(_ids(interactions, "uid"), _ids(train, "uid"))
             interactions = _rows(interactions, known) if known.any() else None
-        train.cold = ColdStart(items, interactions, users)
+        train.cold = ColdStart(items, interactions, users, removed)
         return [train, *parts[1:]]
 
     dataset.build = with_less
     return dataset
+
+
+def mask_removed(loader: Any, cold: ColdStart) -> None:
+    """Let RecBole's loader over all items mask what shortened users lost, as the rest they know."""
+    known = getattr(loader, "uid2history_item", None)
+    if known is None or loader.config["repeatable"]:
+        return
+    for user, items in cold.removed.items():
+        if known[user] is not None:  # None: the user isn't evaluated
+            known[user] = torch.from_numpy(np.union1d(known[user].numpy(), items))
 
 
 def _without_items(

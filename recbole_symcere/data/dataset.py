@@ -174,7 +174,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             RuntimeError: if this isn't the training split. No other split's text may be read: it
                 would leak into vectors, masks or scores.
         """
-        return self._controlled(self._own_reviews())
+        return self.controlled(self._own_reviews())
 
     def _own_reviews(self) -> pa.Array:
         if self.split != "train":
@@ -184,8 +184,8 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         texts = self._read_reviews(["text"])["text"].take(self.inter_feat[ROW_FIELD].numpy())
         return pc.fill_null(texts.cast(pa.string()).combine_chunks(), "")
 
-    def _controlled(self, texts: pa.Array) -> pa.Array:
-        """The texts, or what ``text_control`` puts in their place."""
+    def controlled(self, texts: pa.Array) -> pa.Array:
+        """The texts, of reviews or of items, or what ``text_control`` puts in their place."""
         options = read_options(ControlOptions, self.config)
         return controlled(texts, options.text_control or "none", options.text_control_seed)
 
@@ -203,7 +203,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         texts[grouped["item"].to_numpy()] = pc.binary_join(
             grouped["text_list"].combine_chunks(), " "
         ).to_numpy(zero_copy_only=False)
-        return self._controlled(pa.array(texts, type=pa.string()))
+        return self.controlled(pa.array(texts, type=pa.string()))
 
     # --- splitting -------------------------------------------------------------------------------
 

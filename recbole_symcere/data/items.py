@@ -80,7 +80,8 @@ def _of_file(path: Path, dataset: ReviewDataset) -> pa.Array:
     rows = pc.index_in(pa.array(tokens, pa.string()), value_set=items)
     texts = table["text"].cast(pa.string()).combine_chunks().take(rows)
     # id 0 is padding
-    return pa.concat_arrays([pa.array([""], pa.string()), pc.fill_null(texts, "")])
+    texts = pa.concat_arrays([pa.array([""], pa.string()), pc.fill_null(texts, "")])
+    return dataset.controlled(texts)
 
 
 def _read(path: Path) -> pa.Table:

@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.tokens import TokenBatch, TokenStore
 from recbole_symcere.encoder.load import load_tokenizer
+from recbole_symcere.errors import InputError
 from recbole_symcere.options import EncoderOptions, TextOptions, read_options
 
-__all__ = ["TrainingReviews", "reviews_of"]
+__all__ = ["TrainingReviews", "refuse_blank", "reviews_of"]
 
 
 class TrainingReviews:
@@ -37,6 +40,7 @@ class TrainingReviews:
     ) -> None:
         self._by_item = level == "item"
         texts = dataset.training_item_texts() if self._by_item else dataset.training_reviews()
+        refuse_blank(texts, dataset)
         self.store = TokenStore.open_or_build(texts, tokenizer, max_length, cache_dir / "tokens")
         if self._by_item:
             self._text_of = self.store.text_index
@@ -76,6 +80,23 @@ class TrainingReviews:
             tokens.input_ids.masked_fill(absent, self.store.pad_token_id),
             tokens.attention_mask & ~absent,
             tokens.word_ids.masked_fill(absent, -1),
+        )
+
+
+def refuse_blank(texts: pa.Array, dataset: ReviewDataset) -> None:
+    """Stop where there are reviews, but nothing is written in them.
+
+    Args:
+        texts: those of the training split.
+        dataset: the training split.
+
+    Raises:
+        InputError: if no text has more than white space.
+    """
+    if not pc.any(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)).as_py():
+        raise InputError(
+            f"All training reviews of {dataset.dataset_name} are empty, but "
+            f"{dataset.config['model']} learns from reviews. Convert the data set with their texts."
         )
 
 

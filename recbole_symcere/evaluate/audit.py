@@ -92,21 +92,22 @@ def run(pairs: dict[str, Any], files: list[str]) -> int:
 def audit(
     model: str, dataset: str | None, settings: Mapping[str, Any], files: Sequence[str] = ()
 ) -> AuditResult:
-    """Compare two trainings of one epoch, without and with a word planted in held-out reviews.
+    """Compare short trainings, without and with a word planted in held-out reviews.
 
     Args:
         model: a model that reads reviews.
         dataset: name of the data set.
-        settings: further settings, as of `run_recbole`; ``epochs`` is 1 unless given.
+        settings: further settings, as of `run_recbole`; unless given, ``epochs`` is 1, or one for
+            each phase of the model.
         files: yaml files of settings.
 
     Raises:
         InputError: if the model reads no reviews, or a setting is wrong.
     """
     # without validation, which may see held-out pairs, nothing may depend on them
-    settings = {"epochs": 1, **settings, "eval_step": 0}
-    config = Config(model, dataset, [*files], settings)
-    settings = {**config.external_config_dict, **settings}
+    config = Config(model, dataset, [*files], {**settings, "eval_step": 0})
+    phases = len(getattr(config.model_class, "phase_names", "1"))
+    settings = {"epochs": phases, **config.external_config_dict, **settings, "eval_step": 0}
     data = read_dataset(config)
     if not isinstance(data, ReviewDataset):
         raise InputError(f"{config['model']} reads no reviews, so there is nothing to audit.")
@@ -190,6 +191,8 @@ def _observations(
     )
     build_trainer(config, model).fit(train_data, verbose=False, saved=False)
     yield "vectors after training", _digest([*model.buffers(), *model.parameters()])
+    if getattr(model, "blend", None) is not None:
+        model.blend.weights.fill_(1)  # validation may choose any: every part shall be seen
     model.eval()
     users = Interaction({model.USER_ID: torch.arange(1, model.n_users)}).to(config["device"])
     yield "scores of all users and items", _digest([model.full_sort_predict(users)])

@@ -6,12 +6,15 @@ item popularity and user activity, and, where items or histories were held out, 
 
 import contextlib
 import copy
+import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.interaction import Interaction
 from recbole.evaluator import Collector
 
 from recbole_symcere.evaluate.groups import (
@@ -25,6 +28,10 @@ from recbole_symcere.evaluate.metrics import METRICS
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
 
 __all__ = ["FinalResult", "evaluate_final"]
+
+_log = logging.getLogger(__name__)
+
+_USERS_LOOKED_AT = 64
 
 
 class FinalResult(NamedTuple):
@@ -142,13 +149,33 @@ def _cold_start(
     if cold.interactions is not None:
         loader = _cold_items_loader(config, cold, train)
         with _scoring_cold_items(trainer.model):
-            result = trainer.evaluate(loader, load_best_model=False)
+            result = {}
+            if _tells_apart(trainer.model, loader.uid_list, cold.items):
+                result = trainer.evaluate(loader, load_best_model=False)
         beyond["cold_items"] = {
             "items": len(cold.items),
             "users": len(loader.uid_list),
             **{name: float(value) for name, value in result.items()},
         }
     return beyond
+
+
+@torch.no_grad()
+def _tells_apart(model: Any, users: torch.Tensor, items: np.ndarray) -> bool:
+    """Whether items without training get different scores; else their order would be chance."""
+    batch = Interaction({model.USER_ID: users[:_USERS_LOOKED_AT]}).to(model.device)
+    try:
+        scores = model.full_sort_predict(batch).view(len(batch), -1)[:, items]
+    except NotImplementedError:  # scored pair by pair
+        return True
+    spread = scores.amax(dim=1) - scores.amin(dim=1)
+    if (spread > 1e-6 * scores.abs().amax(dim=1)).any():
+        return True
+    _log.warning(
+        "All items without training interactions have the same score, so cold items can't be "
+        "ranked. A model that reads item texts needs one of them in <name>.items.parquet."
+    )
+    return False
 
 
 def _cold_items_loader(config: Any, cold: Any, train: Any) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recbole_symcere.encoder.adaptor import linear_or_mlp
 from recbole_symcere.encoder.graph import LightGCN
+from recbole_symcere.loss import products
 from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.model.profiles import interaction_vectors, mean_of
 from recbole_symcere.neighbour_loss import sampled_softmax
@@ -99,12 +100,12 @@ class AlphaRec(GraphRecommender):
         user_vectors = F.embedding(user, users)  # [B, d]
         score = (user_vectors * F.embedding(item, items)).sum(-1)
         if self.n_items <= _FEW_ITEMS * o.n_negatives:
-            scores = user_vectors @ items.T  # [B, n_items]
+            scores = products(user_vectors, items)  # [B, n_items]
             ones = scores.new_ones(1).expand(sampled.shape)
             times = torch.zeros_like(scores).scatter_add_(1, sampled, ones)
             times[self.graph.items_of(user)] = 0
         else:
             drawn, place = torch.unique(sampled, return_inverse=True)
-            scores = (user_vectors @ F.embedding(drawn, items).T).gather(1, place)  # [B, m]
+            scores = products(user_vectors, F.embedding(drawn, items)).gather(1, place)  # [B, m]
             times = self.graph.edges_of(user[:, None], sampled) < 0
         return AlphaRecLoss(sampled_softmax(score, scores, times, o.temperature))

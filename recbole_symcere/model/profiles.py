@@ -64,7 +64,11 @@ def mean_of(
     """
     owned = owned_texts(chosen, owners, size, len(vectors))
     n_owned = np.bincount(owners[chosen >= 0], minlength=size)[:, None]
-    return torch.from_numpy(owned @ vectors.numpy() / np.maximum(n_owned, 1).astype(np.float32))
+    means = owned @ vectors.numpy() / np.maximum(n_owned, 1).astype(np.float32)
+    # n v / n is v but for rounding, which would tell n where all have one text
+    single = np.diff(owned.indptr) == 1
+    means[single] = vectors.numpy()[owned.indices[owned.indptr[:-1][single]]]
+    return torch.from_numpy(means)
 
 
 def interaction_vectors(

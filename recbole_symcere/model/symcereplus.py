@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recbole_symcere.encoder.adaptor import linear_or_mlp
 from recbole_symcere.errors import InputError
-from recbole_symcere.loss import symmetric_sincere
+from recbole_symcere.loss import products, symmetric_sincere
 from recbole_symcere.model.blend import BlendOptions, blend_of
 from recbole_symcere.model.node_profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import SymCERE
@@ -121,7 +121,7 @@ class SymCEREPlus(SymCERE):
         drawn = items[torch.randint(len(items), (m,), device=user.device)]  # [m], for all rows
         vectors = self.unit(F.embedding(torch.cat([user, item + n, drawn + n]), nodes))
         users, own, others = torch.split(vectors, [len(user), len(item), len(drawn)])
-        score, sampled = (users * own).sum(-1) / tau, users @ others.T / tau  # [B], [B, m]
+        score, sampled = (users * own).sum(-1) / tau, products(users, others) / tau  # [B], [B, m]
         if self.plus.item_bias:
             score, sampled = score + self.item_bias[item], sampled + self.item_bias[drawn]
         allowed = self.graph.edges_of(user[:, None], drawn[None]) < 0

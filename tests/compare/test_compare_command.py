@@ -231,6 +231,7 @@ def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
         (["--text_control=noise"], "text_control has 'noise', but it must be one of none"),
         (["--models=BPR,EASE", "--text_control=random"], "none of BPR, EASE reads text"),
         (["--datasets=bare", "--models=BPR,SymCERE"], "but SymCERE learns from reviews"),
+        (["--datasets=mute", "--models=BPR,DGCLR"], "All training reviews of mute are empty, but"),
         (["--datasets=one"], "one has 1 test user, but a significance test needs two"),
         (["--learnig_rate=1"], "Unknown key 'learnig_rate'. Did you mean 'learning_rate'?"),
         (["--proposed=SGL"], "proposed names 'SGL', which is not among the models"),
@@ -270,6 +271,7 @@ def test_mistakes_are_found_before_anything_is_trained(small, tmp_path, capsys, 
     folder = shutil.copytree(small["data_path"], tmp_path / "data")
     write_rows(folder, "bare", small_rows())
     (folder / "bare" / "bare.reviews.parquet").unlink()
+    write_rows(folder, "mute", [(*row[:4], " ") for row in small_rows()])
     write_rows(folder, "one", small_rows(n_users=1, per_user=14))
     base = {word.split("=")[0]: word for word in (*BASE, "--topk=[5]", "--valid_metric=NDCG@5")}
     base |= {word.split("=")[0]: word for word in given}

@@ -1,5 +1,7 @@
 """One text per item: where it comes from, and what is wrong with it."""
 
+from collections import Counter
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,3 +82,18 @@ def test_item_texts_belong_to_the_datas_fingerprint(split):
     before = data_fingerprint(dataset.config)
     pq.write_table(pa.table({"item_id": ["i1"], "text": ["a"]}), path)
     assert data_fingerprint(dataset.config) != before
+
+
+def test_item_texts_are_controlled(small, tmp_path):
+    folder = write_small(tmp_path / "d")
+    names = [f"i{n}" for n in range(30)]
+    table = pa.table({"item_id": names, "text": [f"title of {name}" for name in names]})
+    pq.write_table(table, folder / "small.items.parquet")
+    found = {
+        control: item_texts(training_split({**small, "text_control": control}, tmp_path / "d"))[0]
+        for control in ("none", "shuffled", "constant", "random")
+    }
+    assert found["shuffled"] != found["none"]
+    assert Counter(found["shuffled"].to_pylist()) == Counter(found["none"].to_pylist())
+    assert len(set(found["constant"].to_pylist())) == 2  # "" of the padding is the other
+    assert len({str(texts.to_pylist()) for texts in found.values()}) == 4

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from recbole_symcere.cli import main
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.errors import InputError
 from recbole_symcere.evaluate.audit import audit
+from recbole_symcere.phases import TwoPhaseTrainer
 from recbole_symcere.register import MODELS, text_use
 
 
@@ -141,3 +144,31 @@ def test_the_command(small, capsys):
     assert "no held-out review or pair reaches the model" in out
     assert main(["audit", "--dataset=small", *words, "--history_scope=all"]) == 1
     assert "LEAK" in capsys.readouterr().out
+
+
+def test_a_leak_into_the_blend_is_seen(small, monkeypatch):
+    from recbole_symcere.model import symcereplus
+
+    make = symcereplus.blend_of
+
+    def leaking(config, dataset, words):
+        everything = SimpleNamespace(item_num=dataset.item_num, history=lambda: dataset.all_history)
+        return make(config, everything, words)
+
+    monkeypatch.setattr(symcereplus, "blend_of", leaking)
+    result = audit("SymCEREPlus", "small", small)
+    assert not result.clean
+    assert not result.equal["scores of all users and items, pairs"]
+
+
+def test_every_phase_is_audited(small, monkeypatch):
+    begun, begin = set(), TwoPhaseTrainer.begin_phase
+
+    def watched(self, phase):
+        begun.add(phase)
+        begin(self, phase)
+
+    monkeypatch.setattr(TwoPhaseTrainer, "begin_phase", watched)
+    settings = {key: value for key, value in small.items() if key != "epochs"}
+    assert audit("CollabContext", "small", settings).clean
+    assert begun == {1, 2}

@@ -2,14 +2,17 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import get_model
+from tiny_models import WORDS
 
 from recbole_symcere.errors import InputError
 from recbole_symcere.evaluate import popularity
@@ -62,11 +65,12 @@ def plain_gini(counts):
 class Plain:
     """Lists of a stored run, ranked anew from scores, and what can be said of them."""
 
-    def __init__(self, run):
+    def __init__(self, run, known=None):
+        """``known`` are the masked training pairs, where those aren't the run's own."""
         _, model, self.dataset, train, valid, test = load_data_and_model(run)
         model.eval()
         self.train, self.truth = pairs(train), by_user(pairs(test))
-        known, valid_items = by_user(self.train), by_user(pairs(valid))
+        known, valid_items = by_user(known or self.train), by_user(pairs(valid))
         self.n_items, self.n_users = self.dataset.item_num - 1, self.dataset.user_num - 1
         self.counts = dict.fromkeys(range(1, self.n_items + 1), 0)
         for _, item in self.train:
@@ -205,7 +209,49 @@ def test_recboles_own_popularity_metrics_run_again(small):
 # --- cold start ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["SymCERE", "BPR", "EASE", "ItemKNN", "Pop", "LightGCN"])
+@pytest.mark.parametrize("model", ["EASE", "ItemKNN", "Pop", "CollabContext"])
+def test_cold_items_that_a_model_cannot_tell_apart_are_not_ranked(small, model, caplog):
+    text = {"text_encoder": small["text_encoder"], "max_length": 64}
+    text = text if model == "CollabContext" else {}
+    _, metrics = finished(model, small, cold_items=0.2, **text)
+    cold = metrics["beyond"]["cold_items"]
+    assert cold["items"] == 6
+    assert not any("@" in name for name in cold)
+    assert "All items without training interactions have the same score" in caplog.text
+
+
+def test_texts_of_their_own_rank_the_cold_items_of_collabcontext(small, small_folder, tmp_path):
+    folder = shutil.copytree(small_folder, tmp_path / "data")
+    names = [f"i{n}" for n in range(30)]
+    texts = [f"{a} {b}" for a, b in zip(WORDS[:30], WORDS[40:70], strict=True)]
+    table = pa.table({"item_id": names, "text": texts})
+    pq.write_table(table, folder / "small" / "small.items.parquet")
+    own = {
+        "data_path": str(folder),
+        "text_encoder": small["text_encoder"],
+        "epochs": 4,
+        "max_length": 64,
+    }
+    run, metrics = finished("CollabContext", small, cold_items=0.2, learning_rate=0.01, **own)
+    plain = Plain(run)
+    held = sorted(i for i, count in plain.counts.items() if count == 0)
+    known, read = {u for u, _ in plain.train}, plain.dataset.inter_feat
+    pairs_read = zip(read["user_id"].tolist(), read["item_id"].tolist(), strict=True)
+    truth = by_user((u, i) for u, i in pairs_read if i in held and u in known)
+    # LightGCN's outputs of the users, where items are their texts: an item's is C / (n_layers + 1)
+    model, values = plain.model, []
+    table = torch.cat([model.user_embedding.weight, model.item_text]).double().detach()
+    layers, matrix = [table], model.graph.matrix().to_dense().double()
+    for _ in range(model.options.n_layers):
+        layers.append(matrix @ layers[-1])
+    users = torch.stack(layers).mean(0)[: model.n_users]
+    for user, right in truth.items():
+        scores = (users[user] @ model.item_text.double().T).tolist()
+        values.append(plain_ndcg(sorted(held, key=lambda i: -scores[i]), right, 3))
+    assert metrics["beyond"]["cold_items"]["ndcg@3"] == pytest.approx(np.mean(values), abs=1e-9)
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR", "LightGCN"])
 def test_cold_items_are_unknown_to_every_model_and_ranked_among_themselves(small, model):
     run, metrics = finished(model, small, cold_items=0.2)
     cold = metrics["beyond"]["cold_items"]
@@ -239,7 +285,7 @@ def test_cold_items_are_unknown_to_every_model_and_ranked_among_themselves(small
 def test_shortened_users_keep_their_latest_interactions(small):
     whole = Plain(finished("BPR", small)[0])
     run, metrics = finished("BPR", small, cold_users=0.5)
-    plain = Plain(run)
+    plain = Plain(run, known=whole.train)  # what a user lost is no candidate
     rows = {u: [i for v, i in whole.train if v == u] for u in range(1, 25)}
     left = {u: [i for v, i in plain.train if v == u] for u in range(1, 25)}
     shortened = {u: len(left[u]) for u in rows if left[u] != rows[u]}

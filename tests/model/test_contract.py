@@ -12,6 +12,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
 from recbole.utils import ModelType, get_flops, get_model, get_trainer, init_seed
+from small_data import small_rows, write_rows
 
 from recbole_symcere import checkpoint
 from recbole_symcere.config import Config
@@ -86,6 +87,16 @@ def test_its_settings_are_checked_before_any_data_are_read(name, small):
     for key in own & read:
         with pytest.raises(InputError, match=rf"{key} is \{{'no': 'value'\}}"):
             Config(name, "small", config_dict={**small, key: {"no": "value"}})
+
+
+def test_reviews_without_a_word_are_refused(name, small, tmp_path):
+    write_rows(tmp_path / "d", "small", [(*row[:4], " ") for row in small_rows()])
+    settings = {**small, "data_path": str(tmp_path / "d")}
+    if text_use(name) == "none":
+        prepare(name, settings)
+        return
+    with pytest.raises(InputError, match=r"All training reviews of small are|No item of small has"):
+        prepare(name, settings)
 
 
 def test_scores_may_be_overwritten(name, small):
