@@ -15,7 +15,7 @@ from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.files import write_bytes
 from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
 from recbole_symcere.register import text_use
-from recbole_symcere.results import RunDirectory, data_fingerprint, versions
+from recbole_symcere.results import LAST_CHECKPOINT, RunDirectory, data_fingerprint, versions
 from recbole_symcere.summary import data_line, epoch_line, result_table
 
 __all__ = ["load_data_and_model", "objective_function", "resume", "run_recbole"]
@@ -90,9 +90,9 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
             )
         settings[key] = value
     model, name = settings.pop("model"), settings.pop("dataset")
-    last = folder.path / "checkpoint" / "last.safetensors"
-    if last.is_file():
-        settings |= _text_mode(model, checkpoint.load(last)["state_dict"])
+    last = folder.path / LAST_CHECKPOINT
+    if text_use(model) == "batch" and last.is_file():
+        settings["text_mode"] = _text_mode(checkpoint.load(last)["state_dict"])
     config = Config(model, name, config_dict=settings)
     with folder.locked():
         if changes:
@@ -248,11 +248,9 @@ def objective_function(
     }
 
 
-def _text_mode(model: str, weights: Mapping[str, Any]) -> dict[str, str]:
+def _text_mode(weights: Mapping[str, Any]) -> str:
     """The text mode of stored weights: auto follows the device, which may be another one now."""
-    if text_use(model) != "batch":
-        return {}
-    return {"text_mode": "lora" if any("lora_" in key for key in weights) else "frozen"}
+    return "lora" if any("lora_" in key for key in weights) else "frozen"
 
 
 def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
@@ -274,7 +272,8 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
     ours = state["config"]["common_protocol"]
     names = (settings.pop("model"), settings.pop("dataset"))
-    settings |= _text_mode(names[0], state["state_dict"])
+    if text_use(names[0]) == "batch":
+        settings["text_mode"] = _text_mode(state["state_dict"])
     config = (Config if ours else StoredConfig)(*names, config_dict=settings)
     if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
         raise InputError(

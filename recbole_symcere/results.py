@@ -23,6 +23,7 @@ from recbole_symcere.errors import InputError
 from recbole_symcere.files import replacing, sha256_of, write_bytes
 
 __all__ = [
+    "LAST_CHECKPOINT",
     "RunDirectory",
     "code_fingerprint",
     "data_fingerprint",
@@ -30,6 +31,9 @@ __all__ = [
     "portable_settings",
     "versions",
 ]
+
+LAST_CHECKPOINT = Path("checkpoint", "last.safetensors")
+"""Below a run's folder: what the run can go on from."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -91,7 +95,7 @@ class RunDirectory:
         """
         if config["run_dir"]:
             path = Path(config["run_dir"])
-            done = (path / "metrics.json", path / "checkpoint" / "last.safetensors")
+            done = (path / "metrics.json", path / LAST_CHECKPOINT)
             if any(file.exists() for file in done):
                 raise InputError(
                     f"{path} holds a run already. Go on with it by --resume={path}, or name "

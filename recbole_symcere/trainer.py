@@ -19,6 +19,7 @@ from recbole.trainer.trainer import Trainer
 from recbole_symcere import checkpoint
 from recbole_symcere.errors import InputError
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
+from recbole_symcere.results import LAST_CHECKPOINT
 
 __all__ = ["LossIsNotFiniteError", "Resumable", "ReviewTrainer", "resumable"]
 
@@ -75,9 +76,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         )
         self.last_file: Path | None = None
         if config["run_dir"]:
-            folder = Path(config["run_dir"], "checkpoint")
-            self.saved_model_file = str(folder / "best.safetensors")
-            self.last_file = folder / "last.safetensors"
+            self.last_file = Path(config["run_dir"], LAST_CHECKPOINT)
+            self.saved_model_file = str(self.last_file.with_name("best.safetensors"))
 
     # --- training --------------------------------------------------------------------------------
 

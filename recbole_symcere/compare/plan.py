@@ -1,5 +1,6 @@
 """From what was asked to rows and runs, with every mistake found before anything is trained."""
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -160,6 +161,7 @@ def checked_tasks(
     if options.tune and importlib.util.find_spec("ray") is None:
         raise InputError("tune needs Ray: pip install 'ray[tune]'.")
     tasks = []
+    hashed = functools.cache(encoder_fingerprint)  # of this call: weights may change until the next
     for dataset in options.datasets:
         configs = [
             Config(
@@ -177,7 +179,7 @@ def checked_tasks(
             search = _search(options, row, config, {**settings, **row.settings}, fixed)
             known = [*fingerprints, config["device"].type]
             if text_use(row.model) != "none":
-                known.append(encoder_fingerprint(config["text_encoder"]))
+                known.append(hashed(config["text_encoder"]))
             task = Task(row, dataset, Path(config["data_path"]), fixed, " ".join(known), search)
             tasks.append(task)
         with_text = [n for n, row in enumerate(rows) if text_use(row.model) != "none"]

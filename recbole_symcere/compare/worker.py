@@ -22,6 +22,7 @@ import torch
 from recbole_symcere import quick_start
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
+from recbole_symcere.results import LAST_CHECKPOINT
 from recbole_symcere.tune.options import SearchOptions
 
 __all__ = ["INPUT_ERROR", "forget_if_all_failed", "search", "train"]
@@ -42,7 +43,7 @@ def train(settings: dict[str, Any], folder: str, threads: int | None) -> None:
     def run() -> None:
         if threads:
             torch.set_num_threads(threads)
-        if Path(folder, "checkpoint", "last.safetensors").is_file():
+        if Path(folder, LAST_CHECKPOINT).is_file():
             quick_start.resume(folder)
         else:
             quick_start.run_recbole(config_dict={**settings, "run_dir": folder})

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recbole_symcere.data.dataset import ReviewDataset
-from recbole_symcere.data.tokens import TokenStore
+from recbole_symcere.data.tokens import TokenStore, any_written
 from recbole_symcere.encoder.load import load_tokenizer
 from recbole_symcere.errors import InputError
 from recbole_symcere.options import EncoderOptions
@@ -40,7 +40,7 @@ def item_texts(dataset: ReviewDataset) -> tuple[pa.Array, str]:
     path = item_file(dataset)
     source = "items.parquet" if path.is_file() else "training reviews"
     texts = _of_file(path, dataset) if path.is_file() else dataset.training_item_texts()
-    if not pc.any(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)).as_py():
+    if not any_written(texts):
         raise InputError(
             f"No item of {dataset.dataset_name} has a text ({source}), but "
             f"{dataset.config['model']} learns from item texts. Write {path.name} with columns "

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
-from recbole_symcere.data.tokens import TokenBatch, TokenStore
+from recbole_symcere.data.tokens import TokenBatch, TokenStore, any_written
 from recbole_symcere.encoder.load import load_tokenizer
 from recbole_symcere.errors import InputError
 from recbole_symcere.options import EncoderOptions, TextOptions, read_options
@@ -93,7 +92,7 @@ def refuse_blank(texts: pa.Array, dataset: ReviewDataset) -> None:
     Raises:
         InputError: if no text has more than white space.
     """
-    if not pc.any(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)).as_py():
+    if not any_written(texts):
         raise InputError(
             f"All training reviews of {dataset.dataset_name} are empty, but "
             f"{dataset.config['model']} learns from reviews. Convert the data set with their texts."

@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from scipy.sparse import csr_matrix
 
 from recbole_symcere.data import token_files
 from recbole_symcere.errors import InputError
@@ -24,7 +23,7 @@ from recbole_symcere.errors import InputError
 __all__ = [
     "TokenBatch",
     "TokenStore",
-    "owned_texts",
+    "any_written",
     "pad_id",
     "padded",
     "tokenise",
@@ -311,20 +310,7 @@ def _number_words(
     return np.where(words >= 0, counted - before[text] - 1, -1)
 
 
-def owned_texts(
-    text_ids: np.ndarray, owners: np.ndarray, n_owners: int, n_texts: int
-) -> csr_matrix:
-    """Which texts belong to whom, as a matrix that sums what texts have over their owners.
-
-    Args:
-        text_ids: int64 [n], 0 <= id < n_texts; -1 for none.
-        owners: int64 [n], the user or item that each belongs to, 0 <= owner < n_owners.
-        n_owners: number of users or items, padding included.
-        n_texts: number of texts.
-
-    Returns:
-        float32 [n_owners, n_texts], how often an owner has a text.
-    """
-    there = text_ids >= 0
-    places = owners[there], text_ids[there]
-    return csr_matrix((np.ones(there.sum(), np.float32), places), shape=(n_owners, n_texts))
+def any_written(texts: pa.Array) -> bool:
+    """Whether any of the texts has more than white space."""
+    written = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)
+    return bool(pc.any(written).as_py())

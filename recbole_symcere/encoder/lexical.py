@@ -10,7 +10,8 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from recbole_symcere.data.tokens import TokenStore, owned_texts
+from recbole_symcere.data.owners import owned_texts
+from recbole_symcere.data.tokens import TokenStore
 
 __all__ = ["lexical_vectors", "text_words", "word_counts"]
 

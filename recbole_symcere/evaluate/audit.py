@@ -26,7 +26,13 @@ from recbole_symcere.config import Config
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.items import item_file
 from recbole_symcere.errors import InputError
-from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.prepare import (
+    build_model,
+    build_trainer,
+    read_dataset,
+    split_data,
+    split_dataset,
+)
 
 __all__ = ["AuditResult", "audit", "run"]
 
@@ -111,7 +117,7 @@ def audit(
     data = read_dataset(config)
     if not isinstance(data, ReviewDataset):
         raise InputError(f"{config['model']} reads no reviews, so there is nothing to audit.")
-    parts = data.build()
+    parts = split_dataset(config, data)
     rows = [part.inter_feat[ROW_FIELD].numpy() for part in parts]
     held_out = np.concatenate(rows[1:])
     with tempfile.TemporaryDirectory(prefix="recbole_symcere-audit-") as folder:

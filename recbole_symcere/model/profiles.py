@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from recbole_symcere.data.owners import owned_texts
 from recbole_symcere.data.reviews import reviews_of
-from recbole_symcere.data.tokens import TokenStore, owned_texts
+from recbole_symcere.data.tokens import TokenStore
 from recbole_symcere.encoder.text import TextEncoder, load_encoder
 from recbole_symcere.model.text import encoded, text_facts
 from recbole_symcere.options import EncoderOptions

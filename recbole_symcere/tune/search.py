@@ -23,6 +23,7 @@ from recbole_symcere.config import Config
 from recbole_symcere.errors import InputError
 from recbole_symcere.files import write_bytes
 from recbole_symcere.results import (
+    LAST_CHECKPOINT,
     RunDirectory,
     data_fingerprint,
     fixed_settings,
@@ -273,7 +274,7 @@ def _refit(
             "test_result": metrics["test"],
             "run_dir": str(folder),
         }
-    if (folder / "checkpoint" / "last.safetensors").is_file():
+    if (folder / LAST_CHECKPOINT).is_file():
         return quick_start.resume(folder)
     return quick_start.run_recbole(
         config_file_list=[str(out / "best.yaml")], config_dict={"run_dir": str(folder)}
