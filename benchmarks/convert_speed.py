@@ -82,7 +82,7 @@ def measure(way: str, file: Path, out: Path) -> None:
 
 def ours(file: Path, out: Path) -> tuple[int, int]:
     """Convert with the command; return rows read and kept."""
-    from recbole_symcere.convert.command import main as convert
+    from recbole_symcere.convert.convert_command import main as convert
 
     convert(["amazon2018", f"--input={file}", "--name=d", "--k_core=5", f"--output_dir={out}"])
     manifest = json.loads((out / "d" / "manifest.json").read_text())

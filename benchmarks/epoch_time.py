@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 from recbole_symcere.cli import parse_pairs
-from recbole_symcere.config import Config
-from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
 
 OWN = {name: {"text_mode": "frozen"} for name in ("SymCERE", "SymCEREPlus")}
 

@@ -9,8 +9,8 @@ import time
 import torch
 
 from recbole_symcere.cli import parse_pairs
-from recbole_symcere.config import Config
-from recbole_symcere.prepare import build_model, read_dataset, split_data
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 
 
 def main() -> None:

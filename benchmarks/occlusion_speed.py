@@ -13,8 +13,8 @@ import time
 import numpy as np
 from scipy.stats import spearmanr
 
+from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.occlusion import gather, occlude
-from recbole_symcere.explain.run import load_text_run
 from recbole_symcere.explain.surrogate import explain_reviews
 
 

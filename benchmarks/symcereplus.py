@@ -11,9 +11,9 @@ import sys
 from typing import Any
 
 from recbole_symcere.cli import parse_pairs
-from recbole_symcere.config import Config
 from recbole_symcere.evaluate.final import evaluate_final
-from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},

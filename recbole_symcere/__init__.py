@@ -6,9 +6,10 @@ name. It loads neither RecBole nor torch; those come with the first name that ne
 
 from typing import Any
 
-from recbole_symcere.compat import check_recbole
-from recbole_symcere.errors import InputError
-from recbole_symcere.register import register, registered
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.model.registry import adopt
+from recbole_symcere.plugin.compat import check_recbole
+from recbole_symcere.plugin.register import register, registered
 from recbole_symcere.version import __version__
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "InputError",
     "SymCERE",
     "__version__",
+    "adopt",
     "bpr",
     "history_mask",
     "info_nce",
@@ -28,20 +30,27 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Config": "recbole_symcere.config",
+    "Config": "recbole_symcere.plugin.config",
     "SymCERE": "recbole_symcere.model.symcere",
     "bpr": "recbole_symcere.loss",
     "history_mask": "recbole_symcere.data.history",
     "info_nce": "recbole_symcere.loss",
-    "load_data_and_model": "recbole_symcere.quick_start",
-    "objective_function": "recbole_symcere.quick_start",
-    "run_recbole": "recbole_symcere.quick_start",
+    "load_data_and_model": "recbole_symcere.run.quick_start",
+    "objective_function": "recbole_symcere.run.quick_start",
+    "run_recbole": "recbole_symcere.run.quick_start",
     "sincere": "recbole_symcere.loss",
     "symmetric_sincere": "recbole_symcere.loss",
 }
 
+
+def _load_data_and_model(model_file: str) -> Any:
+    from recbole_symcere.run.quick_start import load_data_and_model
+
+    return load_data_and_model(model_file)
+
+
 check_recbole()
-register()
+register(_load_data_and_model)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,51 +1,65 @@
 """The command line: training without a sub-command, and the sub-commands."""
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from importlib import import_module
 
-from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.files import properties_path
+from recbole_symcere.base.options import parse_pairs, parse_value, suggesting, take_options
+from recbole_symcere.plugin.run_options import FileOptions, JobOptions
 from recbole_symcere.version import __version__
 
-__all__ = ["main", "parse_pairs"]
+__all__ = ["main"]
 
 _HELP = """\
 Review-enhanced recommendation for RecBole.
 
 Train, choose the epoch on validation, test once:
-  run_recbole_symcere.py --model=SymCERE --dataset=yelp [--key=value ...]
-      --model         SymCERE, or any model of RecBole: LightGCN, NGCF, BPR, EASE, ...
-      --dataset       the name of a folder under dataset_atomic/
-      --config_files  "a.yaml b.yaml": settings from files; --key=value wins over them
-      --run_dir       the folder for the results (default: a new one under runs/)
-      --key=value     any setting of properties/, ours and RecBole's
+  run_recbole_symcere.py --model=SymCERE --dataset=yelp [--run_dir=DIR] [--key=value ...]
+  run_recbole_symcere.py --model=SymCERE --help     what a model reads, with its defaults
 
 Go on with a run that was stopped:
   run_recbole_symcere.py --resume=RUN_DIR
 
 Make a data set from review files, describe it, add reviews to an existing one:
-  run_recbole_symcere.py convert SOURCE --input FILE --name NAME   (convert --help, --list)
-  run_recbole_symcere.py convert stats --name NAME
-  run_recbole_symcere.py convert attach --input FILE --name NAME
+  run_recbole_symcere.py convert SOURCE --input=FILE --name=NAME
+  run_recbole_symcere.py convert stats --name=NAME
+  run_recbole_symcere.py convert attach --input=FILE --name=NAME
 
 Search the settings of a model on validation, then test the best once:
-  run_recbole_symcere.py tune --model=NAME --dataset=NAME [--num_samples=12]   (tune --help)
+  run_recbole_symcere.py tune --model=NAME --dataset=NAME [--num_samples=12]
 
-Compare models over data sets and seeds, in one table with significance tests (compare --help):
+Compare models over data sets and seeds, in one table with significance tests:
   run_recbole_symcere.py compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
 
-Ask a finished run what it reads in the reviews:
-  run_recbole_symcere.py explain anchor --run=RUN_DIR   (explain --help)
-  run_recbole_symcere.py report --run=RUN_DIR           (one page of a run)
+Ask a finished run what it reads in the reviews, put all of it on one page:
+  run_recbole_symcere.py explain anchor --run=RUN_DIR
+  run_recbole_symcere.py report --run=RUN_DIR
 
 Show that no held-out review reaches a model:
   run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
 
-  --version, --help
+Each command has a --help of its own; --version tells the version. Options and settings are written
+--key=value or --key value, by their whole names; yes and no are True and False.
+
 """
+
+_COMMANDS = {
+    "convert": "recbole_symcere.convert.convert_command",
+    "audit": "recbole_symcere.run.audit",
+    "compare": "recbole_symcere.compare.compare_command",
+    "tune": "recbole_symcere.tune.tune_command",
+    "explain": "recbole_symcere.explain.explain_command",
+    "report": "recbole_symcere.explain.report_command",
+}
+_THEN = {
+    "convert": "nothing was written; start the conversion again",
+    "compare": "the same command goes on with the comparison",
+    "tune": "tune --resume=DIR goes on with the search",
+}
+_ASKS = {"-h", "--help", "help"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,137 +85,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:
-        then = "--resume=RUN_DIR goes on after the last finished epoch"
-        if words[:1] == ["convert"]:
-            then = "nothing was written; start the conversion again"
-        if words[:1] == ["compare"]:
-            then = "the same command goes on with the comparison"
-        if words[:1] == ["tune"]:
-            then = "tune --resume=DIR goes on with the search"
+        usual = "--resume=RUN_DIR goes on after the last finished epoch"
+        then = _THEN.get(words[0], usual) if words else usual
         sys.stderr.write(f"\ninterrupted; {then}\n")
         return 130
 
 
 def _run(words: list[str]) -> int:
-    if not words or words[0] in {"-h", "--help", "help"}:
-        sys.stdout.write(_HELP)
-        return 0
-    if words[0] == "--version":
+    if words[:1] == ["--version"]:
         sys.stdout.write(f"recbole_symcere {__version__}\n")
         return 0
-    if words[0].startswith("-"):
+    if not words or words[0].startswith("-") or words[0] in _ASKS:
         return _train(words)
-    commands: dict[str, Callable[[list[str]], int]] = {
-        "convert": _convert,
-        "audit": _audit,
-        "compare": _compare,
-        "tune": _tune,
-        "explain": _explain,
-        "report": _report,
-    }
-    if words[0] not in commands:
+    name, rest = words[0], words[1:]
+    if name not in _COMMANDS:
         raise InputError(
-            f"There is no command {words[0]!r}.{did_you_mean(words[0], commands)} "
+            f"There is no command {name!r}.{did_you_mean(name, _COMMANDS)} "
             "Settings are written --key=value; --help shows what there is."
         )
-    return commands[words[0]](words[1:])
-
-
-def parse_pairs(words: Sequence[str]) -> dict[str, str]:
-    """``--key=value`` and ``--key value`` as a dictionary of strings.
-
-    Raises:
-        InputError: for a word that is neither, a key without a value, and a key given twice.
-    """
-    pairs: dict[str, str] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--") or len(word) < 3:  # two dashes and a letter
-            raise InputError(f"{word!r} isn't understood. Settings are written --key=value.")
-        key, equals, value = word[2:].partition("=")
-        if not equals:
-            if not rest or rest[0].startswith("--"):
-                raise InputError(f"--{key} needs a value: --{key}=VALUE.")
-            value = rest.pop(0)
-        if key in pairs:
-            raise InputError(f"--{key} is given twice: {pairs[key]!r} and {value!r}.")
-        pairs[key] = value
-    return pairs
-
-
-def file_list(value: str) -> list[str]:
-    """The files that ``--config_files`` names: one path, or several with quotes where needed."""
-    return [value] if Path(value).is_file() else shlex.split(value)
+    command = import_module(_COMMANDS[name])
+    if name == "convert":
+        return int(command.main(rest, properties_path() / "dataset"))
+    asks = _ASKS.intersection(rest)
+    if name == "explain":
+        return _say(command.help_text(rest)) if asks or not rest else int(command.run(rest))
+    return _say(command.help_text()) if asks else int(command.run(parse_pairs(rest)))
 
 
 def _train(words: list[str]) -> int:
-    pairs = parse_pairs(words)
+    asks = not words or bool(_ASKS.intersection(words))
+    pairs = parse_pairs([word for word in words if word not in _ASKS])
+    if asks:
+        from recbole_symcere.plugin.settings_help import settings_help
+
+        return _say(("" if "model" in pairs else _HELP) + settings_help(pairs.get("model")))
     # torch, RecBole and transformers take seconds to load; a typing error shouldn't
-    from recbole_symcere import quick_start
-    from recbole_symcere.settings import parse_value
+    from recbole_symcere.run import quick_start
 
     run_dir = pairs.pop("resume", None)
     if run_dir is not None:
         changes = {key: parse_value(value) for key, value in pairs.items()}
         quick_start.resume(run_dir, changes)
         return 0
-    files = file_list(pairs.pop("config_files", ""))
-    names: dict[str, Any] = {key: pairs.pop(key, None) for key in ("model", "dataset")}
-    quick_start.run_recbole(**names, config_file_list=files, config_dict=pairs)
+    job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
+    with suggesting(JobOptions, FileOptions):
+        quick_start.run_recbole(job.model, job.dataset, files, pairs)
     return 0
 
 
-def _convert(words: list[str]) -> int:
-    from recbole_symcere.convert import command
-    from recbole_symcere.folders import properties_path
-
-    return command.main(words, properties_path() / "dataset")
-
-
-def _tune(words: list[str]) -> int:
-    from recbole_symcere.tune import command
-
-    if words[:1] in (["-h"], ["--help"]):
-        sys.stdout.write(command.HELP)
-        return 0
-    pairs = parse_pairs(words)
-    return command.run(pairs, file_list(pairs.pop("config_files", "")))
-
-
-def _compare(words: list[str]) -> int:
-    from recbole_symcere.compare import command
-
-    if words[:1] in (["-h"], ["--help"]):
-        sys.stdout.write(command.HELP)
-        return 0
-    pairs = parse_pairs(words)
-    return command.run(pairs, file_list(pairs.pop("config_files", "")))
-
-
-def _explain(words: list[str]) -> int:
-    from recbole_symcere.explain import command
-
-    if not words or any(word in {"-h", "--help"} for word in words):
-        sys.stdout.write(command.HELP)
-        return 0
-    return command.run(words, parse_pairs)
-
-
-def _report(words: list[str]) -> int:
-    from recbole_symcere.report import command
-
-    if words[:1] in (["-h"], ["--help"]):
-        sys.stdout.write(command.HELP)
-        return 0
-    return command.run(parse_pairs(words))
-
-
-def _audit(words: list[str]) -> int:
-    if words[:1] in (["-h"], ["--help"]):
-        sys.stdout.write("audit --dataset=NAME [--model=SymCERE] [--key=value ...]\n")
-        return 0
-    from recbole_symcere.evaluate import audit
-
-    pairs = parse_pairs(words)
-    return audit.run(pairs, file_list(pairs.pop("config_files", "")))
+def _say(text: str) -> int:
+    sys.stdout.write(text)
+    return 0

@@ -4,27 +4,19 @@ from collections import namedtuple
 
 import polars as pl
 
-from recbole_symcere.convert.readers.amazon2014 import read_amazon2014
-from recbole_symcere.convert.readers.amazon2018 import read_amazon2018
-from recbole_symcere.convert.readers.amazon2023 import read_amazon2023
-from recbole_symcere.convert.readers.generic import GenericOptions, read_generic
-from recbole_symcere.convert.readers.rakuten_travel import read_rakuten_travel
-from recbole_symcere.convert.readers.tripadvisor import read_tripadvisor
-from recbole_symcere.convert.readers.yelp import read_yelp
+from recbole_symcere.convert.convert_options import FieldOptions
+from recbole_symcere.convert.readers.generic import FORMATS, read_generic
 from recbole_symcere.convert.records import SCHEMA, Account
+from recbole_symcere.convert.sources import SOURCES, reader_of
 
 READERS = {
-    "amazon2014": read_amazon2014,
-    "amazon2018": read_amazon2018,
-    "amazon2023": read_amazon2023,
-    "yelp": read_yelp,
-    "rakuten_travel": read_rakuten_travel,
-    "tripadvisor": read_tripadvisor,
+    **{name: reader_of(name) for name in SOURCES if name not in {"generic", "synthetic"}},
     **{
-        form: lambda path, form=form: read_generic(path, GenericOptions(input_format=form))
-        for form in ("csv", "tsv", "jsonl", "parquet")
+        form: lambda path, form=form: read_generic(path, FieldOptions(input_format=form))
+        for form in FORMATS
     },
 }
+"""A source is here by being in `SOURCES`, a form of generic by being in `FORMATS`."""
 
 Read = namedtuple("Read", "reviews report batches reading")
 

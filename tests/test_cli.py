@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main, parse_pairs
-from recbole_symcere.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +44,7 @@ def test_what_is_not_understood(given, message):
 
 
 def test_an_interrupted_search_says_how_to_go_on(monkeypatch, capsys):
-    from recbole_symcere.tune import command
+    from recbole_symcere.tune import tune_command as command
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -215,7 +215,7 @@ def test_a_data_set_named_like_a_number(small, tmp_path):
 def test_a_checkpoint_and_data_that_changed(small, tmp_path):
     from small_data import write_small
 
-    from recbole_symcere.quick_start import load_data_and_model
+    from recbole_symcere.run.quick_start import load_data_and_model
 
     write_small(tmp_path / "d")
     settings = {**small, "data_path": str(tmp_path / "d"), "run_dir": "run"}
@@ -248,7 +248,7 @@ def test_help_loads_nothing_heavy():
 
 
 def test_two_processes_do_not_share_a_run(small, capsys):
-    from recbole_symcere.results import RunDirectory
+    from recbole_symcere.run.run_directory import RunDirectory
 
     run = ["--model=SymCERE", "--dataset=small", "--run_dir=run", *words(small)]
     assert main(run) == 0

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from recbole_symcere.compare.options import CompareOptions
-from recbole_symcere.compare.presets import BACKBONES, printed_values
+from recbole_symcere.compare.compare_options import CompareOptions
+from recbole_symcere.compare.paper_tables import BACKBONES, printed_values
 from recbole_symcere.compare.table import Block, Cell, Line
-from recbole_symcere.report.page import Entry, Heading, Part, Text, TextTable
-from recbole_symcere.summary import metric_title
+from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
+from recbole_symcere.run.log_lines import metric_title
 
 __all__ = ["describe"]
 

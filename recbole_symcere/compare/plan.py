@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recbole_symcere.compare.options import CompareOptions
-from recbole_symcere.compare.presets import preset_rows
-from recbole_symcere.config import Config
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.compare.compare_options import CompareOptions
+from recbole_symcere.compare.paper_tables import preset_rows
 from recbole_symcere.data.items import item_file
 from recbole_symcere.data.reviews import refuse_blank
-from recbole_symcere.encoder.source import encoder_fingerprint
-from recbole_symcere.errors import InputError
-from recbole_symcere.prepare import read_dataset, split_dataset
-from recbole_symcere.register import text_use
-from recbole_symcere.results import code_fingerprint, data_fingerprint, fixed_settings
-from recbole_symcere.tune.options import SearchOptions
-from recbole_symcere.tune.options import take_options as search_options
+from recbole_symcere.model.registry import text_use
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.code_fingerprint import code_fingerprint
+from recbole_symcere.run.prepare import read_dataset, split_dataset
+from recbole_symcere.run.run_directory import data_fingerprint, fixed_settings
+from recbole_symcere.text.source import encoder_fingerprint
+from recbole_symcere.tune.search_options import SearchOptions
 
 __all__ = ["MORE_IS_BETTER", "Row", "Search", "Task", "checked_tasks", "digest_of", "plan_rows"]
 
@@ -233,7 +233,7 @@ def _search(
         return None
     from recbole_symcere.tune.beginning import space_of
 
-    search = search_options({"num_samples": options.tune, "refit": False})
+    search = SearchOptions(num_samples=options.tune, refit=False)
     space = space_of(config, given, search)
     tuned = {parameter.name for parameter in space.parameters}
     rest = {key: value for key, value in fixed.items() if key not in tuned}

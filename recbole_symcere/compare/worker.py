@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 
-from recbole_symcere import quick_start
-from recbole_symcere.errors import InputError
-from recbole_symcere.files import write_bytes
-from recbole_symcere.results import LAST_CHECKPOINT
-from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.files import write_bytes
+from recbole_symcere.run import quick_start
+from recbole_symcere.run.run_directory import LAST_CHECKPOINT
+from recbole_symcere.tune.search_options import SearchOptions
 
 __all__ = ["INPUT_ERROR", "forget_if_all_failed", "search", "train"]
 

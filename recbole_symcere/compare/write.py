@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base.files import write_bytes
 from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.table import Block, metrics_of, values_of
 from recbole_symcere.evaluate.significance import Comparison
-from recbole_symcere.files import write_bytes
-from recbole_symcere.report.page import Part, as_html, as_markdown
+from recbole_symcere.page.page import Part, as_html, as_markdown
 
 __all__ = ["as_csv", "write_tables"]
 

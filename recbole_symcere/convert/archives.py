@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 Wanted = Callable[[str], bool]
 

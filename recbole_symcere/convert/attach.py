@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import polars as pl
 import pyarrow.parquet as pq
 
-from recbole_symcere.convert.atomic import read_inter, reviews_path_of
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.files import replacing, write_bytes
+from recbole_symcere.convert.atomic_files import read_inter, reviews_path_of
 from recbole_symcere.convert.clean import TextCounts, clean_texts
 from recbole_symcere.convert.records import Account, Reading, ReadReport
 from recbole_symcere.convert.stats import inter_files
 from recbole_symcere.convert.times import parse_times
 from recbole_symcere.convert.writer import ATTACHED, REVIEWS_SCHEMA, describe_file
-from recbole_symcere.errors import InputError
-from recbole_symcere.files import replacing, write_bytes
 from recbole_symcere.version import __version__
 
 _PAIR = ["user_id", "item_id"]
@@ -107,7 +107,7 @@ def attach(
     for path in map(reviews_path_of, paths):
         if path.exists() and not overwrite:
             raise InputError(
-                f"--name: {path} exists; replace it with --overwrite, or name another data set"
+                f"--name: {path} exists; replace it with --overwrite=True, or name another data set"
             )
     reviews, report, texts = _reviews(reading, max_bad, max_chars)
     found = [_match(read_inter(path, *fields), reviews) for path in paths]

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_options import Filters
 from recbole_symcere.convert.kcore import filter_core
 from recbole_symcere.convert.spill import Rows
-from recbole_symcere.errors import InputError
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which reviews stay.
-
-    Attributes:
-        k_core: fewest reviews of every user and every item; 0 for no limit.
-        user_core: fewest reviews of every user; 0 for no limit.
-        keep_repeats: keep later reviews of the same user and item.
-        copied_texts: what to do with one text that a user has under several items at one time, as
-            the variants of a product at Amazon: "keep" all or "merge" them into the first.
-        sample_reviews: share of the reviews to draw before the cores; 1 for all.
-        sample_users: number of users to draw after the cores; 0 for all.
-        sample_seed: seed of both draws.
-        max_chars: most characters of a text; 0 for no limit.
-        max_bad: largest share of unusable rows, 0 to 1, before the conversion is refused.
-        keep_anonymous: keep the reviews of users whose name many people share.
-
-    Raises:
-        InputError: if a value is out of range.
-    """
-
-    k_core: int = 0
-    user_core: int = 0
-    keep_repeats: bool = False
-    copied_texts: Literal["keep", "merge"] = "keep"
-    sample_reviews: float = 1.0
-    sample_users: int = 0
-    sample_seed: int = 2025
-    max_chars: int = 20_000
-    max_bad: float = 0.01
-    keep_anonymous: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("k_core", "user_core", "sample_users", "sample_seed", "max_chars"):
-            if getattr(self, name) < 0:
-                raise InputError(f"--{name}: {getattr(self, name)} is negative; expected 0 or more")
-        if not 0 <= self.max_bad <= 1:
-            raise InputError(
-                f"--max_bad: {self.max_bad} is no share; expected 0 to 1, such as 0.01"
-            )
-        if not 0 < self.sample_reviews <= 1:
-            raise InputError(
-                f"--sample_reviews: {self.sample_reviews} is no share; expected more than 0, at "
-                "most 1, such as 0.35"
-            )
 
 
 class Size(NamedTuple):

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.jsonlines import BLANK_LINES
 from recbole_symcere.convert.lines import TextLines
 from recbole_symcere.convert.raw import Columns, RawBuilder, RawTable
-from recbole_symcere.errors import InputError
 
 WRONG_WIDTH = "wrong number of fields"
 BROKEN_QUOTES = "broken quoting"
 _BATCH = 20_000
-_NO_QUOTES_HINT = "if quote marks mean nothing in this file, give --no_quotes"
+_NO_QUOTES_HINT = "if quote marks mean nothing in this file, give --no_quotes=True"
 
 
 class DelimitedRows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 
 def core_rows(

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"

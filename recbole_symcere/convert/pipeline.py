@@ -18,8 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from recbole_symcere.convert.choose import Chosen, Filters, choose
+from recbole_symcere.convert.choose import Chosen, choose
 from recbole_symcere.convert.clean import TextCounts, clean_texts
+from recbole_symcere.convert.convert_options import Filters
 from recbole_symcere.convert.parallel import ordered_map
 from recbole_symcere.convert.progress import Progress
 from recbole_symcere.convert.records import Account, Batch, Reading, ReadReport

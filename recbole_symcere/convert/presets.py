@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 _KEYS = {"source", "place", "file", "filters", "table1", "note"}
 _CORES = {"k_core", "user_core"}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 #: Our column -> the option that names the file's column.
 OPTIONS = {

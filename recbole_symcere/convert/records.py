@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 #: One review per row. ``timestamp`` is whole UTC seconds since 1970, ``source_line`` is the line of
 #: the input where the review starts, counted from 1 (for Parquet the row, counted from 1).
@@ -125,7 +125,7 @@ class ReadReport:
         if not n_skipped:
             raise InputError(
                 f"{self.file}: each of the {self.rows_read} rows is by an anonymous user; keep "
-                "them with --keep_anonymous"
+                "them with --keep_anonymous=True"
             )
         remedy = "Mend the file, or with 'convert generic' name other columns (--user_field ...)"
         if self.rows_kept:

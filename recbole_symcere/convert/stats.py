@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from recbole_symcere.convert.atomic import read_inter, reviews_path_of
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.atomic_files import read_inter, reviews_path_of
 from recbole_symcere.convert.language import language_mix
 from recbole_symcere.convert.presets import Preset
-from recbole_symcere.errors import InputError
 
 _SAMPLE = 20_000  # texts whose language is looked at
 

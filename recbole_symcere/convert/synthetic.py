@@ -16,12 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recbole_symcere.convert import synthetic_words as words
+from recbole_symcere.convert.convert_options import Dials
 from recbole_symcere.convert.records import REJECTED, SCHEMA, Batch, Reading
 from recbole_symcere.convert.synthetic_choice import (
     ITEM_WORDS,
     Choices,
-    Dials,
     World,
+    check_size,
     choose,
     make_world,
 )
@@ -38,7 +39,7 @@ _LAST_SECOND = 1_546_214_400  # 2018-12-31
 _NOTICE = (
     "{name} here is SYNTHETIC, a stand-in with the shape of the paper's Yelp set; the Yelp Open "
     "Dataset may not be redistributed. Convert the real one with: python run_recbole_symcere.py "
-    "convert yelp --input yelp_dataset.tar --name {name} --overwrite"
+    "convert yelp --input yelp_dataset.tar --name {name} --overwrite=True"
 )
 
 
@@ -51,7 +52,11 @@ def generate(name: str, dials: Dials) -> Reading:
 
     Returns:
         The reviews, a notice that they are synthetic, and ``planted.json`` with the planted truth.
+
+    Raises:
+        InputError: if no data set of that size can be made.
     """
+    check_size(dials)
     rng = np.random.default_rng(dials.seed)
     world = make_world(dials, rng)
     choices = choose(dials, world, rng)

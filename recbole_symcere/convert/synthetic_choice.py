@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_options import Dials
 from recbole_symcere.convert.synthetic_words import ATTRIBUTES
-from recbole_symcere.errors import InputError
 
 #: Every user and every item has at least this many reviews.
 CORE = 5
@@ -20,59 +21,6 @@ USER_WORDS = 8
 N_THEMES = 6
 _THEME_WEIGHT = 12.0  # odds of a word of the own theme against another one
 _ACTIVITY_SPREAD = 0.9
-
-
-@dataclass(frozen=True)
-class Dials:
-    """Settings of the generator.
-
-    Attributes:
-        n_users: number of users.
-        n_items: number of items.
-        n_reviews: number of reviews.
-        preference_strength: weight of the attribute match in a choice, in log odds per standard
-            deviation of the match; 0 makes attributes irrelevant.
-        popularity_skew: exponent of the Zipf law of the items' popularity; 0 for none.
-        attribute_words: mean number of attribute words in a review (before the limit of 1 to 6).
-        sentiment_words: mean number of sentiment words in a review (before the limit of 3).
-        seed: seed of the one random generator.
-
-    Raises:
-        InputError: if no such data set can be made.
-    """
-
-    n_users: int = 802
-    n_items: int = 1274
-    n_reviews: int = 11_879
-    preference_strength: float = 1.5
-    popularity_skew: float = 0.95
-    attribute_words: float = 3.0
-    sentiment_words: float = 1.0
-    seed: int = 2025
-
-    def __post_init__(self) -> None:
-        for name in (
-            "preference_strength",
-            "popularity_skew",
-            "attribute_words",
-            "sentiment_words",
-            "seed",
-        ):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise InputError(f"--{name}: found {getattr(self, name)}; expected 0 or more")
-        for name in ("n_users", "n_items"):
-            if getattr(self, name) < 2 * CORE:
-                raise InputError(
-                    f"--{name}: found {getattr(self, name)}; expected {2 * CORE} or more"
-                )
-        least = CORE * max(self.n_users, self.n_items)
-        most = self.n_users * self.n_items // 4
-        if not least <= self.n_reviews <= most:
-            raise InputError(
-                f"--n_reviews: found {self.n_reviews}; expected {least} ({CORE} for every user and "
-                f"item) to {most} (a quarter of all pairs) for {self.n_users} users and "
-                f"{self.n_items} items; change one of the three"
-            )
 
 
 @dataclass(frozen=True)
@@ -108,6 +56,25 @@ class Choices:
 
     users: NDArray[np.int64]
     items: NDArray[np.int64]
+
+
+def check_size(dials: Dials) -> None:
+    """Stop if no data set of that size can be made.
+
+    Raises:
+        InputError: naming what has to change.
+    """
+    for name in ("n_users", "n_items"):
+        if getattr(dials, name) < 2 * CORE:
+            raise InputError(f"--{name}: found {getattr(dials, name)}; expected {2 * CORE} or more")
+    least = CORE * max(dials.n_users, dials.n_items)
+    most = dials.n_users * dials.n_items // 4
+    if not least <= dials.n_reviews <= most:
+        raise InputError(
+            f"--n_reviews: found {dials.n_reviews}; expected {least} ({CORE} for every user and "
+            f"item) to {most} (a quarter of all pairs) for {dials.n_users} users and "
+            f"{dials.n_items} items; change one of the three"
+        )
 
 
 def make_world(dials: Dials, rng: np.random.Generator) -> World:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import polars as pl
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert import times
 from recbole_symcere.convert.raw import RawTable
 from recbole_symcere.convert.records import REJECTED, SCHEMA, Batch
-from recbole_symcere.errors import InputError
 
 # What pandas, through which RecBole reads .inter, takes for a missing value, and RecBole's own
 # padding token: an id spelled like one of them would silently become another id.

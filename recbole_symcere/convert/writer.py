@@ -17,9 +17,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.files import HashedFile, sha256_of, sync
 from recbole_symcere.convert.parallel import ordered_map
-from recbole_symcere.errors import InputError
-from recbole_symcere.files import HashedFile, sha256_of, sync
 from recbole_symcere.version import __version__
 
 FORMAT_VERSION = 1
@@ -70,7 +70,7 @@ def check_target(output_dir: Path, name: str, overwrite: bool) -> Path:
         kind = "synthetic sample" if _is_synthetic(target) else "data set"
         raise InputError(
             f"--name: the {kind} {target} exists; choose another --name, or "
-            "--output_dir, or replace it with --overwrite"
+            "--output_dir, or replace it with --overwrite=True"
         )
     _check_replaceable(target)
     return target

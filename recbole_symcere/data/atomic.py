@@ -7,7 +7,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 __all__ = ["check_header", "explain_unreadable"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 __all__ = ["KEPT", "ColdStart", "mask_removed", "with_cold_start"]
 

@@ -16,11 +16,12 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 from scipy.sparse import csr_matrix
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import read_options
 from recbole_symcere.data.atomic import check_header, explain_unreadable
 from recbole_symcere.data.history import history_matrix
 from recbole_symcere.data.text_control import controlled
-from recbole_symcere.errors import InputError
-from recbole_symcere.options import ControlOptions, read_options
+from recbole_symcere.text.text_options import ControlOptions
 
 __all__ = ["ROW_FIELD", "ReviewDataset"]
 

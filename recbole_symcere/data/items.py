@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.dataset import ReviewDataset
-from recbole_symcere.data.tokens import TokenStore, any_written
-from recbole_symcere.encoder.load import load_tokenizer
-from recbole_symcere.errors import InputError
-from recbole_symcere.options import EncoderOptions
+from recbole_symcere.text.load import load_tokenizer
+from recbole_symcere.text.text_options import EncoderOptions
+from recbole_symcere.text.tokens import TokenStore, any_written
 
 __all__ = ["item_file", "item_texts", "item_tokens"]
 

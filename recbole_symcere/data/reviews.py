@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import read_options
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
-from recbole_symcere.data.tokens import TokenBatch, TokenStore, any_written
-from recbole_symcere.encoder.load import load_tokenizer
-from recbole_symcere.errors import InputError
-from recbole_symcere.options import EncoderOptions, TextOptions, read_options
+from recbole_symcere.text.load import load_tokenizer
+from recbole_symcere.text.text_options import EncoderOptions, TextOptions
+from recbole_symcere.text.tokens import TokenBatch, TokenStore, any_written
 
 __all__ = ["TrainingReviews", "refuse_blank", "reviews_of"]
 

@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pyarrow as pa
 
-from recbole_symcere.options import TextControl
+from recbole_symcere.text.text_options import TextControl
 
 __all__ = ["controlled"]
 

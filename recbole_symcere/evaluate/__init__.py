@@ -1,1 +1,1 @@
-"""Metrics per user and the audit against leakage."""
+"""Metrics of RecBole's evaluator per user, groups, popularity and significance."""

@@ -1,1 +1,1 @@
-"""Explanations of a finished run: what the model reads in the reviews."""
+"""What a finished run reads in the reviews, and its report."""

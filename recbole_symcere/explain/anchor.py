@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.explain.anchor_stats import (
     Estimate,
     WordTable,
@@ -18,11 +18,11 @@ from recbole_symcere.explain.anchor_stats import (
     superiority,
     word_table,
 )
+from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.gradients import integrated_gradients
 from recbole_symcere.explain.kinds import KINDS, WordKinds, word_kinds
+from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.occlusion import Chunk, Occlusions, gather, occlude
-from recbole_symcere.explain.options import AnchorOptions
-from recbole_symcere.explain.run import ExplainedRun
 
 __all__ = ["Anchoring", "Matched", "SecondOpinion", "analyse"]
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from recbole_symcere.explain.anchor import Anchoring
 from recbole_symcere.explain.kinds import KINDS
-from recbole_symcere.report.figures import new_figure, png
-from recbole_symcere.report.page import Picture
+from recbole_symcere.page.figures import new_figure, png
+from recbole_symcere.page.page import Picture
 
 __all__ = ["pictures"]
 

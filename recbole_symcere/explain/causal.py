@@ -21,9 +21,9 @@ import torch
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.explain.anchor import Anchoring
 from recbole_symcere.explain.anchor_stats import Estimate, by_kind, item_bootstrap
+from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.kinds import KINDS
-from recbole_symcere.explain.options import AnchorOptions
-from recbole_symcere.explain.run import ExplainedRun
+from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.words import distinct_words, without
 
 __all__ = ["DELETIONS", "Deletion", "Retrained", "deletions", "retrain", "retrieval"]
@@ -166,8 +166,8 @@ def retrain(
 def _trained(
     run: ExplainedRun, texts: Sequence[str], folder: Path, n_seeds: int
 ) -> dict[str, list[float]]:
-    from recbole_symcere.quick_start import run_recbole
-    from recbole_symcere.results import RunDirectory
+    from recbole_symcere.run.quick_start import run_recbole
+    from recbole_symcere.run.run_directory import RunDirectory
 
     data = _write_data(run, texts, folder / "data")
     settings = {**RunDirectory(run.path).read_config(), "data_path": str(data), "run_dir": None}

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_symcere.encoder.graph import NGCF
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.explain.anchor_stats import superiority
-from recbole_symcere.explain.run import ExplainedRun, load_run, run_folder
-from recbole_symcere.loss import alignment, uniformity
+from recbole_symcere.explain.loaded_run import ExplainedRun, load_run, run_folder
+from recbole_symcere.graph.encoders import NGCF
+from recbole_symcere.loss.contrastive import alignment, uniformity
 from recbole_symcere.model.base import VectorRecommender
 
 __all__ = ["Geometry", "effective_rank", "measure"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from recbole_symcere.explain.geometry import Geometry
-from recbole_symcere.report.figures import new_figure, png
-from recbole_symcere.report.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.page.figures import new_figure, png
+from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
 
 __all__ = ["as_json", "page"]
 

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import scipy.stats
 
 from recbole_symcere.explain.kinds import KINDS, WordKinds
-from recbole_symcere.explain.run import ExplainedRun
+from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.surrogate import Explanation
 from recbole_symcere.explain.words import segment
-from recbole_symcere.report.figures import new_figure, png
-from recbole_symcere.report.page import (
+from recbole_symcere.page.figures import new_figure, png
+from recbole_symcere.page.page import (
     Entry,
     Heading,
     Marked,

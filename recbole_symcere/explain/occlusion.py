@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recbole_symcere.explain.run import ExplainedRun
+from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.words import distinct_words, without
 
 __all__ = ["Chunk", "Occlusions", "gather", "occlude", "vocabulary_of"]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from recbole_symcere.explain.lime_page import marked
+from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.recommendation import Reason, Recommendation
-from recbole_symcere.explain.run import ExplainedRun
-from recbole_symcere.report.page import Entry, Heading, Part, Text, TextTable
+from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
 
 __all__ = ["page"]
 

@@ -11,7 +11,7 @@ from recbole_symcere.explain.anchor import Anchoring, Matched, SecondOpinion
 from recbole_symcere.explain.anchor_stats import Estimate
 from recbole_symcere.explain.causal import Deletion, Retrained
 from recbole_symcere.explain.kinds import KINDS
-from recbole_symcere.explain.run import ExplainedRun
+from recbole_symcere.explain.loaded_run import ExplainedRun
 
 __all__ = ["summarise", "words_csv"]
 

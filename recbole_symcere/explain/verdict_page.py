@@ -8,8 +8,8 @@ import numpy as np
 from recbole_symcere.explain import kinds as rules
 from recbole_symcere.explain.anchor import Anchoring
 from recbole_symcere.explain.kinds import KINDS
-from recbole_symcere.report.page import Entry, Heading, Part, Picture, Text, TextTable
-from recbole_symcere.summary import metric_title
+from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.run.log_lines import metric_title
 
 __all__ = ["over_data_sets", "page"]
 

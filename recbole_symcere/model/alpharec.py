@@ -10,13 +10,14 @@ from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_symcere.encoder.adaptor import linear_or_mlp
-from recbole_symcere.encoder.graph import LightGCN
-from recbole_symcere.loss import products
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.encoders import LightGCN
+from recbole_symcere.loss.contrastive import products
+from recbole_symcere.loss.ranking import sampled_softmax
 from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.model.profiles import interaction_vectors, mean_of
-from recbole_symcere.neighbour_loss import sampled_softmax
-from recbole_symcere.options import EncoderOptions, option, read_options, refuse_sampled_negatives
+from recbole_symcere.text.adaptor import linear_or_mlp
+from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["AlphaRec", "AlphaRecLoss", "AlphaRecOptions"]
 
@@ -27,13 +28,15 @@ _FEW_ITEMS = 2
 
 @dataclass(frozen=True)
 class AlphaRecOptions:
-    """Hyper-parameters; properties/model/AlphaRec.yaml says what each means."""
+    """Hyper-parameters; the authors' values."""
 
-    embedding_size: int = option(minimum=1)
-    n_layers: int = option(minimum=0)
-    hidden_multiplier: float = option(minimum=0)
-    n_negatives: int = option(minimum=1)
-    temperature: float = option(above=0)
+    embedding_size: int = option(64, "d", minimum=1)
+    n_layers: int = option(2, "K of LightGCN", minimum=0)
+    hidden_multiplier: float = option(
+        2.0, "hidden width of the MLP, in text widths; 0 is the linear variant", minimum=0
+    )
+    temperature: float = option(0.15, "tau: 0.15 for books and movies, 0.2 for games", above=0)
+    n_negatives: int = option(256, "sampled items per row", minimum=1)
 
 
 class AlphaRecLoss(NamedTuple):
@@ -70,7 +73,7 @@ class AlphaRec(GraphRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o = read_options(AlphaRecOptions, config)
-        refuse_sampled_negatives(config)
+        self.refuse_sampled_negatives(config)
         super().__init__(config, dataset, LightGCN(o.n_layers), None)
         self.options = o
         reviews = interaction_vectors(dataset, read_options(EncoderOptions, config), self.device)

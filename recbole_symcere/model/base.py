@@ -1,5 +1,6 @@
 """What models of ours share: scores from cached vectors, and a graph encoder with its view."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -7,10 +8,19 @@ import torch.nn.functional as F
 from recbole.model.abstract_recommender import GeneralRecommender
 from torch import nn
 
-from recbole_symcere.encoder.bipartite import BipartiteGraph, edge_dropout
-from recbole_symcere.encoder.graph import NGCF, LightGCN, NoisyLightGCN
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.bipartite import BipartiteGraph, edge_dropout
+from recbole_symcere.graph.encoders import NGCF, LightGCN, NoisyLightGCN
 
 __all__ = ["GraphRecommender", "VectorRecommender"]
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """RecBole's setting of the negatives that batches hold."""
+
+    train_neg_sample_args: dict[str, Any] | None = option()
 
 
 class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has no types
@@ -78,6 +88,20 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         By default nothing is added; the graph is the training graph unless another is given.
         """
         return users, items
+
+    @classmethod
+    def refuse_sampled_negatives(cls, config: Any) -> None:
+        """Stop if point-wise batches would mix random items with those that users chose.
+
+        Raises:
+            InputError: for a loss that takes every row of a batch for an interaction.
+        """
+        sampling = read_options(_Sampling, config).train_neg_sample_args or {}
+        if sampling.get("distribution", "none") != "none":
+            raise InputError(
+                f"train_neg_sample_args is {sampling}, but {cls.__name__} would take a sampled "
+                "item for one that the user chose. Leave it out, or set train_neg_sample_args: ~."
+            )
 
     def predict(self, interaction: Any) -> torch.Tensor:
         """Scores [B] of pairs of a user and an item."""

@@ -9,29 +9,36 @@ from recbole.model.init import xavier_normal_initialization
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_symcere.encoder.adaptor import Adaptor, LearnedTable
-from recbole_symcere.encoder.bipartite import Side
-from recbole_symcere.encoder.graph import LightGCN
-from recbole_symcere.loss import alignment, uniformity
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.bipartite import Side
+from recbole_symcere.graph.encoders import LightGCN
+from recbole_symcere.loss.contrastive import alignment, uniformity
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.text import item_vectors
-from recbole_symcere.options import EncoderOptions, option, read_options, refuse_sampled_negatives
+from recbole_symcere.model.text_side import item_vectors
+from recbole_symcere.text.adaptor import Adaptor, LearnedTable
+from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["CollabContext", "CollabContextLoss", "CollabContextOptions"]
 
 
 @dataclass(frozen=True)
 class CollabContextOptions:
-    """Hyper-parameters; properties/model/CollabContext.yaml says what each means."""
+    """Hyper-parameters; the width p is that of the text encoder."""
 
-    user_tutoring: bool
-    item_update: Literal["adaptor", "table"]
-    uniformity: Literal["learner", "both"]
-    score: Literal["dot", "cosine"]
-    adaptor_hidden: list[int] | None = option(minimum=1)
-    adaptor_dropout: float = option(minimum=0, below=1)
-    n_layers: int = option(minimum=0)
-    gamma: float = option(minimum=0)
+    n_layers: int = option(2, "L of LightGCN", minimum=0)
+    adaptor_hidden: list[int] | None = option(
+        None, "widths of the adaptor's hidden layers; ~ is [p, p]", minimum=1
+    )
+    adaptor_dropout: float = option(0.2, "after each hidden layer", minimum=0, below=1)
+    score: Literal["dot", "cosine"] = option("dot", "of users and items")
+    gamma: float = option(1.0, "weight of l_uniform; 0 is the ablation without it", minimum=0)
+    uniformity: Literal["learner", "both"] = option(
+        "learner", "both: of users and items in both phases, as DirectAU"
+    )
+    user_tutoring: bool = option(True, "False: the ablation without phase 2")
+    item_update: Literal["adaptor", "table"] = option(
+        "adaptor", "table: in phase 2 the text vectors themselves learn"
+    )
 
 
 class CollabContextLoss(NamedTuple):
@@ -76,7 +83,7 @@ class CollabContext(VectorRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o = read_options(CollabContextOptions, config)
-        refuse_sampled_negatives(config)
+        self.refuse_sampled_negatives(config)
         super().__init__(config, dataset)
         self.options, self.cosine = o, o.score == "cosine"
         text, facts, _ = item_vectors(dataset, read_options(EncoderOptions, config), self.device)

@@ -8,28 +8,29 @@ import torch.nn.functional as F
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_symcere.encoder.factors import FactorGraphs, Factors, k_means, whitened
-from recbole_symcere.errors import InputError
-from recbole_symcere.loss import bpr
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.loss.contrastive import bpr
+from recbole_symcere.loss.ranking import intent_contrast
 from recbole_symcere.model.base import VectorRecommender
+from recbole_symcere.model.dgclr_factors import FactorGraphs, Factors, k_means, whitened
 from recbole_symcere.model.profiles import interaction_vectors, mean_of
-from recbole_symcere.neighbour_loss import intent_contrast
-from recbole_symcere.options import EncoderOptions, option, read_options
+from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["DGCLR", "DGCLRLoss", "DGCLROptions"]
 
 
 @dataclass(frozen=True)
 class DGCLROptions:
-    """Hyper-parameters; properties/model/DGCLR.yaml says what each means."""
+    """Hyper-parameters; values of SGDN's code unless said otherwise."""
 
-    embedding_size: int = option(minimum=1)
-    n_factors: int = option(minimum=1)
-    review_size: int = option(minimum=1)
-    dropout: float = option(minimum=0, below=1)
-    temperature: float = option(above=0)
-    cl_weight: float = option(minimum=0)
-    n_positives: int = option(minimum=1)
+    embedding_size: int = option(64, "width of all factors together", minimum=1)
+    n_factors: int = option(2, "K", minimum=1)
+    review_size: int = option(64, "r, width of the whitened review vectors", minimum=1)
+    dropout: float = option(0.8, "of factor weights and of vectors", minimum=0, below=1)
+    temperature: float = option(0.2, "tau", above=0)
+    cl_weight: float = option(0.005, "weight of the contrastive loss", minimum=0)
+    n_positives: int = option(10, "interactions of the batch that count as alike", minimum=1)
 
     def __post_init__(self) -> None:
         """Refuse a width that can't be shared among the factors."""

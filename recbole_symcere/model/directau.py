@@ -8,22 +8,26 @@ from recbole.model.init import xavier_normal_initialization
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_symcere.encoder.graph import LightGCN
-from recbole_symcere.loss import alignment, uniformity
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.encoders import LightGCN
+from recbole_symcere.loss.contrastive import alignment, uniformity
 from recbole_symcere.model.base import GraphRecommender
-from recbole_symcere.options import option, read_options, refuse_sampled_negatives
 
 __all__ = ["DirectAU", "DirectAULoss", "DirectAUOptions"]
 
 
 @dataclass(frozen=True)
 class DirectAUOptions:
-    """Hyper-parameters; properties/model/DirectAU.yaml says what each means."""
+    """Hyper-parameters."""
 
-    score: Literal["dot", "cosine"]
-    embedding_size: int = option(minimum=1)
-    n_layers: int = option(minimum=0)
-    gamma: float = option(minimum=0)
+    embedding_size: int = option(64, "d", minimum=1)
+    n_layers: int = option(
+        0, "0: a table (MF), the paper's default; above: LightGCN's K", minimum=0
+    )
+    gamma: float = option(
+        1.0, "weight of l_uniform: 0.5 for Beauty, 1 for Yelp, 5 for Gowalla", minimum=0
+    )
+    score: Literal["dot", "cosine"] = option("dot", "of users and items")
 
 
 class DirectAULoss(NamedTuple):
@@ -59,7 +63,7 @@ class DirectAU(GraphRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o = read_options(DirectAUOptions, config)
-        refuse_sampled_negatives(config)
+        self.refuse_sampled_negatives(config)
         super().__init__(config, dataset, LightGCN(o.n_layers), o.embedding_size)
         self.options, self.cosine = o, o.score == "cosine"
         self.apply(xavier_normal_initialization)

@@ -9,27 +9,32 @@ from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_symcere.encoder.graph import LightGCN
-from recbole_symcere.encoder.text import Projection
-from recbole_symcere.loss import bpr, info_nce
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.encoders import LightGCN
+from recbole_symcere.loss.contrastive import bpr, info_nce
+from recbole_symcere.loss.ranking import info_nce_among
 from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.model.profiles import interaction_vectors
-from recbole_symcere.neighbour_loss import info_nce_among
-from recbole_symcere.options import EncoderOptions, option, read_options
+from recbole_symcere.text.encoder import Projection
+from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["RLMRecCon", "RLMRecConLoss", "RLMRecConOptions"]
 
 
 @dataclass(frozen=True)
 class RLMRecConOptions:
-    """Hyper-parameters; properties/model/RLMRecCon.yaml says what each means."""
+    """Hyper-parameters; the authors' values unless said otherwise."""
 
-    embedding_size: int = option(minimum=1)
-    n_layers: int = option(minimum=0)
-    edge_dropout: float = option(minimum=0, below=1)
-    temperature: float = option(above=0)
-    kd_weight: float = option(minimum=0)
-    reg_weight: float = option(minimum=0)
+    embedding_size: int = option(
+        64, "d; the authors' 32 is half of what the other models have", minimum=1
+    )
+    n_layers: int = option(3, "K of LightGCN", minimum=0)
+    edge_dropout: float = option(
+        0.2, "share of edges left out in training, drawn anew at each step", minimum=0, below=1
+    )
+    temperature: float = option(0.2, "tau", above=0)
+    kd_weight: float = option(0.01, "weight of the alignment with the profiles", minimum=0)
+    reg_weight: float = option(0.0000001, "weight of L2 on all weights", minimum=0)
 
 
 class RLMRecConLoss(NamedTuple):

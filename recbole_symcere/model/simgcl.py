@@ -9,25 +9,25 @@ from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_symcere.encoder.graph import NoisyLightGCN
-from recbole_symcere.loss import bpr, info_nce
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.encoders import NoisyLightGCN
+from recbole_symcere.loss.contrastive import bpr, info_nce
+from recbole_symcere.loss.ranking import l2_penalty
 from recbole_symcere.model.base import GraphRecommender
-from recbole_symcere.neighbour_loss import l2_penalty
-from recbole_symcere.options import option, read_options
 
 __all__ = ["SimGCL", "SimGCLLoss", "SimGCLOptions"]
 
 
 @dataclass(frozen=True)
 class SimGCLOptions:
-    """Hyper-parameters; properties/model/SimGCL.yaml says what each means."""
+    """Hyper-parameters; values as in RecBole-GNN."""
 
-    embedding_size: int = option(minimum=1)
-    n_layers: int = option(minimum=1)
-    eps: float = option(minimum=0)
-    temperature: float = option(above=0)
-    cl_weight: float = option(minimum=0)
-    reg_weight: float = option(minimum=0)
+    embedding_size: int = option(64, "d", minimum=1)
+    n_layers: int = option(2, "K", minimum=1)
+    eps: float = option(0.1, "length of the noise added to each layer", minimum=0)
+    temperature: float = option(0.2, "tau", above=0)
+    cl_weight: float = option(0.5, "lambda, weight of the contrastive loss", minimum=0)
+    reg_weight: float = option(0.0001, "weight of L2 on the layer-0 vectors of a batch", minimum=0)
 
 
 class SimGCLLoss(NamedTuple):

@@ -9,29 +9,32 @@ from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_symcere.encoder.graph import LightGCN
-from recbole_symcere.encoder.neighbours import Neighbours, averaged, nearest
-from recbole_symcere.loss import bpr, info_nce
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.encoders import LightGCN
+from recbole_symcere.loss.contrastive import bpr, info_nce
+from recbole_symcere.loss.ranking import l2_penalty
 from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.model.profiles import interaction_vectors
-from recbole_symcere.neighbour_loss import l2_penalty
-from recbole_symcere.options import EncoderOptions, option, read_options
+from recbole_symcere.model.smoret_neighbours import Neighbours, averaged, nearest
+from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["SMORET", "SMORETLoss", "SMORETOptions"]
 
 
 @dataclass(frozen=True)
 class SMORETOptions:
-    """Hyper-parameters; properties/model/SMORET.yaml says what each means."""
+    """Hyper-parameters; the authors' values unless said otherwise."""
 
-    embedding_size: int = option(minimum=1)
-    n_layers: int = option(minimum=0)
-    n_item_layers: int = option(minimum=0)
-    n_neighbours: int = option(minimum=1)
-    dropout: float = option(minimum=0, below=1)
-    temperature: float = option(above=0)
-    cl_weight: float = option(minimum=0)
-    reg_weight: float = option(minimum=0)
+    embedding_size: int = option(64, "d", minimum=1)
+    n_layers: int = option(3, "K of LightGCN over users and items; 3 or 4 there", minimum=0)
+    n_item_layers: int = option(1, "L, over the graph of similar texts", minimum=0)
+    n_neighbours: int = option(
+        10, "of an item in that graph, itself included; 10 to 40 there", minimum=1
+    )
+    dropout: float = option(0.1, "of the preferences; our choice", minimum=0, below=1)
+    temperature: float = option(0.2, "tau", above=0)
+    cl_weight: float = option(0.01, "weight of the contrastive loss", minimum=0)
+    reg_weight: float = option(0.0001, "weight of L2 on the final vectors of a batch", minimum=0)
 
 
 class SMORETLoss(NamedTuple):

@@ -9,11 +9,11 @@ from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.dataloader import reviewed_rows
 from recbole_symcere.data.history import negative_mask
-from recbole_symcere.encoder.graph import NGCF, LightGCN
-from recbole_symcere.encoder.text import Projection
-from recbole_symcere.loss import (
+from recbole_symcere.graph.encoders import NGCF, LightGCN
+from recbole_symcere.loss.contrastive import (
     anchor_user_logits,
     bpr,
     info_nce,
@@ -22,35 +22,54 @@ from recbole_symcere.loss import (
     symmetric_sincere,
 )
 from recbole_symcere.model.base import GraphRecommender
-from recbole_symcere.model.text import review_encoder
-from recbole_symcere.options import TextOptions, option, read_options
+from recbole_symcere.model.text_side import review_encoder
+from recbole_symcere.text.encoder import Projection
+from recbole_symcere.text.text_options import TextOptions
 
 __all__ = ["SymCERE", "SymCERELoss", "SymCEREOptions"]
 
 
 @dataclass(frozen=True)
 class SymCEREOptions:
-    """Hyper-parameters; properties/model/SymCERE.yaml says what each means and its default."""
+    """Hyper-parameters; a default that the paper doesn't give is our reading, see README."""
 
-    backbone: Literal["LightGCN", "NGCF"]
-    edge_dropout_per: Literal["epoch", "step"]
-    l2_normalize: bool
-    cross_modal_loss: Literal["sincere", "info_nce"]
-    history_scope: Literal["train", "all"]
-    mask_orientation: Literal["anchor", "transpose", "both"]
-    text_to_graph: Literal["inbatch", "anchor_user"]
-    bpr_reduction: Literal["mean", "sum"]
-    score: Literal["cosine", "dot"] | None
-    intra_temperature: float | None = option(above=0)
-    hidden_size_list: list[int] = option(minimum=1)
-    embedding_size: int = option(minimum=1)
-    n_layers: int = option(minimum=0)
-    message_dropout: float = option(minimum=0, below=1)
-    edge_dropout: float = option(minimum=0, below=1)
-    temperature: float = option(above=0)
-    alpha: float = option(minimum=0)
-    beta: float = option(minimum=0)
-    lora_learning_rate: float = option(above=0)
+    backbone: Literal["LightGCN", "NGCF"] = option("LightGCN", "the graph encoder")
+    embedding_size: int = option(64, "d", minimum=1)
+    n_layers: int = option(3, "K of LightGCN", minimum=0)
+    hidden_size_list: list[int] = option(
+        [64, 64, 64], "layer widths of NGCF; its output is d + their sum", minimum=1
+    )
+    message_dropout: float = option(0.1, "of NGCF", minimum=0, below=1)
+    edge_dropout: float = option(
+        0.1, "share of edges left out in the augmented view g'", minimum=0, below=1
+    )
+    edge_dropout_per: Literal["epoch", "step"] = option("epoch", "when that view is drawn anew")
+    lora_learning_rate: float = option(
+        0.0002, "of the LoRA weights; learning_rate is for all others", above=0
+    )
+    temperature: float = option(0.2, "tau of eq. 7, 8 and 10", above=0)
+    intra_temperature: float | None = option(
+        None, "tau of eq. 10 alone; ~ takes temperature", above=0
+    )
+    alpha: float = option(0.5, "weight of L_intra, eq. 13", minimum=0)
+    beta: float = option(0.05, "weight of L_BPR, eq. 13", minimum=0)
+    l2_normalize: bool = option(True, "eq. 3; False is the paper's ablation 'w/o Norm'")
+    cross_modal_loss: Literal["sincere", "info_nce"] = option(
+        "sincere", "info_nce is the ablation 'MM w/ InfoNCE'"
+    )
+    history_scope: Literal["train", "all"] = option(
+        "train", "all also spares held-out pairs as negatives, which leaks them"
+    )
+    mask_orientation: Literal["anchor", "transpose", "both"] = option(
+        "anchor", "the mask of the text-to-graph direction"
+    )
+    text_to_graph: Literal["inbatch", "anchor_user"] = option(
+        "inbatch", "anchor_user reads eq. 8 literally"
+    )
+    bpr_reduction: Literal["mean", "sum"] = option("mean", "of eq. 12 over the batch")
+    score: Literal["cosine", "dot"] | None = option(
+        None, "~ is cosine with l2_normalize, dot without"
+    )
 
 
 class SymCERELoss(NamedTuple):

@@ -8,36 +8,45 @@ import torch.nn.functional as F
 from recbole.model.init import xavier_uniform_initialization
 from torch import Tensor, nn
 
-from recbole_symcere.encoder.adaptor import linear_or_mlp
-from recbole_symcere.errors import InputError
-from recbole_symcere.loss import products, symmetric_sincere
-from recbole_symcere.model.blend import BlendOptions, blend_of
-from recbole_symcere.model.node_profiles import node_profiles, seeded
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.loss.contrastive import products, symmetric_sincere
+from recbole_symcere.loss.ranking import sampled_softmax
+from recbole_symcere.model.profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import SymCERE
-from recbole_symcere.neighbour_loss import sampled_softmax
-from recbole_symcere.options import EncoderOptions, option, read_options
+from recbole_symcere.model.symcereplus_blend import BlendOptions, blend_of
+from recbole_symcere.text.adaptor import linear_or_mlp
+from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["SymCEREPlus", "SymCEREPlusLoss", "SymCEREPlusOptions"]
 
 
 @dataclass(frozen=True)
 class SymCEREPlusOptions:
-    """What is new beside SymCERE; properties/model/SymCEREPlus.yaml says what each means."""
+    """What is new beside SymCERE; benchmarks/results/symcereplus.md tells what each is worth."""
 
-    profile: Literal["item", "user", "both"] | None
-    profile_text: Literal["both", "dense", "lexical"]
-    learn_id_scale: bool
-    item_bias: bool
-    id_scale: float = option(minimum=0)
-    lexical_size: int = option(minimum=1)
-    lexical_max_length: int = option(minimum=1)
-    profile_hidden: int = option(minimum=0)
-    rank_weight: float = option(minimum=0)
-    rank_temperature: float = option(above=0)
-    n_negatives: int = option(minimum=1)
-    popularity: float = option(minimum=0)
-    cross_weight: float = option(minimum=0)
-    node_weight: float = option(minimum=0)
+    profile: Literal["item", "user", "both"] | None = option(
+        "item", "whose training reviews seed its node in layer 0; ~ for none"
+    )
+    profile_text: Literal["both", "dense", "lexical"] = option(
+        "both", "what of the reviews: the encoder's vectors (dense), words (lexical), or both"
+    )
+    lexical_size: int = option(256, "dimensions of the words (TF-IDF, LSA)", minimum=1)
+    lexical_max_length: int = option(
+        512, "tokens of a review whose words count; the encoder reads max_length", minimum=1
+    )
+    profile_hidden: int = option(0, "hidden width of f; 0 makes it a matrix", minimum=0)
+    id_scale: float = option(0.0, "s; 0 without learn_id_scale leaves ids out", minimum=0)
+    learn_id_scale: bool = option(False, "whether s is learned, from id_scale on")
+    rank_weight: float = option(1.0, "weight of L_rank", minimum=0)
+    rank_temperature: float = option(0.4, "tau_r of the softmax and the score", above=0)
+    n_negatives: int = option(256, "sampled items, shared by a batch", minimum=1)
+    item_bias: bool = option(True, "b_i, which carries popularity")
+    popularity: float = option(
+        1.0, "lambda at inference; with 0 and blend: ~ preference alone ranks", minimum=0
+    )
+    cross_weight: float = option(0.03, "weight of SymCERE's L_cross", minimum=0)
+    node_weight: float = option(0.0, "weight of the cross-modal term of users and items", minimum=0)
 
     def __post_init__(self) -> None:
         if not (self.profile or self.id_scale or self.learn_id_scale):

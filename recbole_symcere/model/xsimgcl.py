@@ -5,18 +5,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import option
 from recbole_symcere.model.simgcl import SimGCL, SimGCLOptions
-from recbole_symcere.options import option
 
 __all__ = ["XSimGCL", "XSimGCLOptions"]
 
 
 @dataclass(frozen=True)
 class XSimGCLOptions(SimGCLOptions):
-    """Hyper-parameters; properties/model/XSimGCL.yaml says what each means."""
+    """Hyper-parameters; values as in RecBole-GNN."""
 
-    layer_cl: int = option(minimum=1)
+    layer_cl: int = option(1, "l*, the layer that the mean of all is contrasted with", minimum=1)
 
     def __post_init__(self) -> None:
         """Refuse a layer that the graph doesn't have."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recbole_symcere.tune.parameter import Parameter, frozen
-from recbole_symcere.tune.table import TrialRecord
+from recbole_symcere.tune.trial_table import TrialRecord
 
 __all__ = ["ABSENT", "Axis", "axis_of", "label"]
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.config import Config
-from recbole_symcere.errors import InputError, did_you_mean
-from recbole_symcere.files import write_bytes
-from recbole_symcere.folders import properties_path
-from recbole_symcere.settings import known_keys
-from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.files import properties_path, write_bytes
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.plugin.config_patches import known_keys
+from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
 
 __all__ = ["config_of", "new_folder", "space_of"]

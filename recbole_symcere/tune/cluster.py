@@ -6,9 +6,9 @@ import os
 import socket
 from collections.abc import Iterator
 
-from recbole_symcere.compat import bind_ray_to_loopback, ray_settings, use_ray_token
-from recbole_symcere.errors import InputError
-from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.plugin.compat_ray import bind_ray_to_loopback, ray_settings, use_ray_token
+from recbole_symcere.tune.search_options import SearchOptions
 
 __all__ = ["connected", "trial_resources"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from ray.tune import Callback
 
-from recbole_symcere.errors import InputError
-from recbole_symcere.files import write_bytes
-from recbole_symcere.tune.table import Mode, TrialRecord, live_table
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.files import write_bytes
 from recbole_symcere.tune.trial import full_config
+from recbole_symcere.tune.trial_table import Mode, TrialRecord, live_table
 
 __all__ = ["Monitor", "read_records", "write_records"]
 

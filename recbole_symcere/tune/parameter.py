@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal, get_args
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 
 __all__ = ["KINDS", "Kind", "Parameter", "frozen", "number"]
 

@@ -16,11 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from recbole_symcere.files import write_bytes
-from recbole_symcere.report.figures import new_figure, png
+from recbole_symcere.base.files import write_bytes
+from recbole_symcere.page.figures import new_figure, png
 from recbole_symcere.tune.axes import ABSENT, Axis, axis_of, label
 from recbole_symcere.tune.space import SearchSpace
-from recbole_symcere.tune.table import Mode, TrialRecord, best
+from recbole_symcere.tune.trial_table import Mode, TrialRecord, best
 
 __all__ = ["best_so_far", "importance", "parallel_coordinates"]
 

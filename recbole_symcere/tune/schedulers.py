@@ -10,10 +10,10 @@ from typing import Any
 from ray.tune import schedulers
 from ray.tune.search import Searcher
 
-from recbole_symcere.errors import InputError
-from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
-from recbole_symcere.tune.table import Mode, TrialRecord
+from recbole_symcere.tune.trial_table import Mode, TrialRecord
 
 __all__ = [
     "ListSearcher",

@@ -17,12 +17,14 @@ from typing import Any
 
 import yaml
 
-from recbole_symcere import quick_start
-from recbole_symcere.compat import ray_api
-from recbole_symcere.config import Config
-from recbole_symcere.errors import InputError
-from recbole_symcere.files import write_bytes
-from recbole_symcere.results import (
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.files import write_bytes
+from recbole_symcere.plugin.compat_ray import ray_api
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.plugin.config_patches import known_keys
+from recbole_symcere.run import quick_start
+from recbole_symcere.run.log_lines import short_path
+from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
     RunDirectory,
     data_fingerprint,
@@ -30,14 +32,12 @@ from recbole_symcere.results import (
     portable_settings,
     versions,
 )
-from recbole_symcere.settings import known_keys
-from recbole_symcere.summary import short_path
 from recbole_symcere.tune import plots
 from recbole_symcere.tune.beginning import config_of, new_folder, space_of
 from recbole_symcere.tune.cluster import connected, trial_resources
-from recbole_symcere.tune.options import SearchOptions
+from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
-from recbole_symcere.tune.table import Mode, TrialRecord, best, write_csv, write_markdown
+from recbole_symcere.tune.trial_table import Mode, TrialRecord, best, write_csv, write_markdown
 
 __all__ = ["SearchResult", "resume", "search"]
 
@@ -82,10 +82,7 @@ def search(
         InputError: for a mistake in settings, space, resources or address, before any training.
         KeyboardInterrupt: if it was stopped; `resume` goes on.
     """
-    if options is None:
-        from recbole_symcere.tune.options import take_options
-
-        options = take_options({})
+    options = options or SearchOptions()
     config = Config(model, dataset, [*files], settings)
     space = space_of(config, settings or {}, options)
     out = new_folder(config, options)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.tune.parameter import Parameter, frozen
 from recbole_symcere.tune.space_checks import check_conditions, check_keys
 from recbole_symcere.tune.space_file import parameters_of, read_parameters

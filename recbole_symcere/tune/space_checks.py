@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.errors import InputError, did_you_mean
+from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.tune.parameter import Parameter
 
 __all__ = ["check_conditions", "check_keys"]

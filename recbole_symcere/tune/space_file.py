@@ -27,8 +27,8 @@ from typing import Any
 
 import yaml
 
-from recbole_symcere.errors import InputError, did_you_mean
-from recbole_symcere.settings import parse_value
+from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.options import parse_value
 from recbole_symcere.tune.parameter import KINDS, Parameter, number
 
 __all__ = ["parameters_of", "read_parameters"]

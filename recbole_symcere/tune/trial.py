@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from recbole.utils.argument_list import dataset_arguments
 
-from recbole_symcere.compat import ray_api
-from recbole_symcere.config import Config
-from recbole_symcere.prepare import (
+from recbole_symcere.plugin.compat_ray import ray_api
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import (
     build_model,
     build_trainer,
     read_dataset,

@@ -21,10 +21,10 @@ from small_data import small_rows, write_rows
 
 from recbole_symcere.cli import main
 from recbole_symcere.compare import worker
+from recbole_symcere.compare.compare_options import checked_options
 from recbole_symcere.compare.execute import Execution
-from recbole_symcere.compare.options import take_options
 from recbole_symcere.compare.plan import checked_tasks, digest_of, plan_rows
-from recbole_symcere.config import Config
+from recbole_symcere.plugin.config import Config
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,7 +110,7 @@ def test_other_data_are_other_runs(small, small_folder, tmp_path):
 
 
 def test_other_code_another_encoder_and_another_device_are_other_runs(small, tmp_path, monkeypatch):
-    options = take_options(
+    options = checked_options(
         {"models": "SymCERE,BPR", "datasets": "small", "seeds": "0,1", "out": "o"}
     )
 
@@ -143,7 +143,7 @@ def _on_a_gpu(config, key):
 def test_a_search_whose_trials_all_failed_begins_anew(tmp_path):
     pytest.importorskip("ray")
     from recbole_symcere.tune.monitor import write_records
-    from recbole_symcere.tune.table import TrialRecord
+    from recbole_symcere.tune.trial_table import TrialRecord
 
     for status, left in (("finished", True), ("failed", False)):
         records = [TrialRecord(0, "failed", {}, error="no"), TrialRecord(1, status, {}, 0.5)]
@@ -226,7 +226,7 @@ def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
         (["--seeds=0"], "seeds is 0, a single one, but a significance test needs two or more"),
         (["--seeds=0,0"], "seeds names 0 twice"),
         (["--seeds=0,x"], "seeds is [0, 'x'], but it must be a list of int"),
-        (["--seeds=0,-1"], "seeds has -1, but a seed is a whole number"),
+        (["--seeds=0,-1"], "seeds is [0, -1], but it must be at least 0"),
         (["--models=BPR,BPR"], "models names BPR twice"),
         (["--text_control=noise"], "text_control has 'noise', but it must be one of none"),
         (["--models=BPR,EASE", "--text_control=random"], "none of BPR, EASE reads text"),
@@ -291,7 +291,7 @@ def test_one_seed_without_tests(small):
 def test_an_untuned_row_stands_beside_the_tuned_one(small):
     pytest.importorskip("ray")
     given = {"models": "EASE,BPR", "datasets": "small", "seeds": "0,1", "out": "out", "tune": "2"}
-    options = take_options({**given, "untuned": "EASE"})
+    options = checked_options({**given, "untuned": "EASE"})
     rows = plan_rows(options)
     settings = {key: small[key] for key in ("data_path", "cache_dir", "epochs")}
     tasks = {task.row.label: task for task in checked_tasks(options, rows, settings, [])}

@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.stats
 
+from recbole_symcere.compare.compare_options import checked_options
 from recbole_symcere.compare.document import describe
 from recbole_symcere.compare.execute import Done
-from recbole_symcere.compare.options import take_options
+from recbole_symcere.compare.paper_tables import preset_rows, printed_values
 from recbole_symcere.compare.plan import Row
-from recbole_symcere.compare.presets import preset_rows, printed_values
 from recbole_symcere.compare.table import make_block
 from recbole_symcere.compare.write import as_csv
-from recbole_symcere.report.page import as_html, as_markdown
+from recbole_symcere.page.page import as_html, as_markdown
 
 USERS = [f"u{n}" for n in range(40)]
 ROWS = [
@@ -138,7 +138,7 @@ def test_costs_and_failures(block):
 
 def options(**more):
     given = {"models": "A", "datasets": "data", "seeds": "0,1,2,3", "out": "out", **more}
-    return take_options(given)
+    return checked_options(given)
 
 
 class Page(HTMLParser):

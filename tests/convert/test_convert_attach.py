@@ -3,8 +3,8 @@ import json
 import polars as pl
 import pytest
 
-from recbole_symcere.convert.command import main
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_command import main
 
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 INTER = [("u", "i", 5, 20), ("v", "i", 4, 5), ("u", "i", 1, 10), ("v", "k", 2, 7)]
@@ -76,7 +76,7 @@ def test_without_times_the_first_review_of_the_file_is_taken(existing, attach):
     assert texts(folder)[0] == ("u", "i", "at 10")
     assert texts(folder)[2] == ("u", "i", "at 10")
     existing([row[:2] for row in INTER], header="user_id:token\titem_id:token\n")
-    attach(REVIEWS, "--overwrite")
+    attach(REVIEWS, "--overwrite=True")
     assert texts(folder)[1] == ("v", "i", "another day")
 
 
@@ -103,7 +103,7 @@ def test_review_files_are_replaced_only_on_request(existing, attach):
     attach()
     with pytest.raises(InputError, match=r"d\.reviews\.parquet exists; replace it with --overwr"):
         attach()
-    attach([{**REVIEWS[0], "text": "new"}], "--overwrite")
+    attach([{**REVIEWS[0], "text": "new"}], "--overwrite=True")
     assert texts(folder)[0] == ("u", "i", "new")
 
 
@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_refused_and_nothing_written(
 
 
 def test_missing_options_and_data_sets_are_refused(tmp_path):
-    with pytest.raises(InputError, match="--input: missing"):
+    with pytest.raises(InputError, match=r"--input=\.\.\. is missing"):
         main(["attach", "--name=d"])
     (tmp_path / "r.csv").write_text("user_id,item_id,text\nu,i,t\n")
     with pytest.raises(InputError, match="--name: there is no data set"):

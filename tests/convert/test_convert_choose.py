@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert import spill
-from recbole_symcere.convert.choose import Filters, choose
+from recbole_symcere.convert.choose import choose
+from recbole_symcere.convert.convert_options import Filters
 from recbole_symcere.convert.records import SCHEMA
 from recbole_symcere.convert.spill import Rows, Spill
-from recbole_symcere.errors import InputError
 
 ROWS = st.lists(
     st.tuples(
@@ -178,10 +179,10 @@ def test_one_text_under_many_items_is_counted_and_merged_on_request(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sample_users": -1}, "--sample_users: -1 is negative"),
-        ({"sample_reviews": 0}, "--sample_reviews: 0 is no share; expected more than 0"),
-        ({"max_chars": -5}, "--max_chars: -5 is negative"),
-        ({"max_bad": 2}, "--max_bad: 2 is no share"),
+        ({"sample_users": -1}, "sample_users is -1, but it must be at least 0"),
+        ({"sample_reviews": 0}, "sample_reviews is 0.0, but it must be more than 0"),
+        ({"max_chars": -5}, "max_chars is -5, but it must be at least 0"),
+        ({"max_bad": 2}, "max_bad is 2.0, but it must be at most 1"),
     ],
 )
 def test_filters_out_of_range_are_refused(settings, message):

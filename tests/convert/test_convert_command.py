@@ -1,32 +1,33 @@
-import argparse
-import dataclasses
 import gzip
-import importlib
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 import pytest
 
-from recbole_symcere.convert import command
-from recbole_symcere.convert.choose import Filters
-from recbole_symcere.convert.raw import OPTIONS
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import hints_of
+from recbole_symcere.convert import convert_command as command
+from recbole_symcere.convert.convert_options import (
+    FieldOptions,
+    Filters,
+    OverwriteOptions,
+    TargetOptions,
+)
 from recbole_symcere.convert.readers.generic import FORMATS
-from recbole_symcere.convert.sources import SOURCES
-from recbole_symcere.convert.synthetic_choice import Dials
-from recbole_symcere.errors import InputError
+from recbole_symcere.convert.sources import SOURCES, reader_of
 
 
 @pytest.fixture
 def convert(tmp_path, capsys):
     def convert(*arguments, output="out"):
-        parser = argparse.ArgumentParser()
-        command.add_arguments(parser)
-        args = parser.parse_args([*arguments, f"--output_dir={tmp_path / output}"])
-        assert command.run(args) == 0
+        target = [f"--output_dir={tmp_path / output}"] if arguments and output else []
+        assert command.main([*arguments, *target]) == 0
         return capsys.readouterr().out
 
     return convert
@@ -124,7 +125,10 @@ def test_user_core_leaves_rare_items(tmp_path, convert, dump):
 
 def test_repeats_stay_on_request(tmp_path, convert, dump):
     convert(
-        "generic", dump([("u", "i", 4, n, f"t{n}") for n in (2, 1)]), "--name=d", "--keep_repeats"
+        "generic",
+        dump([("u", "i", 4, n, f"t{n}") for n in (2, 1)]),
+        "--name=d",
+        "--keep_repeats=True",
     )
     inter = (tmp_path / "out" / "d" / "d.inter").read_text()
     assert inter.splitlines()[1:] == ["u\ti\t4.0\t1", "u\ti\t4.0\t2"]
@@ -135,7 +139,7 @@ def test_one_command_gives_the_same_bytes_wherever_and_however_often(tmp_path, c
     convert("generic", option, "--name=d")
     convert("generic", option, "--name=d", output="elsewhere")
     first = contents(tmp_path / "out" / "d")
-    convert("generic", option, "--name=d", "--overwrite")
+    convert("generic", option, "--name=d", "--overwrite=True")
     assert first == contents(tmp_path / "out" / "d") == contents(tmp_path / "elsewhere" / "d")
 
 
@@ -151,41 +155,51 @@ def test_amazon_dumps_are_a_source(tmp_path, convert):
 
 
 def test_the_sources_are_listed(convert):
-    out = convert("--list")
-    assert [line.split()[0] for line in out.splitlines() if line[0] != " "] == [
-        "amazon2014", "amazon2018", "amazon2023", "yelp", "rakuten_travel", "tripadvisor",
-        "generic", "synthetic",
-    ]  # fmt: skip
-    for source in SOURCES.values():
-        assert source.place in out
-        assert source.terms in out
+    out = " ".join(convert().split())
+    assert out == " ".join(convert("--help", output="").split())
+    for name, source in SOURCES.items():
+        assert f"{name} {source.reads} from {source.place} terms {source.terms}" in out
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_help_of_a_source_tells_what_it_takes_and_nothing_else(convert, source):
+    out = convert(source, "--help", output="")
+    told = set(re.findall(r"(?m)^  --(\w+)", out))
+    takes = hints_of(*SOURCES[source].options, Filters, TargetOptions, OverwriteOptions)
+    assert told == set(takes)
+    assert convert(source, "--input=x", "--help", output="") == out
+    assert max(map(len, out.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            [],
-            "no source is named; expected one of amazon2014, amazon2018, "
-            "amazon2023, yelp, rakuten_travel, tripadvisor, generic, synthetic",
-        ),
-        (["amazn2014"], "no source 'amazn2014'; did you mean 'amazon2014'?"),
-        (["zzz"], "no source 'zzz'; expected one of"),
-        (["generic"], "--name: missing"),
-        (["generic", "--name=d"], "--input: missing"),
-        (["synthetic", "--name=d", "--input=x"], "--input: the source synthetic does not know"),
-        (["synthetic", "--name=d", "--no_quotes"], "--no_quotes: the source synthetic"),
-        (["generic", "--name=d", "--input=x", "--seed=0"], "--seed: the source generic"),
-        (["amazon2014", "--name=d", "--input=x", "--text_field=t"], "--text_field: the source am"),
-        (["generic", "--name=d", "--input=x", "--k_core=-1"], "--k_core: -1 is negative"),
-        (["generic", "--name=d", "--input=x", "--max_bad=5"], "--max_bad: 5.0 is no share"),
+        (["amazn2014"], "no source 'amazn2014'. Did you mean 'amazon2014'? Expected one of amaz"),
+        (["zzz"], "no source 'zzz'. Expected one of amazon2014, amazon2018, amazon2023, yelp, "
+         "rakuten_travel, tripadvisor, generic, synthetic; convert --help tells"),
+        (["generic"], "--name=... is missing: name of the data set"),
+        (["generic", "--name=d"], "--input=... is missing: the file to read"),
+        (["generic", "--name=d", "--overwrite"], "--overwrite needs a value: --overwrite=VALUE; "
+         "for yes or no --overwrite=True or False"),
+        (["generic", "--name=d", "--input=x", "--overwrite=maybe"], "overwrite is 'maybe', but"),
+        (["synthetic", "--name=d", "--input=x"], "convert synthetic has no option --input"),
+        (["synthetic", "--name=d", "--n_u=5"], "convert synthetic has no option --n_u."),
+        (["synthetic", "--name=d", "--n_user=5"], "no option --n_user. Did you mean 'n_users'?"),
+        (["generic", "--name=d", "--input=x", "--seed=0"], "convert generic has no option --seed"),
+        (["amazon2014", "--name=d", "--input=x", "--text_field=t"], "has no option --text_field"),
+        (["generic", "--name=d", "--input=x", "--k_core=-1"], "k_core is -1, but it must be at"),
+        (["generic", "--name=d", "--input=x", "--max_bad=5"], "max_bad is 5.0, but it must be at"),
+        (["generic", "--name=d", "--input=x", "--k_core=two"], "k_core is 'two', but it must be"),
         (["generic", "--name=../d", "--input=x"], "--name: '../d' cannot name a folder"),
         (["generic", "--name=d", "--input=x"], "--input: there is no file x"),
+        (["stats"], "--name=... is missing"),
+        (["stats", "--name=d", "--input=x"], "convert stats has no option --input"),
+        (["attach", "--input=x", "--name=d", "--k_core=5"], "convert attach has no option --k_c"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_command_is_refused_with_a_remedy(tmp_path, convert, arguments, message):
     with pytest.raises(InputError) as error:
-        convert(*arguments)
+        convert(*arguments, output="" if "--overwrite" in arguments else "out")
     assert message in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -196,27 +210,17 @@ def test_too_many_bad_rows_write_nothing(tmp_path, convert, dump):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_options_are_those_that_the_converters_know():
-    """The command line is built without loading polars, so it repeats these names."""
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    options = {option: action for action in parser._actions for option in action.option_strings}
-    for ours, option in OPTIONS.items():
-        assert f"(default: {ours})" in options[option].help
-    assert list(options["--input_format"].choices) == list(FORMATS)
-    for settings in (Filters, Dials):
-        assert {f"--{field.name}" for field in dataclasses.fields(settings)} <= options.keys()
-    for name in SOURCES.keys() - {"synthetic"}:
-        module = importlib.import_module(f"recbole_symcere.convert.readers.{name}")
-        assert name == module.SOURCE
-        assert callable(getattr(module, f"read_{name}"))
+def test_the_options_are_those_that_the_readers_know():
+    """They are stated without loading polars, so the names of formats stand there too."""
+    assert get_args(get_args(hints_of(FieldOptions)["input_format"])[0]) == tuple(FORMATS)
+    assert all(callable(reader_of(name)) for name in SOURCES.keys() - {"synthetic"})
 
 
 def test_the_command_is_light_and_the_converters_know_neither_torch_nor_recbole():
     code = (
-        "import sys, recbole_symcere.convert.command; "
+        "import sys, recbole_symcere.convert.convert_command; "
         "heavy = {'polars', 'pyarrow', 'numpy'} & sys.modules.keys(); assert not heavy, heavy; "
-        "from recbole_symcere.convert import attach, items, pipeline, stats, synthetic; "
+        "from recbole_symcere.convert import attach, item_texts, pipeline, stats, synthetic; "
         "from recbole_symcere.convert.readers import generic, tripadvisor, rakuten_travel; "
         "wrong = {'torch', 'recbole', 'pandas'} & sys.modules.keys(); assert not wrong, wrong"
     )

@@ -17,10 +17,11 @@ import pytest
 from convert_tables import READERS, read_all
 
 from recbole_symcere import cli
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert import writer
-from recbole_symcere.convert.command import main
-from recbole_symcere.convert.readers.generic import GenericOptions, read_generic
-from recbole_symcere.errors import InputError
+from recbole_symcere.convert.convert_command import main
+from recbole_symcere.convert.convert_options import FieldOptions
+from recbole_symcere.convert.readers.generic import read_generic
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,8 +71,8 @@ def test_a_truncated_file_names_how_far_it_went(tmp_path, convert, ending, pack)
 def test_what_only_looks_compressed_is_not(convert):
     for head in (b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08\x00", b"BZh9"):
         with pytest.raises(InputError, match="damaged or cut short after line 0"):
-            convert(head + b"nonsense\n" * 50, "--overwrite")
-        out = convert((line() + "\n").encode() + head + b"\n", "--max_bad=0.9", "--overwrite")
+            convert(head + b"nonsense\n" * 50, "--overwrite=True")
+        out = convert((line() + "\n").encode() + head + b"\n", "--max_bad=0.9", "--overwrite=True")
         assert "1 x not valid JSON (line 3)" in out
 
 
@@ -99,10 +100,10 @@ def test_times_of_every_wrong_kind_are_told_apart(convert):
 def test_ratings_out_of_range_on_request(convert):
     content = "".join(line(item_id=f"i{r}", rating=r) for r in (0, 1, 5, 5.5))
     assert "4 kept" in convert(content)
-    out = convert(content, "--rating_range=1,5", "--max_bad=0.5", "--overwrite")
+    out = convert(content, "--rating_range=1,5", "--max_bad=0.5", "--overwrite=True")
     assert "2 x rating is out of range (lines 1, 4; found '0'; expected 1 to 5)" in out
     with pytest.raises(InputError, match="--rating_range: '1-5' is no range"):
-        convert(content, "--rating_range=1-5", "--overwrite")
+        convert(content, "--rating_range=1-5", "--overwrite=True")
 
 
 def test_ids_with_spaces_and_separators(convert, tmp_path):
@@ -120,7 +121,7 @@ def test_ratings_that_turn_up_late_are_no_surprise(tmp_path):
     pl.DataFrame(rows, schema=schema, orient="row").write_parquet(path)
     with pytest.raises(InputError, match=r"r\.parquet, row 30001: rating is '4', but the file's"):
         read_all(read_generic(path))
-    named = GenericOptions(fields={"rating": "rating"})
+    named = FieldOptions(rating_field="rating")
     assert read_all(read_generic(path, named)).report.rows_kept == 1
 
 
@@ -128,10 +129,10 @@ def test_shared_names_are_left_out_and_counted(convert, tmp_path):
     content = line(user_id="A Google User") + line(user_id="ANONYMOUS") + line()
     assert "anonymous    2 reviews by shared names removed" in convert(content)
     assert manifest(tmp_path)["read_report"]["anonymous_removed"] == 2
-    convert(content, "--keep_anonymous", "--overwrite")
+    convert(content, "--keep_anonymous=True", "--overwrite=True")
     assert manifest(tmp_path)["counts"]["users"] == 3
     with pytest.raises(InputError, match="each of the 1 rows is by an anonymous user"):
-        convert(line(user_id="unknown"), "--overwrite")
+        convert(line(user_id="unknown"), "--overwrite=True")
 
 
 def test_rejected_rows_are_written_with_their_values_and_the_manifest_has_none(convert, tmp_path):
@@ -173,7 +174,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, overwrite):
     path.write_text(lines(5000))
     out = tmp_path / "out"
     command = [sys.executable, "run_recbole_symcere.py", "convert", "generic", f"--input={path}",
-               "--name=d", f"--output_dir={out}", "--overwrite"]  # fmt: skip
+               "--name=d", f"--output_dir={out}", "--overwrite=True"]  # fmt: skip
     if overwrite:
         subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
@@ -229,7 +230,7 @@ def test_the_progress_bar_is_for_terminals(convert, monkeypatch, capsys):
             return True
 
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    convert(lines(20_000), "--overwrite")
+    convert(lines(20_000), "--overwrite=True")
     assert "reading r.jsonl" in terminal.getvalue()
     assert "B/s" in terminal.getvalue()
 

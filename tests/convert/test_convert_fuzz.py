@@ -9,12 +9,12 @@ from convert_tables import READERS, read_all
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.clean import clean_texts
 from recbole_symcere.convert.jsonlines import JsonLines
 from recbole_symcere.convert.lines import Block
 from recbole_symcere.convert.raw import Columns
 from recbole_symcere.convert.readers.generic import read_generic
-from recbole_symcere.errors import InputError
 
 GOOD = {
     "user_id": "u", "reviewerID": "u", "item_id": "i", "asin": "i", "parent_asin": "i",

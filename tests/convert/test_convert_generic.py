@@ -5,13 +5,13 @@ import polars as pl
 import pytest
 from convert_tables import read_all
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_options import FieldOptions
 from recbole_symcere.convert.readers import generic
-from recbole_symcere.convert.readers.generic import GenericOptions
 from recbole_symcere.convert.records import SCHEMA
-from recbole_symcere.errors import InputError
 
 HEADER = "user_id,item_id,rating,timestamp,text\n"
-YELP = {"item_id": "business_id", "rating": "stars", "timestamp": "date"}
+YELP = {"item_field": "business_id", "rating_field": "stars", "time_field": "date"}
 
 
 def read_generic(path, options=None):
@@ -23,7 +23,7 @@ def read(tmp_path):
     def read(name, content, **options):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_generic(path, GenericOptions(**options))
+        return read_generic(path, FieldOptions(**options))
 
     return read
 
@@ -62,7 +62,7 @@ def test_other_names_and_dates_as_in_yelp(read):
         "review_id": "r", "user_id": "u", "business_id": "b", "stars": 4.0, "useful": 3,
         "text": "t", "date": "2018-07-07 22:09:11",
     }  # fmt: skip
-    reading = read("y.json", json.dumps(record) + "\n", fields=YELP)
+    reading = read("y.json", json.dumps(record) + "\n", **YELP)
     assert reading.reviews.rows() == [("u", "b", 4.0, 1_531_001_351, "t", 1)]
 
 
@@ -80,7 +80,7 @@ def test_a_file_without_ratings_gets_ones_and_says_so(read):
 
 def test_a_rating_column_that_was_named_must_exist(read):
     with pytest.raises(InputError, match=r"r\.csv: there is no column 'stars'; .*--rating_field="):
-        read("r.csv", HEADER + "u,i,4,5,t\n", fields={"rating": "stars"})
+        read("r.csv", HEADER + "u,i,4,5,t\n", rating_field="stars")
 
 
 def test_some_missing_ratings_are_faults(read):

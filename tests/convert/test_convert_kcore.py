@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.kcore import core_rows, filter_core
-from recbole_symcere.errors import InputError
 
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=40)
 

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_symcere.config import Config
-from recbole_symcere.convert.choose import Filters
-from recbole_symcere.convert.command import main
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_command import main
+from recbole_symcere.convert.convert_options import Filters
 from recbole_symcere.convert.presets import load_preset
 from recbole_symcere.convert.sources import SOURCES
-from recbole_symcere.errors import InputError
+from recbole_symcere.plugin.config import Config
 
 FOLDER = Path(__file__).parents[2] / "properties" / "dataset"
 TABLE_1 = {
@@ -57,7 +57,7 @@ def convert(tmp_path, capsys):
 
     def convert(*arguments, name="d"):
         words = ["generic", f"--input={tmp_path / 'r.csv'}", f"--output_dir={tmp_path / 'out'}"]
-        main([*words, f"--name={name}", "--overwrite", *arguments], tmp_path / "p")
+        main([*words, f"--name={name}", "--overwrite=True", *arguments], tmp_path / "p")
         return capsys.readouterr().out
 
     return convert

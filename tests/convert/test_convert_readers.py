@@ -10,14 +10,13 @@ import pyarrow as pa
 import pytest
 from convert_tables import read_all
 
-from recbole_symcere.convert.readers.amazon2014 import read_amazon2014
-from recbole_symcere.convert.readers.amazon2018 import read_amazon2018
-from recbole_symcere.convert.readers.amazon2023 import read_amazon2023
-from recbole_symcere.convert.readers.rakuten_travel import RakutenOptions, read_rakuten_travel
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_options import LayoutOptions
+from recbole_symcere.convert.readers.amazon import read_amazon2014, read_amazon2018, read_amazon2023
+from recbole_symcere.convert.readers.rakuten_travel import read_rakuten_travel
 from recbole_symcere.convert.readers.tripadvisor import read_tripadvisor
 from recbole_symcere.convert.readers.yelp import read_yelp
 from recbole_symcere.convert.sources import SOURCES
-from recbole_symcere.errors import InputError
 
 AMAZON2018 = {
     "overall": 5.0, "verified": True, "reviewTime": "09 4, 2015", "reviewerID": "A1", "asin": "B1",
@@ -183,9 +182,7 @@ def rakuten(rows, encoding):
 def test_rakuten_travel_in_both_encodings(tmp_path, encoding):
     path = tmp_path / "review.tsv"
     path.write_bytes(rakuten(RAKUTEN, encoding))
-    read = read_all(
-        read_rakuten_travel(path, RakutenOptions(), SOURCES["rakuten_travel"].anonymous)
-    )
+    read = read_all(read_rakuten_travel(path, LayoutOptions(), SOURCES["rakuten_travel"].anonymous))
     # Japan's 08:15:43 is 23:15:43 of the day before in UTC
     assert read.reviews.rows() == [
         ("u1", "h1", 4.0, 1_338_333_343, "良い宿。部屋が\u3000広い。", 1)
@@ -197,7 +194,8 @@ def test_rakuten_travel_in_both_encodings(tmp_path, encoding):
 def test_the_columns_of_rakuten_travel_can_be_named(tmp_path):
     path = tmp_path / "review.tsv"
     path.write_text('h1\t5\tu1\t"quote\t2012-05-30 09:00:00\tignored\n')
-    options = RakutenOptions.of("item_id,rating,user_id,text,timestamp,-", "UTF-8")
+    columns = "item_id,rating,user_id,text,timestamp,-"
+    options = LayoutOptions(columns=columns, encoding="UTF-8")
     read = read_all(read_rakuten_travel(path, options))
     assert read.reviews.rows() == [("u1", "h1", 5.0, 1_338_336_000, '"quote', 1)]
 
@@ -211,15 +209,16 @@ def test_the_columns_of_rakuten_travel_can_be_named(tmp_path):
         (None, "latin-1", "--encoding: 'latin-1' is unknown; expected auto, utf-8 or cp932"),
     ],
 )
-def test_wrong_columns_and_encodings_are_refused(columns, encoding, message):
+def test_wrong_columns_and_encodings_are_refused(tmp_path, columns, encoding, message):
+    options = LayoutOptions(columns=columns, encoding=encoding or "auto")
     with pytest.raises(InputError, match=message):
-        RakutenOptions.of(columns, encoding)
+        read_rakuten_travel(tmp_path / "review.tsv", options)
 
 
 def test_a_named_encoding_that_is_wrong_is_counted(tmp_path):
     path = tmp_path / "review.tsv"
     path.write_bytes(rakuten(RAKUTEN[:1], "cp932"))
-    read = read_all(read_rakuten_travel(path, RakutenOptions.of(encoding="utf-8")))
+    read = read_all(read_rakuten_travel(path, LayoutOptions(encoding="utf-8")))
     assert read.report.notes == ("1 lines held bytes that are not UTF-8; replaced by U+FFFD",)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recbole_symcere.convert.command import main
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_command import main
 
 REALDATA = Path(
     os.environ.get("RECBOLE_SYMCERE_REALDATA")
@@ -67,7 +67,7 @@ def test_fashion_has_one_text_under_many_variants(convert):
     assert copied > 2000
     assert f"{copied:,} texts copied from another item" in out
     merged, _ = convert(
-        "amazon2018", "AMAZON_FASHION_5.json.gz", "--copied_texts=merge", "--overwrite"
+        "amazon2018", "AMAZON_FASHION_5.json.gz", "--copied_texts=merge", "--overwrite=True"
     )
     assert merged["counts"]["reviews"] == manifest["counts"]["reviews"] - copied
 
@@ -105,7 +105,9 @@ def test_the_cut_line_of_yelp_is_counted(convert, tmp_path):
     rejected = json.loads((tmp_path / "d" / "rejected.jsonl").read_text())
     assert (rejected["line"], rejected["reason"]) == (3611, "not valid JSON")
     with pytest.raises(InputError, match="--k_core=5: no review is left"):
-        convert("yelp", "yelp_academic_dataset_review.sample.json.gz", "--k_core=5", "--overwrite")
+        convert(
+            "yelp", "yelp_academic_dataset_review.sample.json.gz", "--k_core=5", "--overwrite=True"
+        )
 
 
 def test_tripadvisor_is_a_3_core(convert):

@@ -1,10 +1,10 @@
 import polars as pl
 import pytest
 
-from recbole_symcere.convert.command import main
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_command import main
 from recbole_symcere.convert.language import language_mix
 from recbole_symcere.convert.stats import count_stats
-from recbole_symcere.errors import InputError
 
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 ROWS = [("u", "i", 5, 0, "two words"), ("u", "i", 4, 86_400, "two words"),
@@ -69,7 +69,7 @@ def test_a_data_set_without_a_preset_has_no_table(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--name=none"], "--name: there is no data set .*none"),
-        ([], "--name: missing"),
+        ([], "--name=... is missing"),
     ],
 )
 def test_what_is_not_there_is_refused(tmp_path, arguments, message):

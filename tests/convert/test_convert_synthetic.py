@@ -6,11 +6,12 @@ import polars as pl
 import pytest
 from convert_tables import read_all
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert import synthetic
 from recbole_symcere.convert import synthetic_words as words
+from recbole_symcere.convert.convert_options import Dials
 from recbole_symcere.convert.kcore import filter_core
-from recbole_symcere.convert.synthetic_choice import CORE, Dials, choose, make_world
-from recbole_symcere.errors import InputError
+from recbole_symcere.convert.synthetic_choice import CORE, choose, make_world
 
 SMALL = {"n_users": 150, "n_items": 120, "n_reviews": 2400}
 ATTRIBUTES = {word for group in words.ATTRIBUTES.values() for word in group}
@@ -167,13 +168,13 @@ def test_the_word_dials_decide_how_many_words_there_are(dial, kind):
 
 def test_what_cannot_be_made_is_refused():
     with pytest.raises(InputError, match=r"--n_reviews: found 100; expected 6370 .* to 255437"):
-        Dials(n_reviews=100)
-    with pytest.raises(InputError, match=r"--preference_strength: found -1\.0; expected 0 or more"):
-        Dials(preference_strength=-1.0)
-    with pytest.raises(InputError, match="--popularity_skew: found nan"):
-        Dials(popularity_skew=float("nan"))
+        generate("d", Dials(n_reviews=100))
     with pytest.raises(InputError, match="--n_users: found 3"):
-        Dials(n_users=3)
+        generate("d", Dials(n_users=3))
+    with pytest.raises(InputError, match=r"preference_strength is -1\.0, .* at least 0"):
+        Dials(preference_strength=-1.0)
+    with pytest.raises(InputError, match="popularity_skew is nan"):
+        Dials(popularity_skew=float("nan"))
 
 
 @pytest.mark.parametrize("n_reviews", [600, 3600])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert import writer
 from recbole_symcere.convert.records import SCHEMA
-from recbole_symcere.errors import InputError
 
 IDS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters='"'), min_size=1)
 TEXTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=20)

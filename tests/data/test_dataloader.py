@@ -5,10 +5,10 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import InputType, init_seed
 from small_data import small_rows
 
-from recbole_symcere.config import Config
 from recbole_symcere.data import dataloader as batch
 from recbole_symcere.data.dataset import ROW_FIELD
-from recbole_symcere.encoder.load import load_tokenizer
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.text.load import load_tokenizer
 
 ROWS = small_rows()
 

@@ -5,9 +5,9 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import init_seed
 from small_data import START, small_rows, write_rows, write_small
 
-from recbole_symcere.config import Config
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.dataset import ROW_FIELD
-from recbole_symcere.errors import InputError
+from recbole_symcere.plugin.config import Config
 
 
 def built(settings, model="SymCERE", **extra):

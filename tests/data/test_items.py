@@ -8,8 +8,8 @@ import pytest
 from model.test_contract import prepare
 from small_data import small_rows, write_rows, write_small
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.items import item_texts
-from recbole_symcere.errors import InputError
 
 
 def training_split(small, folder):
@@ -76,7 +76,7 @@ def test_a_data_set_without_any_text(small, tmp_path):
 
 
 def test_item_texts_belong_to_the_datas_fingerprint(split):
-    from recbole_symcere.results import data_fingerprint
+    from recbole_symcere.run.run_directory import data_fingerprint
 
     dataset, path = split
     before = data_fingerprint(dataset.config)

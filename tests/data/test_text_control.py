@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from recbole_symcere.config import Config
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.text_control import controlled
-from recbole_symcere.errors import InputError
-from recbole_symcere.prepare import read_dataset
-from recbole_symcere.quick_start import run_recbole
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import read_dataset
+from recbole_symcere.run.quick_start import run_recbole
 
 TEXTS = pa.array(["a b c", "", "d e", "f", "  ", "g h i j"] * 5)
 

@@ -14,10 +14,10 @@ from recbole.data.interaction import Interaction
 from recbole.utils import get_model
 from tiny_models import WORDS
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.evaluate import popularity
 from recbole_symcere.evaluate.groups import bins, ndcg_by_item_bin
-from recbole_symcere.quick_start import load_data_and_model, run_recbole
+from recbole_symcere.run.quick_start import load_data_and_model, run_recbole
 
 EXACT = {"metric_decimal_place": 12, "topk": [3, 10]}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recbole_symcere.quick_start import load_data_and_model, run_recbole
+from recbole_symcere.run.quick_start import load_data_and_model, run_recbole
 
 
 @pytest.fixture

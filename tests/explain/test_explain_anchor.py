@@ -11,12 +11,13 @@ import pytest
 from explain.planted import ATTRIBUTES, DISLIKED, LIKED, train
 from small_data import small_rows
 
+from recbole_symcere.base.options import take_options
 from recbole_symcere.cli import main
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.explain.anchor import analyse
 from recbole_symcere.explain.causal import deletions, retrieval
-from recbole_symcere.explain.options import AnchorOptions, take
-from recbole_symcere.explain.run import load_text_run
+from recbole_symcere.explain.explain_options import AnchorOptions
+from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.words import distinct_words
 
 QUICK = {
@@ -88,7 +89,7 @@ def test_a_model_that_learnt_nothing_is_anchored_on_nothing(tmp_path, small):
 
 def test_deletions_take_equally_many_places(planted_run):
     run = load_text_run(str(planted_run))
-    options = take(AnchorOptions, {"run": str(planted_run), **QUICK, "n": "200"})
+    options = take_options(AnchorOptions, {"run": str(planted_run), **QUICK, "n": "200"})
     found = deletions(run, analyse(run, options), seed=0)
     assert [d.name for d in found] == ["objective", "subjective", "others"]
     n_words = sum(len(text.split()) for text in run.texts)
@@ -153,7 +154,7 @@ def test_mistakes_are_told(small, tmp_path, planted_run, capsys):
     assert "expected one of anchor" in told("ancor")
     assert "Did you mean 'anchor'?" in told("ancor")
     assert "--run=... is missing" in told("anchor")
-    assert "There is no option --bootstraps. Did you mean 'bootstrap'?" in told(
+    assert "explain anchor has no option --bootstraps. Did you mean 'bootstrap'?" in told(
         "anchor", "--run=x", "--bootstraps=5"
     )
     assert "bootstrap is 5, but it must be at least 100" in told(

@@ -10,7 +10,7 @@ from explain.planted import train
 
 from recbole_symcere.cli import main
 from recbole_symcere.explain.geometry import effective_rank, measure
-from recbole_symcere.explain.run import load_run
+from recbole_symcere.explain.loaded_run import load_run
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from explain.planted import ATTRIBUTES, DISLIKED, LIKED
 from recbole_symcere.cli import main
 from recbole_symcere.explain.kinds import KINDS, WordKinds
 from recbole_symcere.explain.lime_page import marked, summarise
-from recbole_symcere.explain.run import load_text_run
+from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.surrogate import Explanation, explain_review, explain_reviews
-from recbole_symcere.report.page import Heading, Marked, Piece, Text, as_html, as_markdown
+from recbole_symcere.page.page import Heading, Marked, Piece, Text, as_html, as_markdown
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,15 @@ import pytest
 import torch
 from explain.planted import train
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.data.reviews import reviews_of
-from recbole_symcere.errors import InputError
 from recbole_symcere.explain import occlusion
 from recbole_symcere.explain.gradients import integrated_gradients
+from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.occlusion import gather, occlude
-from recbole_symcere.explain.run import load_text_run
-from recbole_symcere.model import text
+from recbole_symcere.model import text_side as text
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from explain.planted import ATTRIBUTES, DISLIKED, FILLERS, LIKED
 from recbole.data.interaction import Interaction
 
 from recbole_symcere.cli import main
-from recbole_symcere.encoder.bipartite import BipartiteGraph
+from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.recommendation import explain_pair
-from recbole_symcere.explain.run import load_text_run
-from recbole_symcere.quick_start import run_recbole
+from recbole_symcere.graph.bipartite import BipartiteGraph
+from recbole_symcere.run.quick_start import run_recbole
 
 SOLD = "i3"
 

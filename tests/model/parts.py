@@ -9,7 +9,7 @@ import torch
 from model.test_contract import prepare
 
 from recbole_symcere.data.dataset import ReviewDataset
-from recbole_symcere.encoder.bipartite import BipartiteGraph
+from recbole_symcere.graph.bipartite import BipartiteGraph
 
 
 def observed(name, small, **extra):
@@ -102,7 +102,7 @@ def silence(monkeypatch):
 
 def text_vectors_of(given, small):
     """The review vector of each training interaction, None for an empty one; encoded one by one."""
-    from recbole_symcere.encoder.text import TextEncoder, load_encoder
+    from recbole_symcere.text.encoder import TextEncoder, load_encoder
 
     backbone, tokenizer = load_encoder(small["text_encoder"])
     encoder = TextEncoder(backbone).eval()

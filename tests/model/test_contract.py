@@ -1,8 +1,9 @@
 """What every model of ours must do. A new model is tested by being in `MODELS`."""
 
+import ast
 import copy
-import dataclasses
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,36 +12,33 @@ import yaml
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
-from recbole.utils import ModelType, get_flops, get_model, get_trainer, init_seed
+from recbole.utils import get_flops, get_model, init_seed
 from small_data import small_rows, write_rows
 
-from recbole_symcere import checkpoint
-from recbole_symcere.config import Config
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.files import properties_path
+from recbole_symcere.base.options import hints_of
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.history import history_matrix
-from recbole_symcere.errors import InputError
-from recbole_symcere.folders import properties_path
-from recbole_symcere.options import RunOptions
-from recbole_symcere.prepare import build_trainer
-from recbole_symcere.register import MODELS, text_use
+from recbole_symcere.model.registry import MODELS, text_use
+from recbole_symcere.plugin import checkpoint
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.plugin.config_patches import option_groups
+from recbole_symcere.plugin.run_options import RunOptions
+from recbole_symcere.run.prepare import build_trainer
 
-# Settings under which a model solves the planted task. SymCERE's intra-modal term tells every
-# interaction from every other, also from those of the same half, so on 24 users it has to stay out;
-# SimGCL and DirectAU tell users from users and items from items. CollabContext learns no item
-# vectors in phase 1, AlphaRec none at all, and the tiny encoder finds all texts alike, so that they
-# need a hop more to see a half.
-PLANTED = {
-    "SymCERE": {"alpha": 0.0, "beta": 1.0},
-    "SymCEREPlus": {},
-    "CollabContext": {"n_layers": 3},
-    "AlphaRec": {"n_layers": 4},
-    "RLMRecCon": {},
-    "SMORET": {},
-    "DGCLR": {"dropout": 0.3, "epochs": 15},
-    "DirectAU": {"gamma": 0.3},
-    "SimGCL": {"cl_weight": 0.1},
-    "XSimGCL": {},
-}
+
+def planted(name):
+    """Settings under which a model solves the planted task, where they aren't its defaults.
+
+    They are ``PLANTED`` of tests/model/test_<name>.py.
+    """
+    file = Path(__file__).with_name(f"test_{name.lower()}.py")
+    for node in ast.parse(file.read_text()).body if file.is_file() else ():
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PLANTED":
+            return ast.literal_eval(node.value)
+    return {}
+
 
 pytestmark = pytest.mark.parametrize("name", MODELS)
 
@@ -77,14 +75,11 @@ def test_a_pair_scores_as_in_the_full_ranking(name, small):
 
 
 def test_its_settings_are_checked_before_any_data_are_read(name, small):
-    readers = get_model(name), get_trainer(ModelType.GENERAL, name)
-    groups = [group for reader in readers for group in getattr(reader, "option_groups", ())]
-    read = {field.name for group in groups for field in dataclasses.fields(group)}
+    read = set(hints_of(*option_groups(get_model(name))))
     file = properties_path() / "model" / f"{name}.yaml"
     own = set(yaml.safe_load(file.read_text(encoding="utf-8")))
-    of_every_run = {field.name for field in dataclasses.fields(RunOptions)}
-    assert own - of_every_run - {"train_neg_sample_args"} <= read
-    for key in own & read:
+    assert own <= read | set(hints_of(RunOptions)) | {"train_neg_sample_args"}
+    for key in read:
         with pytest.raises(InputError, match=rf"{key} is \{{'no': 'value'\}}"):
             Config(name, "small", config_dict={**small, key: {"no": "value"}})
 
@@ -177,7 +172,7 @@ def test_recboles_flops_counter_gets_through(name, small):
 
 def test_the_planted_halves_are_found(name, small):
     # user u likes the items of its half of the catalogue, and the words of a review name the item
-    settings = {"epochs": 40, "learning_rate": 0.01, "stopping_step": 100, **PLANTED[name]}
+    settings = {"epochs": 40, "learning_rate": 0.01, "stopping_step": 100, **planted(name)}
     model, (train, *_) = trained(name, small, **settings)
     scores = all_scores(model)
     dataset = train.dataset

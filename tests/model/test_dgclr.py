@@ -7,7 +7,9 @@ import torch
 from model.parts import loss_of, observed, text_vectors_of
 from model.test_contract import prepare
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
+
+PLANTED = {"dropout": 0.3, "epochs": 15}
 
 SETTINGS = {"n_factors": 2, "embedding_size": 8, "review_size": 6, "dropout": 0.0}
 SETTINGS |= {"temperature": 0.3, "cl_weight": 0.7, "n_positives": 3}

@@ -6,7 +6,10 @@ import pytest
 from model.parts import loss_of, observed
 from model.test_contract import prepare
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
+
+# l_uniform tells users from users and items from items, also of the same half.
+PLANTED = {"gamma": 0.3}
 
 
 @pytest.mark.parametrize("n_layers", [0, 2])

@@ -7,8 +7,11 @@ import torch
 from model.parts import bpr, l2, loss_of, observed, recorded_noise
 from model.test_contract import prepare
 
-from recbole_symcere.encoder.graph import NoisyLightGCN
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.graph.encoders import NoisyLightGCN
+
+# The contrastive loss tells users from users and items from items, also of the same half.
+PLANTED = {"cl_weight": 0.1}
 
 LOUD = {"n_layers": 3, "eps": 0.3, "cl_weight": 0.7, "reg_weight": 0.01, "temperature": 0.3}
 
@@ -91,7 +94,7 @@ def test_a_contrasted_layer_that_is_not_there(small):
 
 
 def test_they_run_on_a_data_set_without_reviews(small_folder, tmp_path):
-    from recbole_symcere.quick_start import run_recbole
+    from recbole_symcere.run.quick_start import run_recbole
 
     folder = tmp_path / "bare"
     folder.mkdir()

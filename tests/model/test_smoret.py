@@ -3,10 +3,10 @@
 import numpy as np
 import oracles
 import pytest
-from encoder.test_neighbours import oracle as similar_texts
 from model.parts import bpr, l2, loss_of, mean_per, observed, rows_of, text_vectors_of
+from model.test_smoret_neighbours import oracle as similar_texts
 
-from recbole_symcere.encoder.neighbours import nearest
+from recbole_symcere.model.smoret_neighbours import nearest
 
 LOUD = {"n_layers": 2, "n_item_layers": 2, "n_neighbours": 4, "dropout": 0.0}
 LOUD |= {"temperature": 0.3, "cl_weight": 0.7, "reg_weight": 0.01}

@@ -11,9 +11,13 @@ from model.test_contract import all_scores, prepare, trained
 from recbole.data.interaction import Interaction
 
 from recbole_symcere.data import dataloader as batch
-from recbole_symcere.encoder.bipartite import BipartiteGraph
-from recbole_symcere.encoder.review import ReviewViews
+from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model.symcere import SymCERE, SymCEREOptions
+from recbole_symcere.text.review import ReviewViews
+
+# The intra-modal term tells every interaction from every other, also from those of the same half of
+# the planted task, so on 24 users it has to stay out.
+PLANTED = {"alpha": 0.0, "beta": 1.0}
 
 E_USER = torch.eye(3, dtype=torch.float64)
 E_ITEM = torch.tensor([[1, 1, 0], [0, 1, 1], [1, 0, 1]], dtype=torch.float64)

@@ -11,11 +11,12 @@ from model.test_contract import all_scores, prepare, trained
 from small_data import write_small
 from tiny_models import WORDS
 
-from recbole_symcere.config import Config
-from recbole_symcere.errors import InputError
-from recbole_symcere.model.node_profiles import node_profiles
-from recbole_symcere.options import EncoderOptions, read_options
-from recbole_symcere.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import read_options
+from recbole_symcere.model.profiles import node_profiles
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.text.text_options import EncoderOptions
 
 OFF = {"rank_weight": 0.0, "cross_weight": 0.0, "alpha": 0.0, "beta": 0.0, "node_weight": 0.0}
 DENSE = {"profile_text": "dense", "n_layers": 2, "n_negatives": 7}

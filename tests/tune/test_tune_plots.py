@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from recbole_symcere.tune.axes import ABSENT, Axis, axis_of, label
 from recbole_symcere.tune.plots import _explained, best_so_far, importance, parallel_coordinates
 from recbole_symcere.tune.space import SearchSpace
-from recbole_symcere.tune.table import TrialRecord
+from recbole_symcere.tune.trial_table import TrialRecord
 
 SPACE = SearchSpace.of(
     {

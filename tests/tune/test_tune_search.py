@@ -21,14 +21,14 @@ import recbole_symcere  # noqa: F401 # Ray 2.6.3 can't be imported before it
 
 pytest.importorskip("ray.tune")
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import take_options
 from recbole_symcere.cli import main
-from recbole_symcere.config import Config
-from recbole_symcere.errors import InputError
-from recbole_symcere.prepare import build_model, read_dataset, split_data
-from recbole_symcere.quick_start import run_recbole
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import build_model, read_dataset, split_data
+from recbole_symcere.run.quick_start import run_recbole
 from recbole_symcere.tune.cluster import connected, trial_resources
 from recbole_symcere.tune.monitor import Monitor
-from recbole_symcere.tune.options import SearchOptions, take_options
 from recbole_symcere.tune.schedulers import (
     ListSearcher,
     OptunaSearcher,
@@ -36,9 +36,10 @@ from recbole_symcere.tune.schedulers import (
     remember,
 )
 from recbole_symcere.tune.search import _drawn_with_the_seed, resume, search
+from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
-from recbole_symcere.tune.table import TrialRecord
 from recbole_symcere.tune.trial import prepare_job
+from recbole_symcere.tune.trial_table import TrialRecord
 
 ROOT = Path(__file__).parents[2]
 SPACE = "learning_rate: {loguniform: [0.001, 0.05]}\nn_layers: {int: [1, 2]}\n"
@@ -57,7 +58,7 @@ def options(tmp_path):
 
     def made(**changes):
         given = {"num_samples": 4, "out": str(tmp_path / "out"), "params_file": str(file)}
-        return take_options(given | changes)
+        return take_options(SearchOptions, given | changes)
 
     return made
 
@@ -170,7 +171,9 @@ def test_what_another_search_left_is_not_taken_for_the_new_one(small, options, t
 def test_the_space_may_lie_in_the_folder_of_the_search(small, ray_here, tmp_path):
     (tmp_path / "space.yaml").write_text("learning_rate: [0.01]")
     given = {"num_samples": 1, "out": str(tmp_path), "params_file": str(tmp_path / "space.yaml")}
-    result = search("BPR", "small", {**small, "epochs": 1}, options=take_options(given))
+    result = search(
+        "BPR", "small", {**small, "epochs": 1}, options=take_options(SearchOptions, given)
+    )
     assert result.best.config["learning_rate"] == 0.01
 
 
@@ -258,7 +261,7 @@ def test_a_new_scheduler_is_told_of_the_trials_before(name):
     rng = np.random.default_rng(3)
     scores = [tuple(float(x) for x in rng.random(9)) for _ in range(8)]
     space = SearchSpace.of({"learning_rate": {"loguniform": [0.1, 1]}})
-    chosen = take_options({"scheduler": name, "grace_period": 1})
+    chosen = take_options(SearchOptions, {"scheduler": name, "grace_period": 1})
     whole = make_scheduler(chosen, space, 9, 9, "max")
     said = [feed(whole, PastTrial(str(n)), s) for n, s in enumerate(scores)]
     assert any(answers[-1] == "STOP" and len(answers) < 9 for answers in said)
@@ -375,7 +378,7 @@ def machine_of(monkeypatch, there):
 )
 def test_trials_at_a_time_by_what_is_there(monkeypatch, there, given, resources, concurrent):
     machine_of(monkeypatch, there)
-    assert trial_resources(take_options(given)) == (resources, concurrent)
+    assert trial_resources(take_options(SearchOptions, given)) == (resources, concurrent)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +392,7 @@ def test_trials_at_a_time_by_what_is_there(monkeypatch, there, given, resources,
 def test_a_trial_that_fits_on_no_single_node_is_refused(monkeypatch, nodes, given):
     machine_of(monkeypatch, nodes)
     with pytest.raises(InputError, match="would wait forever"):
-        trial_resources(take_options(given))
+        trial_resources(take_options(SearchOptions, given))
 
 
 def test_the_gpu_that_ray_gave_is_kept(small, monkeypatch):
@@ -401,8 +404,8 @@ def test_the_gpu_that_ray_gave_is_kept(small, monkeypatch):
 
 
 def test_trials_share_tokens_and_vectors(small, monkeypatch):
-    from recbole_symcere.data import tokens
-    from recbole_symcere.encoder import cache
+    from recbole_symcere.text import tokens
+    from recbole_symcere.text import vectors as cache
 
     config = Config("SymCERE", "small", config_dict=small)
     job = prepare_job(config, {**small, "model": "SymCERE", "dataset": "small"}, 1)
@@ -525,7 +528,9 @@ def test_two_nodes_share_a_search(small, options, tmp_path, monkeypatch):
 
 
 def test_options_have_types():
-    made = take_options({"num_samples": "3", "gpus_per_trial": "0.5", "scheduler": "none"})
+    made = take_options(
+        SearchOptions, {"num_samples": "3", "gpus_per_trial": "0.5", "scheduler": "none"}
+    )
     assert made == SearchOptions(
         search="random", scheduler="none", params_file=None, out=None, ray_address=None,
         num_samples=3, grace_period=None, reduction_factor=3.0, cpus_per_trial=1.0,

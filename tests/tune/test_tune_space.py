@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recbole_symcere.errors import InputError
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.tune.space import Parameter, SearchSpace
 
 PROPERTIES = Path(__file__).parents[2] / "properties"
@@ -535,13 +535,9 @@ def test_describe_lists_every_setting():
 
 @pytest.mark.parametrize("file", TUNED, ids=lambda file: file.stem)
 def test_bundled_spaces_tune_keys_of_their_model_around_its_defaults(file):
-    import recbole
+    from recbole_symcere.plugin.config import Config
 
-    stock = Path(recbole.__file__).parent / "properties"
-    ours = PROPERTIES / "model" / file.name
-    home = ours if ours.is_file() else stock / "model" / file.name
-    defaults = {**yaml.safe_load((stock / "overall.yaml").read_text())}
-    defaults |= yaml.safe_load(home.read_text())
+    defaults = Config(file.stem, "yelp").internal_config_dict
     space = SearchSpace.load(file)
     space.check(defaults)
     bound = space.bind(defaults)
@@ -563,7 +559,7 @@ def test_there_is_a_space_for_each_of_the_models_that_the_design_compares():
 
 def test_reading_a_space_loads_neither_ray_nor_torch():
     code = (
-        "import sys, recbole_symcere.tune.space, recbole_symcere.tune.table; "
+        "import sys, recbole_symcere.tune.space, recbole_symcere.tune.trial_table; "
         "sys.exit(', '.join({'ray', 'torch', 'recbole', 'matplotlib'} & set(sys.modules)) or None)"
     )
     root = Path(__file__).parents[2]

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_symcere.tune.table import TrialRecord, best, live_table, write_csv, write_markdown
+from recbole_symcere.tune.trial_table import (
+    TrialRecord,
+    best,
+    live_table,
+    write_csv,
+    write_markdown,
+)
 
 TRIALS = [
     TrialRecord(0, "stopped", {"rate": 0.001, "loss": "a|b"}, 0.02, 1, 2, 3.25, (0.02, 0.01)),

@@ -1,96 +1,71 @@
-"""What the Amazon readers share."""
+"""Amazon review dumps of 2014 (McAuley), 2018 (Ni, Li, McAuley) and 2023 (Hou and others).
+
+JSON lines, plain, gzip or zstd, whose ratings are 1 to 5. Summary and body are joined as
+`json_reviews.with_summary` tells; a row may lack either.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
-import polars as pl
+from recbole_symcere.convert.json_reviews import read_json_reviews, with_summary
+from recbole_symcere.convert.lines import LineBlocks
+from recbole_symcere.convert.raw import Columns
+from recbole_symcere.convert.records import Reading
 
-from recbole_symcere.convert.jsonlines import JsonLines
-from recbole_symcere.convert.lines import Block, LineBlocks
-from recbole_symcere.convert.raw import Columns, RawTable
-from recbole_symcere.convert.records import Batch, Reading
-from recbole_symcere.convert.validate import Expectations, Validator
+_FIRST_KEYS = {
+    "user_id": "reviewerID",
+    "item_id": "asin",
+    "rating": "overall",
+    "timestamp": "unixReviewTime",  # seconds
+    "text": "reviewText",
+    "summary": "summary",
+}
 
-_STARS = (1.0, 5.0)
-
-#: The keys of 2014 and 2018.
-FIRST_KEYS = Columns(
-    {
-        "user_id": "reviewerID",
-        "item_id": "asin",
-        "rating": "overall",
-        "timestamp": "unixReviewTime",
-        "text": "reviewText",
-        "summary": "summary",
+#: Source -> our column -> the dump's key.
+_KEYS: Mapping[str, Mapping[str, str]] = {
+    # reviews_Musical_Instruments_5.json.gz
+    "amazon2014": _FIRST_KEYS,
+    # Gift_Cards_5.json.gz; one review stands under every variant of its product, with one asin or
+    # with several
+    "amazon2018": _FIRST_KEYS,
+    # Gift_Cards.jsonl.gz; the item is parent_asin, the product of which asin is a variant: the
+    # metadata knows that one only
+    "amazon2023": {
+        "user_id": "user_id",
+        "item_id": "parent_asin",
+        "rating": "rating",
+        "timestamp": "timestamp",  # milliseconds
+        "text": "text",
+        "summary": "title",
     },
-    optional=frozenset({"summary"}),
-    renamable=False,
-)
+}
 
 
-def read_json_reviews(
-    source: str,
-    blocks: LineBlocks,
-    columns: Columns,
-    anonymous: frozenset[str],
-    adapt: Callable[[RawTable], RawTable] = lambda table: table,
-) -> Reading:
-    """Read JSON lines with ratings of 1 to 5.
-
-    Args:
-        source: name of the source.
-        blocks: the lines.
-        columns: the keys.
-        anonymous: user names that many people share, lower case.
-        adapt: what the source does to the values before they are checked.
-
-    Returns:
-        The reading.
-    """
-    file = blocks.path.name
-    parse = JsonLines(columns, file)
-    validate = Validator(
-        file, Expectations(columns.names, rating_range=_STARS, anonymous=anonymous)
-    )
-
-    def read(block: Block) -> Batch:
-        return validate(adapt(parse(block)))
-
-    return Reading(source, file, blocks, read, (blocks.path,), blocks.position)
-
-
-def read_amazon(source: str, path: Path, columns: Columns, anonymous: frozenset[str]) -> Reading:
-    """Read an Amazon dump whose texts have a summary and a body.
-
-    The text of a review is its summary, then its body: "summary. body", or "summary body" where the
-    summary ends in a punctuation mark already. Where one of them is empty, the text is the other;
-    where both are, the review stays with an empty text.
-
-    Args:
-        source: name of the source.
-        path: the file.
-        columns: the keys, "summary" among them.
-        anonymous: user names that many people share, lower case.
-
-    Returns:
-        The reading.
-    """
+def _read(source: str, path: Path, anonymous: frozenset[str]) -> Reading:
+    columns = Columns(_KEYS[source], optional=frozenset({"summary"}), renamable=False)
     return read_json_reviews(source, LineBlocks(path), columns, anonymous, with_summary)
 
 
-def with_summary(table: RawTable) -> RawTable:
-    """Join the columns ``summary`` and ``text`` to one text."""
-    # in two steps, since polars would strip once more for every mention
-    stripped = table.frame.with_columns(pl.col("summary", "text").fill_null("").str.strip_chars())
-    first, second = pl.col("summary"), pl.col("text")
-    gap = (
-        pl.when((first == "") | (second == ""))
-        .then(pl.lit(""))
-        .when(first.str.contains(r"\p{P}$"))
-        .then(pl.lit(" "))
-        .otherwise(pl.lit(". "))
-    )
-    text = pl.concat_str(first, gap, second)
-    return RawTable(stripped.with_columns(text=text), table.notes)
+def read_amazon2014(path: Path, anonymous: frozenset[str] = frozenset()) -> Reading:
+    """Read a dump of 2014.
+
+    Args:
+        path: the file.
+        anonymous: user names that many people share, lower case.
+
+    Raises:
+        InputError: if the file cannot be read; while reading, if it lacks a key.
+    """
+    return _read("amazon2014", path, anonymous)
+
+
+def read_amazon2018(path: Path, anonymous: frozenset[str] = frozenset()) -> Reading:
+    """Read a dump of 2018, as `read_amazon2014`."""
+    return _read("amazon2018", path, anonymous)
+
+
+def read_amazon2023(path: Path, anonymous: frozenset[str] = frozenset()) -> Reading:
+    """Read a dump of 2023, as `read_amazon2014`."""
+    return _read("amazon2023", path, anonymous)

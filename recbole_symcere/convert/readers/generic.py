@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_options import FieldOptions
 from recbole_symcere.convert.delimited import DelimitedRows
 from recbole_symcere.convert.jsonlines import JsonLines
 from recbole_symcere.convert.lines import LineBlocks, TextLines, check_file
-from recbole_symcere.convert.raw import OPTIONS, Columns, RawTable
+from recbole_symcere.convert.raw import Columns, RawTable
 from recbole_symcere.convert.records import Batch, Reading
 from recbole_symcere.convert.validate import Expectations, Validator
-from recbole_symcere.errors import InputError
 
 SOURCE = "generic"
 
@@ -36,29 +36,11 @@ _DEFAULTS = {"rating": "1.0", "timestamp": "0"}
 _PARQUET_ROWS = 20_000
 
 
-@dataclass(frozen=True)
-class GenericOptions:
-    """How to read the file.
-
-    Attributes:
-        fields: our column name -> the file's, where it is not the same.
-        input_format: a key of `FORMATS`; None takes it from the file's ending.
-        no_quotes: in CSV and TSV, quote marks are ordinary characters.
-        rating_range: smallest and largest rating; None for any.
-        optional: our names of columns that the file may lack unless they are named.
-    """
-
-    fields: Mapping[str, str] = field(default_factory=dict)
-    input_format: str | None = None
-    no_quotes: bool = False
-    rating_range: tuple[float, float] | None = None
-    optional: frozenset[str] = frozenset({"rating"})
-
-
 def read_generic(
     path: Path,
-    options: GenericOptions | None = None,
+    options: FieldOptions | None = None,
     anonymous: frozenset[str] = frozenset(),
+    optional: frozenset[str] = frozenset({"rating"}),
 ) -> Reading:
     """Read a file of reviews.
 
@@ -72,6 +54,7 @@ def read_generic(
         path: the file.
         options: names and format; None for the defaults.
         anonymous: user names that many people share, lower case.
+        optional: our names of columns that the file may lack unless they are named.
 
     Returns:
         The reading.
@@ -80,14 +63,18 @@ def read_generic(
         InputError: if the file cannot be read or its format is unknown; while reading, if a column
             is missing.
     """
-    options = options or GenericOptions()
+    options = options or FieldOptions()
     check_file(path)
+    named = {"user_id": options.user_field, "item_id": options.item_field}
+    named |= {"rating": options.rating_field, "timestamp": options.time_field}
+    named |= {"text": options.text_field}
     columns = Columns(
-        {ours: options.fields.get(ours, ours) for ours in OPTIONS},
-        optional=options.optional - options.fields.keys(),
+        {ours: theirs or ours for ours, theirs in named.items()},
+        optional=optional - {ours for ours, theirs in named.items() if theirs},
     )
     defaults = {ours: _DEFAULTS[ours] for ours in sorted(columns.optional)}
-    expect = Expectations(columns.names, defaults, options.rating_range, anonymous=anonymous)
+    limits = _range(options.rating_range)
+    expect = Expectations(columns.names, defaults, limits, anonymous=anonymous)
     validate = Validator(path.name, expect)
     file_format = options.input_format or _format_of(path)
     if file_format == "parquet":
@@ -100,6 +87,18 @@ def read_generic(
     delimiter = "\t" if file_format == "tsv" else ","
     rows = DelimitedRows(TextLines(blocks), path.name, columns, delimiter, options.no_quotes)
     return Reading(SOURCE, path.name, rows, validate, (path,), blocks.position)
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--rating_range: {text!r} is no range; expected two numbers such as 1,5"
+        ) from None
+    return low, high
 
 
 def _after(parse: Callable[[Any], RawTable], validate: Validator) -> Callable[[Any], Batch]:

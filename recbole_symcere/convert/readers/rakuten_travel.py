@@ -4,22 +4,22 @@ Tab-separated lines without a header and without quoting, in Shift_JIS or UTF-8.
 columns has changed between deliveries and is part of the agreement, so it can be named; the
 default is: user id, time, hotel id, plan id, plan title, room type, room name, purpose, companions,
 six ratings of aspects, the overall rating, title, text. Times are Japan's clock, nine hours ahead
-of UTC. Title and text are joined as `amazon.with_summary` tells, by "\u3002" between them.
+of UTC. Title and text are joined as `json_reviews.with_summary` tells, by "\u3002" between them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.convert_options import LayoutOptions
 from recbole_symcere.convert.delimited import DelimitedRows
 from recbole_symcere.convert.lines import LineBlocks, TextLines
 from recbole_symcere.convert.raw import Columns, RawTable
 from recbole_symcere.convert.records import Batch, Reading
 from recbole_symcere.convert.validate import Expectations, Validator
-from recbole_symcere.errors import InputError
 
 SOURCE = "rakuten_travel"
 
@@ -31,47 +31,9 @@ _CODECS = {"shift_jis": "cp932", "sjis": "cp932", "utf8": "utf-8"}
 _SAMPLE = 1 << 20
 
 
-@dataclass(frozen=True)
-class RakutenOptions:
-    """How to read the file.
-
-    Attributes:
-        columns: what each column of the file is; "-" for one that is not read.
-        encoding: "auto", "utf-8" or "cp932", which is Shift_JIS as Windows writes it.
-    """
-
-    columns: tuple[str, ...] = tuple(_DEFAULT)
-    encoding: str = "auto"
-
-    @classmethod
-    def of(cls, columns: str | None = None, encoding: str | None = None) -> RakutenOptions:
-        """Return the options from the command line's strings.
-
-        Raises:
-            InputError: if a column is unknown, doubled or missing, or the encoding unknown.
-        """
-        names = tuple(part.strip() for part in columns.split(",")) if columns else cls.columns
-        for name in (*_NEEDED, "title"):
-            if names.count(name) != 1 and (name in names or name in _NEEDED):
-                raise InputError(
-                    f"--columns: {name} stands there {names.count(name)} times; expected once, "
-                    "such as --columns=user_id,timestamp,item_id,-,rating,title,text"
-                )
-        unknown = sorted({*names} - {*_NEEDED, "title", "-"})
-        if unknown:
-            raise InputError(
-                f"--columns: {unknown[0]!r} is unknown; expected {', '.join(_NEEDED)}, title or -"
-            )
-        codec = (encoding or cls.encoding).lower().replace("-", "_")
-        codec = _CODECS.get(codec, codec.replace("_", "-"))
-        if codec not in {"auto", "utf-8", "cp932"}:
-            raise InputError(f"--encoding: {encoding!r} is unknown; expected auto, utf-8 or cp932")
-        return cls(names, codec)
-
-
 def read_rakuten_travel(
     path: Path,
-    options: RakutenOptions | None = None,
+    options: LayoutOptions | None = None,
     anonymous: frozenset[str] = frozenset(),
 ) -> Reading:
     """Read the reviews.
@@ -85,12 +47,15 @@ def read_rakuten_travel(
         The reading; ratings are 1 to 5.
 
     Raises:
-        InputError: if the file cannot be read.
+        InputError: if the file cannot be read, a column is unknown, doubled or missing, or the
+            encoding unknown.
     """
-    options = options or RakutenOptions()
+    options = options or LayoutOptions()
+    names, encoding = _names(options.columns), _codec(options.encoding)
     blocks = LineBlocks(path)
-    encoding = _encoding_of(path) if options.encoding == "auto" else options.encoding
-    header = [name if name != "-" else f"-{n}" for n, name in enumerate(options.columns)]
+    if encoding == "auto":
+        encoding = _encoding_of(path)
+    header = [name if name != "-" else f"-{n}" for n, name in enumerate(names)]
     columns = Columns(
         {**{name: name for name in _NEEDED}, "summary": "title"}, frozenset({"summary"})
     )
@@ -106,6 +71,32 @@ def read_rakuten_travel(
         return validate(_with_title(table))
 
     return Reading(SOURCE, path.name, rows, read, (path,), blocks.position)
+
+
+def _names(columns: str | None) -> list[str]:
+    """What each column of the file is; "-" for one that is not read."""
+    names = [part.strip() for part in columns.split(",")] if columns else _DEFAULT
+    for name in (*_NEEDED, "title"):
+        if names.count(name) != 1 and (name in names or name in _NEEDED):
+            raise InputError(
+                f"--columns: {name} stands there {names.count(name)} times; expected once, "
+                "such as --columns=user_id,timestamp,item_id,-,rating,title,text"
+            )
+    unknown = sorted({*names} - {*_NEEDED, "title", "-"})
+    if unknown:
+        raise InputError(
+            f"--columns: {unknown[0]!r} is unknown; expected {', '.join(_NEEDED)}, title or -"
+        )
+    return names
+
+
+def _codec(encoding: str) -> str:
+    """One of auto, utf-8 and cp932, which is Shift_JIS as Windows writes it."""
+    codec = encoding.lower().replace("-", "_")
+    codec = _CODECS.get(codec, codec.replace("_", "-"))
+    if codec not in {"auto", "utf-8", "cp932"}:
+        raise InputError(f"--encoding: {encoding!r} is unknown; expected auto, utf-8 or cp932")
+    return codec
 
 
 def _with_title(table: RawTable) -> RawTable:

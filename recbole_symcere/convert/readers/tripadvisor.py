@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.archives import is_archive, members
+from recbole_symcere.convert.json_reviews import with_summary
 from recbole_symcere.convert.lines import DAMAGED, check_file, decompressed
 from recbole_symcere.convert.raw import RawBuilder, RawTable
-from recbole_symcere.convert.readers.amazon import with_summary
 from recbole_symcere.convert.records import Batch, Reading
 from recbole_symcere.convert.validate import Expectations, Validator
-from recbole_symcere.errors import InputError
 
 SOURCE = "tripadvisor"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from recbole_symcere.convert.archives import is_archive, only_member
+from recbole_symcere.convert.json_reviews import read_json_reviews
 from recbole_symcere.convert.lines import LineBlocks, check_file
 from recbole_symcere.convert.raw import Columns
-from recbole_symcere.convert.readers.amazon import read_json_reviews
 from recbole_symcere.convert.records import Reading
 
 SOURCE = "yelp"

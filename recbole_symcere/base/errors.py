@@ -1,0 +1,37 @@
+"""The errors that a user's input can cause."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["InputError", "UnknownKeyError", "did_you_mean"]
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave: a file, a key, a value.
+
+    The message names the file and row or the key, the value found, what was expected and what to
+    do. The command line prints it without a traceback.
+    """
+
+
+class UnknownKeyError(InputError):
+    """A key that means nothing here.
+
+    Attributes:
+        key: the key.
+    """
+
+    def __init__(self, key: str, hint: str) -> None:
+        super().__init__(f"Unknown key {key!r}.{hint}")
+        self.key = key
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The sentence " Did you mean 'x'?" for the closest known word, or nothing.
+
+    >>> did_you_mean("learnig_rate", ["learning_rate", "epochs"])
+    " Did you mean 'learning_rate'?"
+    """
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close and by_lower[close[0]] != word else ""

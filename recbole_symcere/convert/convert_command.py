@@ -1,0 +1,241 @@
+"""The command ``convert`` and its own, ``convert stats`` and ``convert attach``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.option_help import help_of
+from recbole_symcere.base.options import (
+    hints_of,
+    parse_pairs,
+    refuse_unknown,
+    take_options,
+)
+from recbole_symcere.convert.convert_options import (
+    AttachOptions,
+    Dials,
+    FieldOptions,
+    Filters,
+    InputOptions,
+    LayoutOptions,
+    MetaOptions,
+    OverwriteOptions,
+    TargetOptions,
+    TextLimits,
+)
+from recbole_symcere.convert.presets import Preset, load_preset
+from recbole_symcere.convert.sources import SOURCES, listing, reader_of
+
+if TYPE_CHECKING:
+    from recbole_symcere.convert.attach import Attached
+    from recbole_symcere.convert.pipeline import Items
+    from recbole_symcere.convert.records import Reading
+
+_COMMON = (TargetOptions, OverwriteOptions, Filters)
+_ATTACH = (InputOptions, TargetOptions, OverwriteOptions, AttachOptions, FieldOptions, TextLimits)
+_NOT_IN_MANIFEST = {"output_dir", "overwrite"}
+
+_HELP = """\
+convert SOURCE --input=FILE --name=NAME [--key=value ...]   a dump becomes a data set
+convert SOURCE --help                                       what that source takes
+convert stats --name=NAME [--output_dir=DIR]                a data set's figures
+convert attach --input=FILE --name=NAME [--key=value ...]   reviews onto a RecBole data set
+
+The sources, where to get them, and on which terms:
+
+"""
+_STATS_HELP = """\
+convert stats --name=NAME [--output_dir=DIR]
+
+Counts a data set and prints its figures beside Table 1 of the paper.
+
+"""
+_ATTACH_HELP = """\
+convert attach --input=FILE --name=NAME [--key=value ...]
+
+Writes the review file for a RecBole data set that is there already; its .inter files stay as they
+are. A review goes to the interaction of its user and item, among several to the one of its time.
+
+"""
+
+
+def main(words: Sequence[str], presets: Path | None = None) -> int:
+    """Run ``convert`` and its own commands ``stats`` and ``attach``.
+
+    Args:
+        words: what follows ``convert`` on the command line.
+        presets: folder of the data sets' yaml files.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        InputError: if an option or the input is wrong.
+    """
+    first, rest = (words[0], words[1:]) if words else ("--help", ())
+    if first in {"-h", "--help"}:
+        _say(_HELP + listing())
+        return 0
+    commands: Mapping[str, Callable[[dict[str, Any]], None]] = {
+        "stats": lambda pairs: _stats(pairs, presets),
+        "attach": _attach,
+        **{source: _converter(source, presets) for source in SOURCES},
+    }
+    if first not in commands:
+        raise InputError(
+            f"convert: there is no source {first!r}.{did_you_mean(first, commands)} "
+            f"Expected one of {', '.join(SOURCES)}; convert --help tells of them."
+        )
+    if any(word in {"-h", "--help"} for word in rest):
+        _say(_help_of(first))
+        return 0
+    commands[first](parse_pairs(rest))
+    return 0
+
+
+def _help_of(command: str) -> str:
+    if command == "stats":
+        return _STATS_HELP + help_of(TargetOptions)
+    if command == "attach":
+        return _ATTACH_HELP + help_of(*_ATTACH)
+    source = SOURCES[command]
+    given = "" if InputOptions not in source.options else "--input=FILE "
+    return (
+        f"convert {command} {given}--name=NAME [--key=value ...]\n\n{listing([command])}\n"
+        f"{help_of(*source.options, *_COMMON)}"
+    )
+
+
+def _converter(source: str, presets: Path | None) -> Callable[[dict[str, Any]], None]:
+    return lambda pairs: _convert(source, pairs, presets)
+
+
+def _convert(source: str, pairs: dict[str, Any], presets: Path | None) -> None:
+    """Convert one source to one data set and print what was done."""
+    command = _command_line(f"convert {source}", pairs)
+    target = take_options(TargetOptions, pairs)
+    overwrite = take_options(OverwriteOptions, pairs).overwrite
+    options: dict[type, Any] = {
+        group: take_options(group, pairs) for group in SOURCES[source].options
+    }
+    preset = load_preset(presets, target.name) if source != "synthetic" else None
+    filters = _filters(pairs, preset)
+    refuse_unknown(pairs, f"convert {source}", *_COMMON, *SOURCES[source].options)
+    # polars and pyarrow are loaded here, so that `--help` and other commands stay quick
+    from recbole_symcere.convert.pipeline import convert
+    from recbole_symcere.convert.summary import format_summary
+    from recbole_symcere.convert.writer import check_target
+
+    folder = check_target(Path(target.output_dir), target.name, overwrite)
+    reading = _read(source, target.name, options, filters)
+    summary = convert(reading, filters, folder, command, _items(source, options))
+    _say(format_summary(summary, preset))
+
+
+def _filters(pairs: dict[str, Any], preset: Preset | None) -> Filters:
+    """The filters that were given, beside those of a data set that is known by its name."""
+    known = hints_of(Filters)
+    given = {name: pairs[name] for name in known.keys() & pairs.keys()}
+    if preset is not None:
+        for name in preset.filters:
+            if name not in known:
+                raise InputError(
+                    f"{preset.file}: convert holds the unknown filter {name!r}; expected one of "
+                    f"{', '.join(known)}"
+                )
+        pairs |= preset.beside(given)
+    return take_options(Filters, pairs)
+
+
+def _read(source: str, name: str, options: Mapping[type, Any], filters: Filters) -> Reading:
+    if Dials in options:
+        from recbole_symcere.convert.synthetic import generate
+
+        return generate(name, options[Dials])
+    anonymous = frozenset() if filters.keep_anonymous else SOURCES[source].anonymous
+    own = [value for group in (FieldOptions, LayoutOptions) if (value := options.get(group))]
+    path = Path(options[InputOptions].input)
+    return reader_of(source)(path, *own, anonymous=anonymous)
+
+
+def _items(source: str, options: Mapping[type, Any]) -> Items | None:
+    meta = options[MetaOptions].meta if MetaOptions in options else None
+    if meta is None:
+        return None
+    from recbole_symcere.convert.item_texts import item_writer
+    from recbole_symcere.convert.pipeline import Items
+
+    return Items(Path(meta), item_writer(source, Path(meta)))
+
+
+def _stats(pairs: dict[str, Any], presets: Path | None) -> None:
+    """Count a data set and print it beside Table 1 of the paper."""
+    target = take_options(TargetOptions, pairs)
+    refuse_unknown(pairs, "convert stats", TargetOptions)
+    from recbole_symcere.convert.stats import count_stats, format_stats
+
+    stats = count_stats(Path(target.output_dir) / target.name)
+    _say(format_stats(target.name, stats, load_preset(presets, target.name)))
+
+
+def _attach(pairs: dict[str, Any]) -> None:
+    """Write review files for an existing data set and print what was done."""
+    command = _command_line("convert attach", pairs)
+    told: dict[type, Any] = {group: take_options(group, pairs) for group in _ATTACH}
+    refuse_unknown(pairs, "convert attach", *_ATTACH)
+    from recbole_symcere.convert.attach import Fields, attach
+
+    target, limits = told[TargetOptions], told[TextLimits]
+    attached = attach(
+        Path(target.output_dir) / target.name,
+        reader_of("generic")(
+            Path(told[InputOptions].input),
+            told[FieldOptions],
+            optional=frozenset({"rating", "timestamp"}),
+        ),
+        Fields(*told[AttachOptions].inter_fields[:3]),
+        limits.max_bad,
+        limits.max_chars,
+        told[OverwriteOptions].overwrite,
+        command,
+    )
+    _say(_told(attached))
+
+
+def _told(attached: Attached) -> str:
+    report = attached.report
+    lines = [
+        f"read {report.file}",
+        f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept",
+        *(f"  skipped      {skipped.describe()}" for skipped in report.skipped),
+        *(f"  note         {note}" for note in report.notes),
+        f"  unmatched    {attached.unmatched:,} reviews of pairs that no interaction has",
+        f"  unused       {attached.unused:,} more reviews of a pair than it has interactions",
+    ]
+    lines += (
+        f"{part.file}: {part.interactions:,} interactions, {part.by_time:,} matched by time, "
+        f"{part.by_pair:,} by user and item, {part.without:,} without a review"
+        for part in attached.parts
+    )
+    lines += [f"wrote {', '.join(path.name for path in attached.files)}", ""]
+    return "\n".join(lines)
+
+
+def _command_line(command: str, pairs: Mapping[str, Any]) -> str:
+    """Spell out a command without anything that names this machine."""
+    files = hints_of(InputOptions, MetaOptions)
+    shown = {
+        name: Path(value).name if name in files else value
+        for name, value in sorted(pairs.items())
+        if name not in _NOT_IN_MANIFEST
+    }
+    return shlex.join([*command.split(), *(f"--{name}={value}" for name, value in shown.items())])
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)

@@ -1,1 +1,0 @@
-"""Graph and text encoders that take tensors and plain arguments."""

@@ -1,0 +1,1 @@
+"""Graph encoders over users and items: the bipartite graph, its layers, LightGCN and NGCF."""

@@ -1,0 +1,130 @@
+"""The text side of a model: from its training split to vectors of reviews or items."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_symcere.data.items import item_tokens
+from recbole_symcere.data.reviews import reviews_of
+from recbole_symcere.text.encoder import TextEncoder, load_encoder, resolve_text_mode
+from recbole_symcere.text.review import FrozenReviews, TunedReviews
+from recbole_symcere.text.text_options import EncoderOptions, TextOptions
+from recbole_symcere.text.tokens import TokenStore
+from recbole_symcere.text.vectors import TextVectors, text_vectors
+
+__all__ = ["encoded", "item_vectors", "review_encoder", "text_facts"]
+
+_log = logging.getLogger(__name__)
+
+# The masked copies don't depend on a run's seed, so that runs of all seeds share one cache.
+_MASK_SEED = 0
+
+
+def review_encoder(
+    dataset: Any, options: TextOptions, device: torch.device
+) -> tuple[FrozenReviews | TunedReviews, dict[str, Any]]:
+    """Vectors of the training split's reviews, frozen or tuned as the options say.
+
+    Args:
+        dataset: the training split.
+        options: the text settings.
+        device: where the model runs.
+
+    Returns:
+        The module, and what a result should tell of it: encoder, mode, pooling, text_level, and the
+        numbers of texts.
+
+    Raises:
+        InputError: for an encoder that can't be had or a setting that doesn't fit it.
+    """
+    mode, reason = resolve_text_mode(options.text_mode, device)
+    _log.info(reason)
+    reviews = reviews_of(dataset)
+    backbone, tokenizer = load_encoder(options.text_encoder)
+    encoder = TextEncoder(backbone, options.pooling)
+    facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
+    if mode == "lora":
+        encoder.add_lora(
+            options.lora_rank,
+            options.lora_alpha,
+            options.lora_dropout,
+            options.lora_target_modules,
+        )
+        return TunedReviews(
+            encoder, options.word_mask, tokenizer.mask_token_id, reviews.store.pad_token_id
+        ), facts
+    masking = (options.masked_views, options.word_mask)
+    what = "training reviews"
+    return FrozenReviews(
+        encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
+    ), facts
+
+
+def item_vectors(
+    dataset: Any, options: EncoderOptions, device: torch.device
+) -> tuple[torch.Tensor, dict[str, Any], TokenStore]:
+    """Frozen vectors of the items' texts (see `item_texts`), from the one cache of text vectors.
+
+    Args:
+        dataset: the training split.
+        options: the encoder's settings.
+        device: where to encode.
+
+    Returns:
+        float32 [n_items, d_t] as the encoder gives them, zeros for the padding item and for an item
+        without a text; what a result should tell of them, as `review_encoder`; and their tokens.
+
+    Raises:
+        InputError: for an encoder that can't be had, or a data set without item texts.
+    """
+    store, source = item_tokens(dataset, options, options.max_length)
+    backbone, tokenizer = load_encoder(options.text_encoder)
+    encoder = TextEncoder(backbone, options.pooling)
+    vectors = encoded(encoder, tokenizer, store, f"item texts ({source})", options, device)
+    of_item = store.text_index
+    facts = text_facts(options, encoder, store, "frozen", "item")
+    without = int((store.lengths[of_item[1:]] == 0).sum())
+    facts |= {"item_texts": source, "items_without_text": without}
+    return vectors.original.index_select(0, torch.from_numpy(of_item.copy())), facts, store
+
+
+def text_facts(
+    options: EncoderOptions, encoder: TextEncoder, store: TokenStore, mode: str, level: str
+) -> dict[str, Any]:
+    """What a result should tell of the texts that a model saw."""
+    return {
+        "text_encoder": options.text_encoder,
+        "text_mode": mode,
+        "text_level": level,
+        "pooling": encoder.pooling,
+        "distinct_texts": len(store),
+        "empty_texts": int((store.lengths == 0).sum()),
+    }
+
+
+def encoded(
+    encoder: TextEncoder,
+    tokenizer: Any,
+    store: TokenStore,
+    what: str,
+    options: EncoderOptions,
+    device: torch.device,
+    masking: tuple[int, float] = (0, 0.0),
+) -> TextVectors:
+    """Vectors of texts and, with ``masking`` (copies, share of words), of masked copies."""
+    _log.info(
+        f"{len(store):,} distinct {what}, encoded once by {options.text_encoder} and kept in "
+        f"{options.cache_dir}"
+    )
+    return text_vectors(
+        encoder,
+        tokenizer,
+        store,
+        directory=Path(options.cache_dir) / "vectors",
+        masked_views=masking[0],
+        mask_probability=masking[1],
+        seed=_MASK_SEED,
+        device=device,
+    )

@@ -1,0 +1,1 @@
+"""Pages of HTML and Markdown, and their figures."""

@@ -1,0 +1,136 @@
+"""Version quirks of RecBole, torch, hyperopt; the neighbours compat_* know NumPy, pandas, Ray.
+
+No other file knows one. Every shim names the version that needs it and the upstream issue that it
+answers, asks for what is missing rather than for a version where it can, and does nothing where it
+isn't needed. Issue numbers are those of RUCAIBox/RecBole. `register` queues the shims; nothing here
+imports RecBole by itself.
+"""
+
+import importlib.metadata
+import sys
+from functools import partial, wraps
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+__all__ = [
+    "RECBOLE_VERSION",
+    "check_recbole",
+    "collector_shims",
+    "hyper_tuning_shims",
+    "torch_proxy",
+]
+
+RECBOLE_VERSION = "1.2.1"
+
+
+def check_recbole() -> None:
+    """Stop with the command that mends it if RecBole is missing or of another version.
+
+    On Python 3.12 and newer a plain ``pip install recbole`` gives 1.2.0 without a word, because
+    1.2.1 pins a Ray that has no build there (#2105, #1820).
+
+    Raises:
+        ImportError: if RecBole 1.2.1 isn't installed.
+    """
+    command = f"{sys.executable} -m pip install --no-deps recbole=={RECBOLE_VERSION}"
+    try:
+        found = importlib.metadata.version("recbole")
+    except importlib.metadata.PackageNotFoundError:
+        raise ImportError(f"RecBole isn't installed. Install it with: {command}") from None
+    if found != RECBOLE_VERSION:
+        raise ImportError(
+            f"RecBole {found} is installed, but recbole_symcere needs {RECBOLE_VERSION}. "
+            f"Install it with: {command}"
+        )
+
+
+# --- torch ---------------------------------------------------------------------------------------
+
+
+class _Proxy(ModuleType):
+    """A module of which a few names are replaced; every other name is the original's."""
+
+    def __init__(self, original: ModuleType, **replaced: Any) -> None:
+        super().__init__(original.__name__)
+        self.__dict__.update(replaced, _original=original)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+def torch_proxy(module: ModuleType) -> None:
+    """Mend the use of torch in ``module``, which is `recbole.trainer.trainer`.
+
+    * torch >= 2.6 can't read the checkpoints that RecBole pickles (#2212): `torch.save` and
+      `torch.load` use our checkpoint format there, which holds no pickle at all;
+    * torch >= 2.4 warns of `torch.cuda.amp.GradScaler` in every epoch (seen in #2154).
+    """
+    import torch
+
+    from recbole_symcere.plugin import checkpoint
+
+    def save(state: dict[str, Any], path: Any, **_: Any) -> None:
+        checkpoint.save(path, state)
+
+    def load(path: Any, map_location: Any = None, **_: Any) -> Any:
+        return checkpoint.load(path, map_location)
+
+    if not isinstance(module.torch, _Proxy):
+        module.torch = _Proxy(torch, save=save, load=load)  # type: ignore[attr-defined]
+        if hasattr(torch.amp, "GradScaler") and hasattr(module, "amp"):
+            scaler = partial(torch.amp.GradScaler, "cuda")
+            module.amp = _Proxy(module.amp, GradScaler=scaler)  # type: ignore[attr-defined]
+
+
+# --- RecBole's evaluator --------------------------------------------------------------------------
+
+
+def collector_shims(module: ModuleType) -> None:
+    """RecBole 1.2.1 calls ``.cpu()`` on numbers and counters too (since PR #2071).
+
+    So ItemCoverage, AveragePopularity, GiniIndex and TailPercentage end in an AttributeError.
+    """
+    collector = module.Collector
+    get_data_struct = collector.get_data_struct
+
+    @wraps(get_data_struct)
+    def only_tensors(self: Any) -> Any:
+        data = self.data_struct._data_dict
+        others = {key: data.pop(key) for key in [*data] if not hasattr(data[key], "cpu")}
+        try:
+            struct = get_data_struct(self)
+        finally:
+            data.update(others)
+        struct._data_dict.update(others)
+        return struct
+
+    collector.get_data_struct = only_tensors
+
+
+# --- hyperopt ------------------------------------------------------------------------------------
+
+
+def hyper_tuning_shims(module: ModuleType) -> None:
+    """Hyperopt >= 0.2.6 wants a `numpy.random.Generator` where RecBole gives a RandomState (#1182).
+
+    Only the search that walks the whole grid is touched.
+    """
+    try:
+        version = importlib.metadata.version("hyperopt")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    if tuple(int(part) for part in version.split(".")[:3]) < (0, 2, 6):
+        return
+    search = module.exhaustive_search
+    numpy = module.np
+
+    @wraps(search)
+    def exhaustive_search(*args: Any, **kwargs: Any) -> Any:
+        state = SimpleNamespace(RandomState=numpy.random.default_rng)
+        module.np = _Proxy(numpy, random=state)  # type: ignore[attr-defined]
+        try:
+            return search(*args, **kwargs)
+        finally:
+            module.np = numpy  # type: ignore[attr-defined]
+
+    module.exhaustive_search = exhaustive_search  # type: ignore[attr-defined]

@@ -1,0 +1,151 @@
+"""Makes RecBole's own look-ups find our models, datasets, trainers and loaders.
+
+`register` changes nothing by itself: it queues every change behind the import of the RecBole module
+that it concerns, so ``import recbole_symcere`` loads neither RecBole nor torch. RecBole finds a
+model by module name, a dataset and a trainer by attribute name, and a loader through one function;
+see `recbole_symcere.model.registry` for what is offered.
+"""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, trainer_of
+from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tables
+from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
+
+__all__ = ["register", "registered"]
+
+_done: list[str] = []
+
+
+def register(load_data_and_model: Callable[[str], Any]) -> None:
+    """Queue everything that RecBole needs to run our models on today's stack; once per process.
+
+    Args:
+        load_data_and_model: what shall stand in the place of RecBole's function of that name.
+    """
+    if _done:
+        return
+
+    def quick_start_shims(module: ModuleType) -> None:
+        compat_ray.quick_start_shims(module, load_data_and_model)
+
+    before_import("recbole", compat_arrays.numpy_aliases)
+    before_import("ray", compat_arrays.numpy_aliases)
+    before_import("recbole", compat_arrays.scipy_dok_update)
+    before_import("recbole.quick_start.quick_start", compat_ray.optional_ray)
+    for name in MODELS:
+        offer_model(name, partial(class_of, name))
+    for name, change in (
+        ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
+        ("recbole.trainer.trainer", compat.torch_proxy),
+        ("recbole.trainer.trainer", _move_tensorboard),
+        ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
+        ("recbole.quick_start.quick_start", quick_start_shims),
+        ("recbole.evaluator.collector", compat.collector_shims),
+        ("recbole.evaluator.register", _offer_metrics),
+        ("recbole.model.general_recommender.neumf", _change_neumf),
+        ("recbole.model.general_recommender.pop", _change_pop),
+        ("recbole.config.configurator", _offer_config),
+        ("recbole.data.dataset", _offer_datasets),
+        ("recbole.data.utils", _offer_loaders),
+        ("recbole.trainer", _offer_trainers),
+    ):
+        after_import(name, change)
+        _done.append(f"{name}: {change.__name__.strip('_')}")
+
+
+def registered() -> list[str]:
+    """What `register` changes, a line per RecBole module; for a bug report."""
+    return [f"{name}: model from {source}" for name, source in MODELS.items()] + _done
+
+
+def _offer_config(module: ModuleType) -> None:
+    from recbole_symcere.plugin.config_patches import extend_recbole_config
+
+    extend_recbole_config(module.Config)
+
+
+def _change_neumf(module: ModuleType) -> None:
+    from recbole_symcere.plugin.model_patches import change_neumf
+
+    change_neumf(module.NeuMF)
+
+
+def _change_pop(module: ModuleType) -> None:
+    from recbole_symcere.plugin.model_patches import change_pop
+
+    change_pop(module.Pop)
+
+
+def _offer_metrics(module: ModuleType) -> None:  # noqa: ARG001 # called with what was imported
+    """Our metrics add themselves to RecBole's tables."""
+    import_module("recbole_symcere.evaluate.metrics")
+
+
+def _offer_datasets(module: ModuleType) -> None:
+    """`create_dataset` looks for an attribute ``<model>Dataset`` of this module, else its own."""
+
+    def dataset_of(model: str) -> Any:
+        if text_use(model) == "none":
+            return None
+        from recbole_symcere.data.dataset import ReviewDataset
+
+        return ReviewDataset
+
+    _offer_lazily(module, "Dataset", dataset_of)
+
+
+def _offer_trainers(module: ModuleType) -> None:
+    """`get_trainer` looks for an attribute ``<model>Trainer`` of this module."""
+    _offer_lazily(module, "Trainer", trainer_of)
+
+
+def _offer_lazily(module: ModuleType, suffix: str, class_of: Callable[[str], Any]) -> None:
+    """Let ``module`` answer for ``<model><suffix>`` (PEP 562) where ``class_of`` has a class.
+
+    Lazily, because what it answers with imports ``module`` itself.
+    """
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 # the name that Python looks for
+        model = name.removesuffix(suffix)
+        found = class_of(model) if name.endswith(suffix) and is_ours(model) else None
+        if found is not None:
+            return found
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+    module.__getattr__ = __getattr__  # type: ignore[method-assign]
+
+
+def _move_tensorboard(module: ModuleType) -> None:
+    """RecBole writes to ./log_tensorboard; a run of ours writes to its own folder."""
+    get_tensorboard = module.get_tensorboard
+
+    @wraps(get_tensorboard)
+    def in_run_folder(logger: Any) -> Any:
+        folders = [h.run_dir for h in logger.handlers if hasattr(h, "run_dir")]
+        if folders:
+            from torch.utils.tensorboard import SummaryWriter
+
+            return SummaryWriter(folders[-1] / "tensorboard")
+        return get_tensorboard(logger)
+
+    module.get_tensorboard = in_run_folder  # type: ignore[attr-defined]
+
+
+def _offer_loaders(module: ModuleType) -> None:
+    """`get_dataloader` has a closed table, so it is wrapped; other models don't notice."""
+    get_dataloader = module.get_dataloader
+
+    @wraps(get_dataloader)
+    def with_reviews(config: Any, phase: str) -> Any:
+        if phase == "train" and text_use(config["model"]) == "batch":
+            from recbole_symcere.data.dataloader import ReviewTrainDataLoader
+
+            return ReviewTrainDataLoader
+        return get_dataloader(config, phase)
+
+    module.get_dataloader = with_reviews  # type: ignore[attr-defined]

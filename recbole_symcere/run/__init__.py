@@ -1,0 +1,1 @@
+"""From settings to a trained, tested model in a folder of its own."""

@@ -1,0 +1,130 @@
+"""From a Config to data, model and trainer: every run, audit and search goes through here.
+
+The random state is set as RecBole sets it, before the data set and again before the model, so a run
+of ours gives the numbers of a stock run.
+"""
+
+import codecs
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_trainer, init_seed
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.atomic import check_header
+from recbole_symcere.data.cold import mask_removed, with_cold_start
+from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.model.registry import text_use
+from recbole_symcere.run.trainer import resumable
+
+__all__ = ["build_model", "build_trainer", "read_dataset", "split_data", "split_dataset"]
+
+
+def read_dataset(config: Any) -> Any:
+    """The data set that the Config names, read and filtered.
+
+    Raises:
+        InputError: for anything in the files or the settings that RecBole can't read.
+    """
+    init_seed(config["seed"], config["reproducibility"])
+    _refuse_pickles(config)
+    _check_file(config)
+    with _as_input_error(config):
+        dataset = create_dataset(config)
+    if max(config["topk"]) >= dataset.item_num:
+        raise InputError(
+            f"topk is {config['topk']}, but {config['dataset']} has only {dataset.item_num - 1} "
+            "items. Give a topk of at most that."
+        )
+    control = config["text_control"] or "none"
+    if control != "none" and not isinstance(dataset, ReviewDataset):
+        raise InputError(
+            f"text_control is {control!r}, but {config['model']} reads no text, so there is "
+            "nothing to control. Leave it out."
+        )
+    return with_cold_start(dataset, config["cold_items"] or 0, config["cold_users"] or 0)
+
+
+def split_dataset(config: Any, dataset: Any) -> list[Any]:
+    """The training, validation and test split, as data sets.
+
+    Raises:
+        InputError: for a split that RecBole can't make of these data.
+    """
+    with _as_input_error(config):
+        parts: list[Any] = dataset.build()
+    return parts
+
+
+def split_data(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
+    """The training, validation and test loaders.
+
+    Raises:
+        InputError: for a split or a sampling that RecBole can't make of these data.
+    """
+    with _as_input_error(config):
+        loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
+    cold = getattr(loaders[0].dataset, "cold", None)
+    if cold is not None:
+        for loader in loaders[1:]:
+            mask_removed(loader, cold)
+    return loaders
+
+
+def build_model(config: Any, train_data: Any) -> Any:
+    """The model on its device, with the weights that the seed gives."""
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    return config.model_class(config, train_data.dataset).to(config["device"])
+
+
+def build_trainer(config: Any, model: Any) -> Any:
+    """The model's trainer, with checkpoints that survive a kill."""
+    trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))
+    with _as_input_error(config):
+        return trainer(config, model)
+
+
+def _refuse_pickles(config: Any) -> None:
+    folder, name = Path(config["checkpoint_dir"]), config["dataset"]
+    for pattern in (f"{name}-*Dataset.pth", f"{name}-for-*-dataloader.pth"):
+        for path in folder.glob(pattern):
+            raise InputError(
+                f"{path} stands where RecBole would unpickle it, which can run any code. Remove it."
+            )
+
+
+def _check_file(config: Any) -> None:
+    """Check the columns before RecBole leaves out one that it can't find; ours check themselves."""
+    encoding = config["encoding"] or "utf-8"  # a stock run's checkpoint names none
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise InputError(
+            f"encoding is {encoding!r}, which Python doesn't know; expected a name such as utf-8."
+        ) from None
+    file = Path(config["data_path"], f"{config['dataset']}.inter")
+    if text_use(config["model"]) != "none" or not file.is_file():  # or benchmark files
+        return
+    needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
+    if (config["eval_args"] or {}).get("order") == "TO":
+        needed.append(config["TIME_FIELD"])
+    check_header(file, config["field_separator"], needed, encoding)
+
+
+@contextmanager
+def _as_input_error(config: Any) -> Iterator[None]:
+    """Say what RecBole can't do with these settings or data; the log has its own words."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, LookupError, TypeError, NotImplementedError, ImportError) as error:
+        logging.getLogger().info("RecBole's error", exc_info=error)
+        raise InputError(
+            f"RecBole can't prepare {config['dataset']} for {config['model']} with these settings: "
+            f"{type(error).__name__}: {error}"
+        ) from error

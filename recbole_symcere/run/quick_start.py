@@ -1,0 +1,293 @@
+"""RecBole's quick start with its signatures: train, test once, leave everything in a folder."""
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.files import write_bytes
+from recbole_symcere.evaluate.final import evaluate_final
+from recbole_symcere.model.registry import text_use
+from recbole_symcere.plugin import checkpoint
+from recbole_symcere.plugin.config import Config, StoredConfig
+from recbole_symcere.run.log_lines import data_line, epoch_line, result_table
+from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.run.run_directory import (
+    LAST_CHECKPOINT,
+    RunDirectory,
+    data_fingerprint,
+    versions,
+)
+
+__all__ = ["load_data_and_model", "objective_function", "resume", "run_recbole"]
+
+_log = logging.getLogger(__name__)
+
+_MAY_CHANGE = {"epochs", "stopping_step", "show_progress"}
+"""What a resumed run may be told anew; anything else would make it another run."""
+
+
+def run_recbole(
+    model: str | type | None = None,
+    dataset: str | None = None,
+    config_file_list: list[str] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    saved: bool = True,
+    queue: Any = None,
+) -> dict[str, Any]:
+    """Train a model of ours or RecBole's, choose the epoch on validation and test it once.
+
+    Args:
+        model: name or class.
+        dataset: name of a folder under ``data_path``.
+        config_file_list: yaml files.
+        config_dict: settings; they win over the files.
+        saved: whether to store checkpoints. Without, the last weights are tested, not the best.
+        queue: gets the result too, as in RecBole.
+
+    Returns:
+        RecBole's keys best_valid_score, valid_score_bigger, best_valid_result and test_result, and
+        run_dir, the folder that holds config.yaml, metrics.json, per_user.parquet, run.log and
+        checkpoint/.
+
+    Raises:
+        InputError: for a mistake in the settings or the data.
+        LossIsNotFiniteError: if training diverges.
+    """
+    config = Config(model, dataset, config_file_list, config_dict)
+    folder = RunDirectory.new(config)
+    with folder.locked():
+        folder.write_config(config)
+        result = _run(config, folder, saved)
+    if queue is not None:
+        queue.put(result)
+    return result
+
+
+def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Go on with a run that was stopped, after its last finished epoch.
+
+    On a CPU it ends with the weights and metrics of a run that was never stopped.
+
+    Args:
+        run_dir: the run's folder.
+        changes: new values of ``epochs``, ``stopping_step`` or ``show_progress``.
+
+    Returns:
+        What `run_recbole` returns.
+
+    Raises:
+        InputError: if the folder holds no run, its data have changed, or another setting is given.
+    """
+    if not Path(run_dir).is_dir():
+        raise InputError(f"There is no run folder {run_dir}.")
+    folder = RunDirectory(Path(run_dir))
+    settings = folder.read_config()
+    for key, value in (changes or {}).items():
+        if key not in _MAY_CHANGE:
+            raise InputError(
+                f"{key} can't change when a run is resumed; only {', '.join(sorted(_MAY_CHANGE))} "
+                "can. Start a new run for anything else."
+            )
+        settings[key] = value
+    model, name = settings.pop("model"), settings.pop("dataset")
+    last = folder.path / LAST_CHECKPOINT
+    if text_use(model) == "batch" and last.is_file():
+        settings["text_mode"] = _text_mode(checkpoint.load(last)["state_dict"])
+    config = Config(model, name, config_dict=settings)
+    with folder.locked():
+        if changes:
+            folder.write_config(config)
+        return _run(config, folder, saved=True, resumed=True)
+
+
+def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) -> dict[str, Any]:
+    """Prepare, train, evaluate, write."""
+    config["run_dir"] = str(folder.path)
+    config["checkpoint_dir"] = str(folder.path / "checkpoint")
+    with folder.logging(config["state"] or "INFO"):
+        started = time.perf_counter()
+        logging.getLogger().info(config)
+        fingerprint = _checked_fingerprint(config, folder, resumed)
+        train_data, valid_data, test_data, model, trainer = _prepare(config)
+        trainer.on_epoch = lambda record, best: _log.info(epoch_line(record, best, config))
+        if resumed and trainer.resume(train_data):
+            _log.info(f"going on after epoch {trainer.start_epoch - 1}")
+        prepared = time.perf_counter() - started
+        best_score, best_result = trainer.fit(
+            train_data, valid_data, saved=saved, show_progress=config["show_progress"]
+        )
+        started = time.perf_counter()
+        final = evaluate_final(trainer, train_data, test_data, load_best=saved)
+        epochs = trainer.history
+        seconds = {
+            "prepare": prepared,
+            "train": trainer.further_seconds
+            + sum(e["seconds"] + e.get("valid_seconds", 0.0) for e in epochs),
+            "evaluate": time.perf_counter() - started,
+        }
+        metrics = {
+            "model": config["model"],
+            "dataset": config["dataset"],
+            "seed": config["seed"],
+            "valid": _plain(best_result),
+            "test": _plain(final.test),
+            "beyond": final.beyond,
+            "best_epoch": trainer.best_epoch,
+            "epochs_run": len(epochs),
+            "seconds": seconds,
+            "peak_memory_mb": _peak_memory_mb(),
+            "device": str(config["device"]),
+            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "data": _counts(train_data, valid_data, test_data),
+            "protocol": _protocol(config, model),
+            "versions": versions(),
+            "data_fingerprint": fingerprint,
+            **trainer.facts(),
+            "history": epochs,
+        }
+        if final.columns:
+            folder.write_per_user(final.users, final.n_test, final.columns)
+        folder.write_metrics(metrics)
+        _log.info(result_table(metrics, folder.path))
+    return {
+        "best_valid_score": best_score,
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": best_result,
+        "test_result": final.test,
+        "run_dir": str(folder.path),
+    }
+
+
+def _checked_fingerprint(config: Any, folder: RunDirectory, resumed: bool) -> str:
+    """The data's fingerprint; on resuming it must be the one the run began with."""
+    file = folder.path / "data_fingerprint"
+    found = data_fingerprint(config)
+    if resumed and file.is_file() and file.read_text() != found:
+        raise InputError(
+            f"The data set {config['dataset']} in {config['data_path']} has changed since this run "
+            "began, so it can't go on. Start a new run."
+        )
+    write_bytes(file, found.encode())
+    config["data_fingerprint"] = found
+    return found
+
+
+def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Data loaders, model and trainer."""
+    dataset = read_dataset(config)
+    _log.info(data_line(config, dataset))
+    train_data, valid_data, test_data = split_data(config, dataset)
+    model = build_model(config, train_data)
+    logging.getLogger().info(model)
+    return train_data, valid_data, test_data, model, build_trainer(config, model)
+
+
+def _plain(result: Any) -> dict[str, float]:
+    return {name: float(value) for name, value in (result or {}).items()}
+
+
+def _counts(train_data: Any, valid_data: Any, test_data: Any) -> dict[str, int]:
+    parts = {"train": train_data, "valid": valid_data, "test": test_data}
+    counts = {name: len(loader.dataset.inter_feat) for name, loader in parts.items()}
+    return {
+        "users": train_data.dataset.user_num - 1,  # RecBole counts the padding id
+        "items": train_data.dataset.item_num - 1,
+        **counts,
+    }
+
+
+def _protocol(config: Any, model: Any) -> dict[str, Any]:
+    """What must be equal for two results to be compared, and what text the model saw."""
+    keys = (
+        *("eval_args", "rm_dup_inter", "repeatable", "valid_metric", "metrics", "topk"),
+        *("user_inter_num_interval", "item_inter_num_interval", "val_interval"),
+        *("cold_items", "cold_users"),
+    )
+    return {
+        **{key: config[key] for key in keys},
+        "masked_at_valid": "nothing" if config["repeatable"] else "train",
+        "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
+        "selected_on": "valid" if config["eval_step"] > 0 else "nothing: the last epoch",
+        **_text_facts(config, model),
+    }
+
+
+def _text_facts(config: Any, model: Any) -> dict[str, Any]:
+    """What the model tells of its text; without text there is no control to tell of."""
+    facts: dict[str, Any] = getattr(model, "protocol", {})
+    control = config["text_control"] or "none"
+    if control != "none":
+        facts = {**facts, "text_control": control, "text_control_seed": config["text_control_seed"]}
+    return facts
+
+
+def _peak_memory_mb() -> float:
+    """Peak resident memory of this process, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB here
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def objective_function(
+    config_dict: dict[str, Any] | None = None,
+    config_file_list: list[str] | None = None,
+    saved: bool = True,
+) -> dict[str, Any]:
+    """RecBole's objective of HyperTuning: one run, quiet, with RecBole's result.
+
+    Differs from RecBole: nothing is reported to Ray, and strings are never run as code.
+    """
+    config = Config(config_dict=config_dict, config_file_list=config_file_list)
+    train_data, valid_data, test_data, _, trainer = _prepare(config)
+    best_score, best_result = trainer.fit(train_data, valid_data, verbose=False, saved=saved)
+    return {
+        "model": config["model"],
+        "best_valid_score": best_score,
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": best_result,
+        "test_result": trainer.evaluate(test_data, load_best_model=saved),
+    }
+
+
+def _text_mode(weights: Mapping[str, Any]) -> str:
+    """The text mode of stored weights: auto follows the device, which may be another one now."""
+    return "lora" if any("lora_" in key for key in weights) else "frozen"
+
+
+def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
+    """Read a checkpoint of a run and everything it needs.
+
+    Args:
+        model_file: a ``.safetensors`` checkpoint, or the folder of a run (its best checkpoint).
+
+    Returns:
+        RecBole's tuple: config, model, dataset, train_data, valid_data, test_data.
+
+    Raises:
+        InputError: if the file is missing, damaged or not ours.
+    """
+    path = Path(model_file)
+    if path.is_dir():
+        path = path / "checkpoint" / "best.safetensors"
+    state = checkpoint.load(path)
+    settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
+    ours = state["config"]["common_protocol"]
+    names = (settings.pop("model"), settings.pop("dataset"))
+    if text_use(names[0]) == "batch":
+        settings["text_mode"] = _text_mode(state["state_dict"])
+    config = (Config if ours else StoredConfig)(*names, config_dict=settings)
+    if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
+        raise InputError(
+            f"The data set {config['dataset']} in {config['data_path']} has changed since {path} "
+            "was written, so its vectors would belong to other users and items."
+        )
+    dataset = read_dataset(config)
+    train_data, valid_data, test_data = split_data(config, dataset)
+    model = build_model(config, train_data)
+    model.load_state_dict(state["state_dict"])
+    model.load_other_parameter(state["other_parameter"])
+    return config, model, dataset, train_data, valid_data, test_data

@@ -1,0 +1,320 @@
+"""RecBole's trainers with checkpoints that survive a kill, named loss terms and per-user metrics.
+
+`Resumable` is a mixin over any RecBole trainer, so that a baseline run by our command is stored,
+resumed and reported like our own models. It hooks into `fit` and never copies it.
+"""
+
+import math
+import random
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from recbole.trainer.trainer import Trainer
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.evaluate.per_user import PerUserEvaluator
+from recbole_symcere.plugin import checkpoint
+from recbole_symcere.run.run_directory import LAST_CHECKPOINT
+
+__all__ = ["LossIsNotFiniteError", "Resumable", "ReviewTrainer", "resumable"]
+
+
+class LossIsNotFiniteError(ArithmeticError):
+    """A loss term became NaN or infinite; the message names the term, the epoch and the batch."""
+
+
+if TYPE_CHECKING:
+    _Base = Any  # the RecBole trainer that the mixin is put before
+else:
+    _Base = object
+
+
+class Resumable(_Base):  # type: ignore[misc] # see above
+    """Mixin before a RecBole trainer.
+
+    After each finished epoch everything that the next one depends on is stored in
+    ``checkpoint/last.safetensors`` of the run's folder: weights, optimizer, early-stopping counters
+    and the states of the random generators and the loader. `resume` reads it back, so a run that
+    was killed ends with the weights and metrics of an unbroken one (on a CPU, bit for bit).
+
+    Attributes:
+        best_epoch: the epoch, counted from 0, whose weights are the best on validation.
+        history: one dictionary per finished epoch: epoch, seconds of training, loss terms (means
+            over the batches), and where it was validated the metrics and the seconds of that.
+        epoch_labels: what such a dictionary says beside that.
+        on_epoch: called with each such dictionary and whether it is the best so far.
+        in_search: whether this is a trial of a search, whose model isn't kept.
+    """
+
+    saved_model_file: str  # RecBole's: where the best weights go
+    eval_step: int
+    epochs: int
+
+    def __init__(self, config: Any, model: Any) -> None:
+        super().__init__(config, model)
+        self.evaluator = PerUserEvaluator(config)
+        self.best_epoch: int | None = None
+        self.history: list[dict[str, Any]] = []
+        self.epoch_labels: dict[str, Any] = {}
+        self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
+        self.in_search = False
+        self._user_callback: Callable[[int, float], None] | None = None
+        self._train_data: Any = None
+        self._saved = self._evaluates = False  # as the call of fit says
+        self._terms: tuple[Any, ...] = ()
+        self._term_names: tuple[str, ...] = ()
+        self._place = (0, 0)  # epoch and batch, both counted from 0
+        # RecBole names the file by the second, so two trainers started together would share it
+        name = Path(self.saved_model_file).stem
+        self.saved_model_file = str(
+            Path(self.checkpoint_dir, f"{name}-{uuid.uuid4().hex[:8]}.safetensors")
+        )
+        self.last_file: Path | None = None
+        if config["run_dir"]:
+            self.last_file = Path(config["run_dir"], LAST_CHECKPOINT)
+            self.saved_model_file = str(self.last_file.with_name("best.safetensors"))
+
+    # --- training --------------------------------------------------------------------------------
+
+    def _build_optimizer(self, **kwargs: Any) -> Any:
+        if hasattr(self.model, "parameter_groups"):
+            kwargs.setdefault("params", self.model.parameter_groups())
+        return super()._build_optimizer(**kwargs)
+
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, Any]:
+        """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
+        self._train_data, self._user_callback = train_data, callback_fn
+        # a model without epochs, such as Pop, has one: without a validation nothing would be kept
+        self.eval_step = min(self.eval_step, self.epochs)
+        self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
+        if self.history and self._is_over():
+            if saved and not self._evaluates:  # it may have been killed before it stored the last
+                self._save_checkpoint(self.history[-1]["epoch"], verbose)
+            self.eval_collector.data_collect(train_data)
+            return self.best_valid_score, self.best_valid_result
+        best: tuple[float, Any] = super().fit(
+            train_data, valid_data, verbose, saved, show_progress, callback_fn=self._after_valid
+        )
+        return best
+
+    def _is_over(self) -> bool:
+        """Whether there is nothing left to train after `resume`."""
+        return bool(self.cur_step > self.stopping_step or self.start_epoch >= self.epochs)
+
+    @property
+    def best_so_far(self) -> tuple[float, int | None]:
+        """The best validation score of all epochs, and the epoch."""
+        return self.best_valid_score, self.best_epoch
+
+    @property
+    def further_seconds(self) -> float:
+        """What `fit` took beside its epochs, in seconds."""
+        return 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """What metrics.json tells of the training beside its history."""
+        return {}
+
+    def _train_epoch(
+        self,
+        train_data: Any,
+        epoch_idx: int,
+        loss_func: Callable[[Any], Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        loss_func = loss_func or self.model.calculate_loss
+        started, batches = time.perf_counter(), 0
+
+        def remembered(interaction: Any) -> Any:
+            nonlocal batches
+            losses = loss_func(interaction)
+            self._terms = losses if isinstance(losses, tuple) else (losses,)
+            self._term_names = getattr(losses, "_fields", None) or tuple(
+                f"loss{n + 1}" if len(self._terms) > 1 else "loss" for n in range(len(self._terms))
+            )
+            self._place = (epoch_idx, batches)
+            batches += 1
+            return losses
+
+        totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)
+        values = totals if isinstance(totals, tuple) else (totals,)
+        means = [float(value) / max(batches, 1) for value in values]
+        self.history.append(
+            {
+                "epoch": epoch_idx,
+                **self.epoch_labels,
+                "seconds": time.perf_counter() - started,
+                "loss": dict(zip(self._term_names, means, strict=True)),
+            }
+        )
+        if not self._evaluates or (epoch_idx + 1) % self.eval_step:
+            self.best_epoch = epoch_idx if not self._evaluates else self.best_epoch
+            self._finish_epoch(best=not self._evaluates)
+        return totals
+
+    def _check_nan(self, loss: torch.Tensor) -> None:
+        if math.isfinite(loss.item()):
+            return
+        names = [
+            f"{name} = {term.item():g}"
+            for name, term in zip(self._term_names, self._terms, strict=True)
+            if not math.isfinite(term.item())
+        ] or [f"the sum of {', '.join(self._term_names)}"]
+        epoch, batch = self._place
+        raise LossIsNotFiniteError(
+            f"The loss isn't finite in epoch {epoch}, batch {batch}: {', '.join(names)}. Training "
+            "stopped; the weights after the last finished epoch are kept. Lower learning_rate or "
+            "raise temperature; without l2_normalize this is expected with NGCF."
+        )
+
+    def _generate_train_loss_output(
+        self, epoch_idx: int, s_time: float, e_time: float, losses: Any
+    ) -> str:
+        terms = losses if isinstance(losses, tuple) else (losses,)
+        shown = ", ".join(
+            f"{name}: {float(value):.4f}"
+            for name, value in zip(self._term_names, terms, strict=True)
+        )
+        time_taken = f"{e_time - s_time:.2f}s"
+        return f"epoch {epoch_idx} training [time: {time_taken}, sum over batches: {shown}]"
+
+    def _add_train_loss_to_tensorboard(
+        self, epoch_idx: int, losses: Any, tag: str = "Loss/Train"
+    ) -> None:
+        terms = losses if isinstance(losses, tuple) else (losses,)
+        for name, value in zip(self._term_names, terms, strict=True):
+            self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
+
+    # --- the end of an epoch ---------------------------------------------------------------------
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
+        started = time.perf_counter()
+        score, result = super()._valid_epoch(valid_data, show_progress)
+        self.history[-1]["valid"] = {name: float(value) for name, value in result.items()}
+        self.history[-1]["valid_seconds"] = time.perf_counter() - started
+        return score, result
+
+    def _after_valid(self, epoch_idx: int, valid_score: float) -> None:
+        best = self.cur_step == 0
+        if best:
+            self.best_epoch = epoch_idx
+        self._finish_epoch(best)
+        if self._user_callback:
+            self._user_callback(epoch_idx, valid_score)
+
+    def _finish_epoch(self, best: bool) -> None:
+        self.on_epoch(self.history[-1], best)
+        if self._saved and self.last_file:
+            state = self._state(self.history[-1]["epoch"])
+            checkpoint.save(self.last_file, state | self._progress())
+
+    # --- checkpoints -----------------------------------------------------------------------------
+
+    def _state(self, epoch: int) -> dict[str, Any]:
+        return {
+            "config": self.config,
+            "data_fingerprint": self.config["data_fingerprint"],
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": self.best_valid_score,
+            "best_valid_result": self.best_valid_result,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def _progress(self) -> dict[str, Any]:
+        """What only the next epoch needs."""
+        version, words, position, *gauss = np.random.get_state()  # noqa: NPY002 # RecBole draws from it
+        return {
+            "rng": {
+                "python": random.getstate(),
+                "numpy": (version, words, position, *gauss),
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if self.gpu_available else [],
+                "loader": [g.get_state() for g in _generators(self._train_data)],
+            }
+        }
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        path = kwargs.pop("saved_model_file", self.saved_model_file)
+        # RecBole saves before it notes that this is the best result
+        valid = self.history[-1].get("valid") if self.history else None
+        best = {"best_epoch": epoch, "best_valid_result": valid}
+        checkpoint.save(path, self._state(epoch) | best)
+        if verbose:
+            self.logger.info(f"Saving current: {path}")
+
+    def resume(self, train_data: Any) -> bool:
+        """Go on after the last finished epoch of this run's folder.
+
+        Args:
+            train_data: the training loader, whose random generator is set too.
+
+        Returns:
+            Whether there was an epoch to go on from.
+        """
+        if self.last_file is None or not self.last_file.is_file():
+            return False
+        state = checkpoint.load(self.last_file)
+        self._restore(state)
+        rng = state["rng"]
+        random.setstate(rng["python"])
+        np.random.set_state(rng["numpy"])  # noqa: NPY002 # RecBole's samplers draw from it
+        torch.set_rng_state(rng["torch"])
+        if rng["cuda"] and self.gpu_available:
+            torch.cuda.set_rng_state_all(rng["cuda"])
+        for generator, loader_state in zip(_generators(train_data), rng["loader"], strict=True):
+            generator.set_state(loader_state)
+        return True
+
+    def resume_checkpoint(self, resume_file: str | Path) -> None:
+        """RecBole's way to go on: weights and optimizer of a checkpoint, no random states."""
+        self._restore(checkpoint.load(resume_file))
+        self.saved_model_file = str(resume_file)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["config"]["model"] != self.config["model"]:
+            raise InputError(
+                f"The checkpoint is of model {state['config']['model']}, "
+                f"but this run is of {self.config['model']}."
+            )
+        self.start_epoch = state["epoch"] + 1
+        for name in ("cur_step", "best_valid_score", "best_valid_result", "best_epoch", "history"):
+            setattr(self, name, state[name])
+        self.model.load_state_dict(state["state_dict"])
+        self.model.load_other_parameter(state["other_parameter"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _generators(train_data: Any) -> list[torch.Generator]:
+    """The generators of a loader, or of the two that a knowledge-aware loader is made of."""
+    names = ("general_dataloader", "kg_dataloader")
+    loaders = [getattr(train_data, name) for name in names if hasattr(train_data, name)]
+    return [loader.generator for loader in loaders or [train_data]]
+
+
+class ReviewTrainer(Resumable, Trainer):  # type: ignore[misc] # RecBole has no types
+    """The trainer of our models."""
+
+
+def resumable(trainer: type) -> type:
+    """The class of ``trainer`` with `Resumable` in front, unless it is there already."""
+    if issubclass(trainer, Resumable):
+        return trainer
+    return type(f"Resumable{trainer.__name__}", (Resumable, trainer), {})

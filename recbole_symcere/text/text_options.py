@@ -1,0 +1,69 @@
+"""How texts are read, as plain settings: encoder, length, training, control."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recbole_symcere.base.options import option
+
+__all__ = ["CacheOptions", "ControlOptions", "EncoderOptions", "TextControl", "TextOptions"]
+
+TextControl = Literal["none", "shuffled", "constant", "random"]
+"""What may stand in the place of the reviews."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions:
+    """Where tokens and text vectors are kept."""
+
+    cache_dir: str = option("runs/cache", "folder of tokens and text vectors, kept by content")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions(CacheOptions):
+    """How a frozen text encoder reads a text."""
+
+    text_encoder: str = option(
+        "all-MiniLM-L6-v2", "the default's name, a local folder, or a Hugging Face hub id"
+    )
+    pooling: Literal["auto", "first", "mean", "last"] = option(
+        "auto", "from token vectors to a text's vector; auto: as the encoder was trained"
+    )
+    max_length: int = option(128, "tokens read of a text", minimum=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(EncoderOptions):
+    """How a batch's reviews become vectors, frozen or tuned."""
+
+    text_mode: Literal["auto", "lora", "frozen"] = option(
+        "auto", "auto: lora on an accelerator, frozen on a CPU"
+    )
+    text_level: Literal["interaction", "item"] = option(
+        "interaction", "the review of the row, or all training reviews of its item, joined"
+    )
+    text_proj: Literal["linear", "fc_tanh", "mlp"] = option(
+        "linear", "from the encoder's width to the graph's"
+    )
+    lora_target_modules: list[str] | None = option(
+        None, "names of the layers that get LoRA; ~ chooses by architecture"
+    )
+    word_mask: float = option(
+        0.15, "share of words masked in the augmented view t'", minimum=0, maximum=1
+    )
+    masked_views: int = option(1, "frozen mode: masked copies encoded per review", minimum=1)
+    lora_rank: int = option(8, "rank of the LoRA weights", minimum=1)
+    lora_alpha: int = option(16, "LoRA's update is scaled by lora_alpha / lora_rank", minimum=1)
+    lora_dropout: float = option(0.05, "dropout of LoRA's input", minimum=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlOptions:
+    """What stands in the place of the reviews; see `recbole_symcere.data.text_control`."""
+
+    text_control: TextControl | None = option(
+        "none", "what text models read in the place of the reviews"
+    )
+    text_control_seed: int = option(
+        0, "of the shuffling and dealing; not the run's, so that all seeds share one encoding",
+        minimum=0,
+    )  # fmt: skip

@@ -1,0 +1,316 @@
+"""Tokenised review texts, packed on disk and memory-mapped.
+
+Texts are tokenised once. Workers, Ray trials and later runs map the same files, so one copy in
+the page cache serves them all. Each distinct text is kept once: ``text_index`` says where.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.text import token_files
+
+__all__ = [
+    "TokenBatch",
+    "TokenStore",
+    "any_written",
+    "pad_id",
+    "padded",
+    "tokenise",
+    "tokenizer_fingerprint",
+]
+
+_LOG = logging.getLogger("recbole_symcere")
+_FORMAT = 1
+_CHUNK = 8192  # texts tokenised at once
+# A "word" of more sub-tokens than this is a run of text without spaces (Japanese, a URL). Masking
+# it as one word would hide a whole sentence, so its sub-tokens count as words of their own.
+_LONGEST_WORD = 8
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads neighbouring ids
+
+
+class TokenBatch(NamedTuple):
+    """Tokens of B texts, right-padded to the longest of them (T >= 1).
+
+    Attributes:
+        input_ids: int64 [B, T], the tokenizer's pad id after a text's end.
+        attention_mask: bool [B, T], True on tokens. All False for an empty text.
+        word_ids: int64 [B, T], index of the word within its text, -1 on special and pad tokens.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    word_ids: torch.Tensor
+
+
+class TokenStore:
+    """Read-only view of the tokens of ``len(store)`` distinct texts.
+
+    Made by :meth:`open_or_build`. Pickling keeps the folder only; each process maps the files
+    itself when it first reads.
+
+    Attributes:
+        directory: folder that holds this store's files; its name is the content key.
+        meta: counts, tokenizer name and fingerprint, pad id, maximum length.
+    """
+
+    def __init__(self, directory: Path, meta: dict[str, Any]) -> None:
+        self.directory = directory
+        self.meta = meta
+        self._arrays: dict[str, npt.NDArray[Any]] | None = None
+
+    @classmethod
+    def open_or_build(
+        cls,
+        texts: "pa.Array | pa.ChunkedArray | Sequence[str | None]",
+        tokenizer: Any,
+        max_length: int,
+        directory: Path,
+    ) -> "TokenStore":
+        """Open the store of these texts below ``directory``, or tokenise them into a new one.
+
+        Args:
+            texts: one text per row, repeats allowed; a null counts as an empty text.
+            tokenizer: a transformers tokenizer.
+            max_length: longest text kept, in tokens, special tokens included.
+            directory: parent folder of all stores; created if absent.
+
+        Raises:
+            InputError: if ``max_length`` leaves no room for a word, or a text is not a string.
+        """
+        room = tokenizer.num_special_tokens_to_add(pair=False)
+        if max_length <= room:
+            raise InputError(
+                f"max_length={max_length}: expected more than {room}, the number of special tokens "
+                f"that {type(tokenizer).__name__} adds to each text. Give 64 or 128."
+            )
+        unique, index = _distinct(texts)
+        fingerprint = tokenizer_fingerprint(tokenizer)
+        key = _content_key(unique, index, fingerprint, max_length)
+        folder = Path(directory) / key
+        problem = token_files.damage(folder)
+        if problem is not None:
+            if folder.exists():
+                _LOG.warning("Token store %s is damaged (%s); building it again.", folder, problem)
+            facts = {
+                "format": _FORMAT,
+                "n_rows": len(index),
+                "tokenizer": f"{type(tokenizer).__name__} {tokenizer.name_or_path}",
+                "tokenizer_fingerprint": fingerprint,
+                "pad_token_id": pad_id(tokenizer),
+                "max_length": max_length,
+            }
+            small = len(tokenizer) < 65_536
+            chunks = tokenise(unique, tokenizer, max_length)
+            token_files.write(folder, chunks, index, facts, np.uint16 if small else np.uint32)
+        return cls(folder, token_files.read_meta(folder))
+
+    @property
+    def key(self) -> str:
+        """The sha256 of texts, tokenizer, maximum length and format, in hexadecimal."""
+        return self.directory.name
+
+    @property
+    def pad_token_id(self) -> int:
+        """The id that fills ``input_ids`` after the end of a text."""
+        return int(self.meta["pad_token_id"])
+
+    @property
+    def text_index(self) -> npt.NDArray[np.int64]:
+        """int64 [n_rows], the text that each row holds."""
+        return self._open()["text_index"]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """int64 [n_texts], tokens per text; 0 for an empty text."""
+        return np.diff(self._open()["offsets"])
+
+    def __len__(self) -> int:
+        return int(self.meta["n_texts"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_arrays": None}
+
+    def take(self, text_ids: npt.NDArray[np.int64]) -> TokenBatch:
+        """Tokens of the given texts; row ids are turned into text ids by ``text_index[rows]``.
+
+        Args:
+            text_ids: int64 [B], each in ``0 <= id < len(store)``.
+
+        Raises:
+            IndexError: if an id is out of range.
+        """
+        text_ids = np.asarray(text_ids, dtype=np.int64)
+        if text_ids.size and (text_ids.min() < 0 or text_ids.max() >= len(self)):
+            raise IndexError(f"text ids must lie in 0..{len(self) - 1}")
+        arrays = self._open()
+        start = arrays["offsets"][text_ids]
+        length = arrays["offsets"][text_ids + 1] - start
+        input_ids, inside = padded(arrays["ids"], start, length, self.pad_token_id)
+        word_ids, _ = padded(arrays["words"], start, length, -1)
+        return TokenBatch(*map(torch.from_numpy, (input_ids, inside, word_ids)))
+
+    def words(self, n_hashes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Every word of every text: the text it stands in [n], and a hash of its tokens [n].
+
+        Args:
+            n_hashes: hashes lie in ``0 <= hash < n_hashes``; equal words have equal ones.
+        """
+        arrays = self._open()
+        texts = np.repeat(np.arange(len(self)), self.lengths)
+        words = np.asarray(arrays["words"], dtype=np.int64)[: len(texts)]
+        inside = words >= 0  # not a special token
+        texts, words = texts[inside], words[inside]
+        ids = arrays["ids"][: len(inside)][inside].astype(np.uint64)
+        if not len(ids):
+            return texts, words
+        first = np.flatnonzero(np.diff(texts, prepend=-1) | np.diff(words, prepend=-1))
+        place = np.arange(len(ids)) - np.repeat(first, np.diff(first, append=len(ids)))
+        with np.errstate(over="ignore"):  # modulo 2^64 is what a hash wants
+            mixed = (ids + np.uint64(1)) * (_MIX * (2 * place.astype(np.uint64) + np.uint64(1)))
+            mixed ^= mixed >> np.uint64(29)
+            hashes = np.add.reduceat(mixed * _MIX, first)
+        return texts[first], ((hashes >> np.uint64(16)) % np.uint64(n_hashes)).astype(np.int64)
+
+    def _open(self) -> dict[str, npt.NDArray[Any]]:
+        if self._arrays is None:
+            self._arrays = token_files.map_arrays(self.directory, self.meta)
+        return self._arrays
+
+
+def padded(
+    values: npt.NDArray[Any],
+    start: npt.NDArray[np.int64],
+    length: npt.NDArray[np.int64],
+    fill: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Pieces of a packed array as the rows of a matrix, padded on the right.
+
+    Args:
+        values: [n], not empty.
+        start: where each piece begins [B].
+        length: how long it is [B].
+        fill: what stands after a piece's end.
+
+    Returns:
+        int64 [B, T] with T the longest piece, at least 1, and True where a piece is, bool [B, T].
+    """
+    step = np.arange(max(int(length.max(initial=0)), 1))
+    inside = step < length[:, None]
+    # beyond a piece's end any index will do that exists: its value is replaced
+    flat = np.minimum(start[:, None] + step, values.size - 1)
+    return np.where(inside, values[flat], np.int64(fill)), inside
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """A sha256 of everything that decides which ids a text becomes.
+
+    Padding and truncation are settings of a call, kept in a fast tokenizer by its last use; they
+    are left out, or the same tokenizer would have two fingerprints.
+    """
+    if tokenizer.is_fast:
+        state = json.loads(tokenizer.backend_tokenizer.to_str())
+        state["padding"] = state["truncation"] = None
+    else:
+        state = {"vocabulary": tokenizer.get_vocab(), "special": tokenizer.all_special_tokens}
+    state["class"] = type(tokenizer).__name__
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def pad_id(tokenizer: Any) -> int:
+    """The id that fills up a row; another special token's where a tokenizer has none of its own."""
+    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return 0
+
+
+def _distinct(texts: Any) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    try:
+        if not isinstance(texts, pa.Array | pa.ChunkedArray):
+            texts = pa.array(texts, pa.large_string())
+        rows = pc.fill_null(texts.cast(pa.large_string()), "")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"texts: {error}. Expected strings only; check the text column of the review file."
+        ) from error
+    if isinstance(rows, pa.ChunkedArray):
+        rows = rows.combine_chunks()
+    encoded = rows.dictionary_encode()
+    return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _content_key(
+    unique: pa.Array, index: npt.NDArray[np.int64], fingerprint: str, max_length: int
+) -> str:
+    head = f"{_FORMAT} {_LONGEST_WORD} {max_length} {fingerprint} {len(unique)} {len(index)} "
+    digest = hashlib.sha256(head.encode())
+    # lengths and joined bytes together name the texts without ambiguity
+    digest.update(pc.binary_length(unique).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    for start in range(0, len(unique), _CHUNK):
+        digest.update("".join(unique.slice(start, _CHUNK).to_pylist()).encode())
+    digest.update(index.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def tokenise(
+    unique: pa.Array, tokenizer: Any, max_length: int
+) -> Iterator[tuple[npt.NDArray[np.int64], ...]]:
+    """Per chunk of texts: ids [n_tokens], word indices [n_tokens], lengths [n_texts].
+
+    A text without a word has no token.
+    """
+    for start in range(0, len(unique), _CHUNK):
+        texts = unique.slice(start, _CHUNK).to_pylist()
+        encoded = tokenizer(texts, truncation=True, max_length=max_length, padding=False)
+        words = [_raw_words(encoded, row, tokenizer) for row in range(len(texts))]
+        # a text without a word ("", blanks, unprintable characters) has no tokens at all
+        empty = [not text.strip() or max(w) < 0 for text, w in zip(texts, words, strict=True)]
+        ids = [[] if e else i for e, i in zip(empty, encoded["input_ids"], strict=True)]
+        words = [[] if e else w for e, w in zip(empty, words, strict=True)]
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
+        flat_ids = np.array([i for row in ids for i in row], dtype=np.int64)
+        flat_words = np.array([w for row in words for w in row], dtype=np.int64)
+        yield flat_ids, _number_words(flat_words, lengths), lengths
+
+
+def _raw_words(encoded: Any, row: int, tokenizer: Any) -> list[int]:
+    if tokenizer.is_fast:
+        return [-1 if word is None else word for word in encoded.word_ids(row)] or [-1]
+    special = set(tokenizer.all_special_ids)
+    ids = encoded["input_ids"][row]
+    return [-1 if i in special else at for at, i in enumerate(ids)] or [-1]
+
+
+def _number_words(
+    words: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Number each text's words 0, 1, 2, ...; over-long words are split into their sub-tokens."""
+    if not words.size:
+        return words
+    text = np.repeat(np.arange(lengths.size), lengths)
+    begins = np.ones(words.size, dtype=bool)
+    begins[1:] = (words[1:] != words[:-1]) | (text[1:] != text[:-1])
+    run = np.cumsum(begins) - 1
+    begins |= np.bincount(run)[run] > _LONGEST_WORD
+    begins &= words >= 0
+    counted = np.cumsum(begins)
+    first = np.cumsum(lengths) - lengths  # where each text starts
+    before = np.concatenate([[0], counted])[first]  # words of all earlier texts
+    return np.where(words >= 0, counted - before[text] - 1, -1)
+
+
+def any_written(texts: pa.Array) -> bool:
+    """Whether any of the texts has more than white space."""
+    written = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)
+    return bool(pc.any(written).as_py())

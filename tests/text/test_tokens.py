@@ -1,0 +1,221 @@
+import json
+import logging
+import multiprocessing
+import pickle
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tiny_models import synthetic_texts, tiny_bert, tiny_llama
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.text import token_files
+from recbole_symcere.text.load import load_encoder
+from recbole_symcere.text.tokens import TokenStore, tokenizer_fingerprint
+
+TEXTS = [*synthetic_texts(40), "", "  \n", *synthetic_texts(5), "bala"]
+
+
+@pytest.fixture(scope="module")
+def bert_folder(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(bert_folder):
+    return load_encoder(bert_folder)[1]
+
+
+@pytest.fixture(scope="module")
+def llama_tokenizer(tmp_path_factory):
+    return load_encoder(tiny_llama(tmp_path_factory.mktemp("llama")))[1]
+
+
+@pytest.fixture
+def store(tokenizer, tmp_path):
+    return TokenStore.open_or_build(TEXTS, tokenizer, 16, tmp_path)
+
+
+def test_tokens_are_the_tokenizers_own(store, tokenizer):
+    batch = store.take(store.text_index)
+    for row, text in enumerate(TEXTS):
+        kept = batch.attention_mask[row]
+        expected = tokenizer(text, truncation=True, max_length=16)
+        if not text.strip():
+            assert not kept.any()
+            continue
+        assert batch.input_ids[row][kept].tolist() == expected["input_ids"]
+        words = [-1 if word is None else word for word in expected.word_ids()]
+        assert batch.word_ids[row][kept].tolist() == words
+        assert (batch.input_ids[row][~kept] == tokenizer.pad_token_id).all()
+        assert (batch.word_ids[row][~kept] == -1).all()
+
+
+def test_batch_is_padded_on_the_right_to_its_longest(store):
+    longest = int(store.lengths.argmax())
+    for ids in ([0], [0, longest], [longest, 1, 1]):
+        batch = store.take(np.array(ids))
+        assert batch.input_ids.shape == (len(ids), store.lengths[ids].max())
+        assert batch.attention_mask.sum(dim=1).tolist() == store.lengths[ids].tolist()
+        assert (batch.attention_mask.int().diff(dim=1) <= 0).all()
+
+
+def test_identical_texts_are_stored_once(store):
+    assert len(store) == len(dict.fromkeys(TEXTS))
+    assert store.text_index[0] == store.text_index[42]
+    assert (store.directory / "ids.bin").stat().st_size == 2 * store.lengths.sum()
+
+
+def test_row_order_of_arrow_chunks_and_nulls(tokenizer, tmp_path):
+    chunked = pa.chunked_array([pa.array(["bala", None]), pa.array(["dala", "bala"])])
+    store = TokenStore.open_or_build(chunked, tokenizer, 16, tmp_path)
+    assert store.text_index.tolist() == [0, 1, 2, 0]
+    assert store.lengths[1] == 0
+    same = TokenStore.open_or_build(["bala", "", "dala", "bala"], tokenizer, 16, tmp_path)
+    assert same.key == store.key
+
+
+def test_only_empty_texts(tokenizer, tmp_path):
+    batch = TokenStore.open_or_build(["", " "], tokenizer, 16, tmp_path).take(np.array([0, 1]))
+    assert batch.input_ids.shape == (2, 1)
+    assert not batch.attention_mask.any()
+
+
+def test_tokenizer_without_pad_token_pads_with_its_end_token(llama_tokenizer, tmp_path):
+    store = TokenStore.open_or_build(["bala dala", "bala"], llama_tokenizer, 16, tmp_path)
+    assert store.pad_token_id == llama_tokenizer.eos_token_id
+    assert store.take(np.array([0, 1])).input_ids[1, -1] == llama_tokenizer.eos_token_id
+
+
+def test_text_without_spaces_is_not_one_word(tokenizer, tmp_path):
+    text = "bala" * 6  # one word for the tokenizer, as a Japanese sentence would be
+    store = TokenStore.open_or_build([text, "bala dala"], tokenizer, 64, tmp_path)
+    words = store.take(np.array([0])).word_ids[0, 1:-1].tolist()
+    assert len(words) > 8
+    assert words == list(range(len(words)))
+
+
+def test_key_changes_with_texts_tokenizer_and_length(tokenizer, llama_tokenizer, tmp_path):
+    def key(texts=("a b", "c"), tokenizer=tokenizer, max_length=16):
+        return TokenStore.open_or_build(list(texts), tokenizer, max_length, tmp_path).key
+
+    keys = [
+        key(),
+        key(("a b", "c", "a b")),
+        key(("a b", "d")),
+        key(("c", "a b")),
+        key(("a b", "c", "c")),
+        key(("a ", "bc")),
+    ]
+    keys += [key(max_length=17), key(tokenizer=llama_tokenizer)]
+    assert len(set(keys)) == len(keys)
+    assert key() == keys[0]
+
+
+def test_fingerprint_ignores_how_the_tokenizer_was_last_called(tokenizer):
+    before = tokenizer_fingerprint(tokenizer)
+    tokenizer(["bala", "bala dala"], truncation=True, max_length=7, padding=True)
+    assert tokenizer_fingerprint(tokenizer) == before
+
+
+def test_second_opening_does_not_tokenise(store, tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr(type(tokenizer), "__call__", None)
+    again = TokenStore.open_or_build(TEXTS, tokenizer, 16, tmp_path)
+    assert (again.take(np.arange(9)).input_ids == store.take(np.arange(9)).input_ids).all()
+
+
+def _truncate(folder):
+    (folder / "words.bin").write_bytes((folder / "words.bin").read_bytes()[:-2])
+
+
+def _flip(folder):
+    data = bytearray((folder / "ids.bin").read_bytes())
+    data[4] ^= 1
+    (folder / "ids.bin").write_bytes(data)
+
+
+def _edit_meta(folder):
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "pad_token_id": 3}))
+
+
+def _remove(folder):
+    (folder / "offsets.npy").unlink()
+
+
+@pytest.mark.parametrize("harm", [_truncate, _flip, _edit_meta, _remove])
+def test_damaged_store_is_built_again_with_a_warning(store, tokenizer, tmp_path, caplog, harm):
+    expected = store.take(store.text_index)
+    harm(store.directory)
+    with caplog.at_level(logging.WARNING, logger="recbole_symcere"):
+        mended = TokenStore.open_or_build(TEXTS, tokenizer, 16, tmp_path)
+    assert "is damaged" in caplog.text
+    for new, old in zip(mended.take(mended.text_index), expected, strict=True):
+        assert (new == old).all()
+    assert [path.name for path in tmp_path.iterdir()] == [store.key]
+
+
+def test_pickle_carries_no_data(store):
+    store.take(np.arange(len(store)))
+    packed = pickle.dumps(store)
+    assert len(packed) < 2000
+    copy = pickle.loads(packed)  # noqa: S301 - written one line above
+    assert (copy.lengths == store.lengths).all()
+    assert (copy.take(np.arange(5)).input_ids == store.take(np.arange(5)).input_ids).all()
+
+
+def _build(folder, directory, barrier, answers):
+    from transformers import PreTrainedTokenizerFast  # quicker to import than a model
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    barrier.wait()
+    store = TokenStore.open_or_build(TEXTS, tokenizer, 16, directory)
+    answers.put((store.key, int(store.take(store.text_index).input_ids.sum())))
+
+
+def test_two_processes_build_at_once(bert_folder, store, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(2), context.Queue()
+    directory = tmp_path / "shared"
+    arguments = (bert_folder, directory, barrier, answers)
+    workers = [context.Process(target=_build, args=arguments) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    found = [answers.get(timeout=120) for _ in workers]
+    for worker in workers:
+        worker.join()
+        worker.close()
+    answers.close()
+    answers.join_thread()
+    assert found[0] == found[1]
+    assert found[0][1] == int(store.take(store.text_index).input_ids.sum())
+    assert [path.name for path in directory.iterdir()] == [found[0][0]]
+
+
+def test_second_writer_discards_its_copy(store, tmp_path):
+    target = tmp_path / "race" / store.key
+
+    def chunks():
+        shutil.copytree(store.directory, target)  # another process is done first
+        yield np.array([1]), np.array([0]), np.array([1])
+
+    token_files.write(target, chunks(), np.array([0]), {"pad_token_id": 0}, np.uint16)
+    assert token_files.read_meta(target) == store.meta
+    assert [path.name for path in target.parent.iterdir()] == [store.key]
+
+
+def test_ids_out_of_range_are_refused(store):
+    for wrong in (-1, len(store)):
+        with pytest.raises(IndexError, match="text ids must lie in 0"):
+            store.take(np.array([0, wrong]))
+
+
+def test_length_without_room_for_a_word_is_an_input_error(tokenizer, tmp_path):
+    with pytest.raises(InputError, match=r"max_length=2: expected more than 2"):
+        TokenStore.open_or_build(["a"], tokenizer, 2, tmp_path)
+
+
+def test_texts_that_are_not_strings_are_an_input_error(tokenizer, tmp_path):
+    with pytest.raises(InputError, match=r"texts: .*Expected strings only"):
+        TokenStore.open_or_build([1, "a"], tokenizer, 16, tmp_path)
