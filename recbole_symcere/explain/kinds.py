@@ -31,7 +31,7 @@ from recbole_symcere.convert.language import UNKNOWN, languages
 from recbole_symcere.explain.occlusion import vocabulary_of
 from recbole_symcere.explain.words import script_of
 
-__all__ = ["KINDS", "WordKinds", "benjamini_hochberg", "word_kinds"]
+__all__ = ["KINDS", "WordKinds", "word_kinds"]
 
 KINDS = ("objective", "subjective", "stop-word", "other language", "neither", "rare")
 MIN_REVIEWS = 10
@@ -109,25 +109,10 @@ def word_kinds(texts: Sequence[str], items: _Ints, ratings: _Floats, seed: int =
     return WordKinds(words, kind, reviews, n_times, n_items, stars, lift, language)
 
 
-def benjamini_hochberg(p_values: npt.ArrayLike) -> _Floats:
-    """Adjusted p-values that bound the false discovery rate (Benjamini & Hochberg, 1995).
-
-    Example:
-        >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
-        [0.03, 0.04, 0.04]
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p)[::-1]  # from the largest
-    ranks = np.arange(len(p), 0, -1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum.accumulate(np.minimum(p[order] * len(p) / ranks, 1.0))
-    return adjusted
-
-
 def _chosen(p_values: _Floats, judged: _Flags) -> _Flags:
     chosen = np.zeros(len(p_values), dtype=bool)
     if judged.any():
-        chosen[judged] = benjamini_hochberg(p_values[judged]) <= _RATE
+        chosen[judged] = scipy.stats.false_discovery_control(p_values[judged]) <= _RATE
     return chosen
 
 

@@ -67,7 +67,7 @@ class ExplainedRun:
         if tuned is not None:
             return tuned.eval()  # type: ignore[no-any-return]
         backbone, _ = load_encoder(self._options.text_encoder)
-        return TextEncoder(backbone, self._options.pooling)
+        return TextEncoder(backbone, self._options.pooling, self._options.text_normalize)
 
     def text_vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Projected review vectors t of any texts, as the loss sees them.
@@ -128,10 +128,7 @@ class ExplainedRun:
         other = copy.copy(self)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            backbone: Any = self.encoder.model
-            fresh = type(backbone)(backbone.config)
-        fresh.config.name_or_path = backbone.config.name_or_path
-        other.encoder = TextEncoder(fresh.float().eval(), self.encoder.pooling)
+            other.encoder = self.encoder.random_twin()
         return other
 
     def known_ratings(self) -> npt.NDArray[np.float64]:

@@ -98,7 +98,7 @@ def interaction_vectors(
     """
     reviews = reviews_of(dataset, options)
     backbone, tokenizer = load_encoder(options.text_encoder)
-    encoder = TextEncoder(backbone, options.pooling)
+    encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     vectors = encoded(
         encoder, tokenizer, reviews.store, "training reviews", options, device
     ).original

@@ -43,7 +43,7 @@ def review_encoder(
     _log.info(reason)
     reviews = reviews_of(dataset)
     backbone, tokenizer = load_encoder(options.text_encoder)
-    encoder = TextEncoder(backbone, options.pooling)
+    encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
     if mode == "lora":
         encoder.add_lora(
@@ -81,7 +81,7 @@ def item_vectors(
     """
     store, source = item_tokens(dataset, options, options.max_length)
     backbone, tokenizer = load_encoder(options.text_encoder)
-    encoder = TextEncoder(backbone, options.pooling)
+    encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     vectors = encoded(encoder, tokenizer, store, f"item texts ({source})", options, device)
     of_item = store.text_index
     facts = text_facts(options, encoder, store, "frozen", "item")

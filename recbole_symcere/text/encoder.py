@@ -8,7 +8,7 @@ from torch import nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.text.load import load_encoder
-from recbole_symcere.text.pooling import POOLINGS, default_pooling, pool
+from recbole_symcere.text.pooling import TextHead
 from recbole_symcere.text.source import DEFAULT_ENCODER
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Projection",
     "TextEncoder",
     "load_encoder",
-    "pool",
     "resolve_text_mode",
 ]
 
@@ -45,25 +44,25 @@ class TextEncoder(nn.Module):
     Args:
         model: a transformers model without head, as :func:`load_encoder` returns it.
         pooling: "auto" (as the model was trained), "first", "mean" or "last".
+        normalize: whether text vectors are brought to length 1; None for what the model's list of
+            modules says.
 
     Attributes:
-        width: d_t, the model's hidden size.
-        pooling: "first", "mean" or "last".
+        width: d_t, of a text vector.
+        pooling: the modules after the language model in words: "first", "mean", "last", ...
         max_tokens: longest text the model can read, in tokens; None if it does not say.
     """
 
     model: nn.Module
 
-    def __init__(self, model: nn.Module, pooling: str = "auto") -> None:
+    def __init__(
+        self, model: nn.Module, pooling: str = "auto", normalize: bool | None = None
+    ) -> None:
         super().__init__()
-        if pooling not in ("auto", *POOLINGS):
-            raise InputError(
-                f"pooling={pooling}: expected auto, {', '.join(POOLINGS)}. Set one of these."
-            )
-        config: Any = model.config
+        self._told = pooling, normalize
+        self.head = TextHead(model.config, pooling, normalize)
         self.model = model.requires_grad_(False)
-        self.width = int(config.hidden_size)
-        self.pooling = default_pooling(config) if pooling == "auto" else pooling
+        self.width, self.pooling = self.head.width, self.head.name
         self.max_tokens = _max_tokens(model)
         self.train(model.training)
         # (torch gives these two no types)
@@ -89,7 +88,17 @@ class TextEncoder(nn.Module):
         first[:, 0] = True
         seen = mask | (empty & first)
         hidden = self.model(input_ids=input_ids, attention_mask=seen.long()).last_hidden_state
-        return pool(hidden.float(), seen, self.pooling).masked_fill(empty, 0.0)
+        vectors: torch.Tensor = self.head(hidden.float(), seen)
+        return vectors.masked_fill(empty, 0.0)
+
+    def random_twin(self) -> "TextEncoder":
+        """An encoder of the same architecture whose weights are random, from torch's own state."""
+        backbone: Any = self.model
+        fresh = type(backbone)(backbone.config).float().eval()
+        fresh.config.name_or_path = backbone.config.name_or_path
+        twin = TextEncoder(fresh, *self._told)
+        twin.head.reset()
+        return twin
 
     def add_lora(
         self,
@@ -192,10 +201,10 @@ def resolve_text_mode(mode: str, device: torch.device | str) -> tuple[str, str]:
 
 
 def _frozen(encoder: TextEncoder) -> Iterator[tuple[str, torch.Tensor]]:
-    for name, parameter in encoder.model.named_parameters(prefix="model"):
+    for name, parameter in encoder.named_parameters():
         if not parameter.requires_grad:
             yield name, parameter
-    yield from encoder.model.named_buffers(prefix="model")
+    yield from encoder.named_buffers()
 
 
 def _leave_out_frozen(encoder: TextEncoder, state: dict[str, Any], prefix: str, _: Any) -> None:
@@ -205,7 +214,12 @@ def _leave_out_frozen(encoder: TextEncoder, state: dict[str, Any], prefix: str, 
 
 def _fill_in_frozen(encoder: TextEncoder, state: dict[str, Any], prefix: str, *_: Any) -> None:
     # ``state`` is load_state_dict's own copy. A parameter copied onto itself stays what it is.
-    persistent = dict(nn.Module.state_dict(encoder.model, prefix="model.", keep_vars=True))
+    parts = {"model.": encoder.model, "head.": encoder.head}  # not the encoder: its hook is at work
+    persistent = {
+        name: tensor
+        for place, part in parts.items()
+        for name, tensor in nn.Module.state_dict(part, prefix=place, keep_vars=True).items()
+    }
     for name, tensor in _frozen(encoder):
         if name in persistent:
             state.setdefault(prefix + name, tensor)

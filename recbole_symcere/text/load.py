@@ -1,5 +1,6 @@
 """Loading a Hugging Face text model and its tokenizer, with checks that it is one."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.text.pooling import transformer_folder
 from recbole_symcere.text.source import one_line, resolve_folder
 
 __all__ = ["load_encoder", "load_tokenizer"]
@@ -30,9 +32,9 @@ def load_encoder(name_or_path: str) -> tuple[nn.Module, Any]:
     Raises:
         InputError: if there is no such model, or if it is not a text model that can be used.
     """
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel
 
-    folder = resolve_folder(name_or_path)
+    folder = transformer_folder(resolve_folder(name_or_path))
     with _quiet_loading(), _as_input_error(name_or_path, folder):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         _check_config(name_or_path, config)
@@ -44,7 +46,7 @@ def load_encoder(name_or_path: str) -> tuple[nn.Module, Any]:
             ignore_mismatched_sizes=True,  # reported by _check_model, with names
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = _tokenizer(folder)
     _drop_pooler(model)
     _check_model(name_or_path, model, tokenizer, info)
     model.config.use_cache = False
@@ -60,11 +62,25 @@ def load_tokenizer(name_or_path: str) -> Any:
     Raises:
         InputError: if there is no such model, or its tokenizer can't be loaded.
     """
+    folder = transformer_folder(resolve_folder(name_or_path))
+    with _quiet_loading(), _as_input_error(name_or_path, folder):
+        return _tokenizer(folder)
+
+
+def _tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder; it lowers the case where sentence-transformers would."""
     from transformers import AutoTokenizer
 
-    folder = resolve_folder(name_or_path)
-    with _quiet_loading(), _as_input_error(name_or_path, folder):
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    file = folder / "sentence_bert_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if settings.get("do_lower_case") and tokenizer.is_fast:
+        from tokenizers.normalizers import Lowercase, Sequence
+
+        backend = tokenizer.backend_tokenizer
+        own = [backend.normalizer] if backend.normalizer is not None else []
+        backend.normalizer = Sequence([Lowercase(), *own])
+    return tokenizer
 
 
 def _drop_pooler(model: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import sha256_of
+from recbole_symcere.text.pooling import MODULES_FILE, transformer_folder
 
 __all__ = ["DEFAULT_ENCODER", "encoder_fingerprint", "one_line", "resolve_folder"]
 
@@ -27,6 +28,7 @@ _DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PROBE_SECONDS = 4.0  # to connect, and again to answer
 _DEADLINE_SECONDS = 8.0
+_WANTED_PLACE = re.compile(r"(\d+_\w+/)?[^/]+")  # such as 1_Pooling/config.json
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "spiece.model")
 _CONVERSION_TITLE = "Adding `safetensors` variant of this model"
 _CONVERT = (
@@ -71,9 +73,11 @@ def encoder_fingerprint(name_or_path: str) -> str:
         InputError: as `resolve_folder`.
     """
     folder, digest = resolve_folder(name_or_path), hashlib.sha256()
-    patterns = ("config.json", "*.safetensors", "tokenizer_config.json", *_TOKENIZER_FILES)
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    patterns = ("*config.json", "*.safetensors", MODULES_FILE, *_TOKENIZER_FILES)
+    found = {path for pattern in patterns for path in folder.glob(pattern)}
+    found |= {path for pattern in patterns for path in folder.glob(f"*_*/{pattern}")}  # modules
+    for path in sorted(found):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -122,6 +126,9 @@ def _checked(folder: Path, name: str) -> Path:
 
 def _lacks(folder: Path) -> str | None:
     """What keeps the folder from being a text encoder that can be loaded, or None."""
+    folder = transformer_folder(folder)
+    if not folder.is_dir():
+        return f"{folder} doesn't exist, though {MODULES_FILE} beside it names it; copy it again"
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     if not (folder / "config.json").is_file():
         return (
@@ -205,11 +212,10 @@ def _within_deadline(call: Callable[[], Any]) -> Any:
 
 
 def _files(info: Any) -> list[str]:
-    """The files a model needs: the top folder's, and sentence-transformers' pooling."""
+    """The files a model needs: the top folder's, and those of sentence-transformers' modules."""
     wanted = (".json", ".txt", ".model", ".safetensors")
     names = [sibling.rfilename for sibling in info.siblings or []]
-    top = [name for name in names if "/" not in name and name.endswith(wanted)]
-    return top + [name for name in names if name == "1_Pooling/config.json"]
+    return [name for name in names if _WANTED_PLACE.fullmatch(name) and name.endswith(wanted)]
 
 
 def _converted_revision(api: Any, name: str) -> str:

@@ -28,6 +28,11 @@ class EncoderOptions(CacheOptions):
     pooling: Literal["auto", "first", "mean", "last"] = option(
         "auto", "from token vectors to a text's vector; auto: as the encoder was trained"
     )
+    text_normalize: bool = option(
+        False,
+        "whether text vectors come at length 1, as an encoder's own Normalize at its end asks for; "
+        "models that compare them do so anyway",
+    )
     max_length: int = option(128, "tokens read of a text", minimum=2)
 
 

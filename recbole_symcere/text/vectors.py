@@ -146,6 +146,9 @@ def _file(
         "max_length": store.meta["max_length"],
         "mask": masking if what == "masked" else [plan.seed],
     }
+    after = encoder.head.fingerprint()
+    if after:  # weights after the language model, which most encoders don't have
+        facts["after"] = after
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     # the tokens of the texts asked for, in their order, and not the store's key: another text
     # of the store has no influence on these vectors

@@ -11,7 +11,7 @@ from recbole_symcere.explain.anchor_stats import (
     superiority,
     word_table,
 )
-from recbole_symcere.explain.kinds import KINDS, benjamini_hochberg, word_kinds
+from recbole_symcere.explain.kinds import KINDS, word_kinds
 
 
 @pytest.fixture
@@ -86,14 +86,6 @@ def test_matching_takes_the_nearest_within_the_caliper():
     assert left.tolist() == [0, 1]
     assert right.tolist() == [1, 0]
     assert len(match(np.zeros((0, 2)), pool)[0]) == 0
-
-
-def test_benjamini_hochberg_against_its_definition():
-    p = np.array([0.001, 0.2, 0.03, 0.011, 0.9, 0.04])
-    by_hand = [
-        min(1, min(q * len(p) / (p <= q).sum() for q in p if q >= one)) for one in p
-    ]  # fmt: skip
-    assert benjamini_hochberg(p) == pytest.approx(by_hand)
 
 
 def texts_of(rng, n_items=50, per_item=12):

@@ -18,7 +18,6 @@ from recbole_symcere.text.encoder import (
     Projection,
     TextEncoder,
     load_encoder,
-    pool,
     resolve_text_mode,
 )
 
@@ -42,21 +41,6 @@ def _tokens(tokenizer, texts):
     ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
     mask = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows])
     return ids, mask
-
-
-def test_pooling_finds_the_tokens_with_padding_on_either_side():
-    hidden = torch.tensor([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]]).unsqueeze(-1)
-    mask = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1]])
-    expected = {"first": [1.0, 2.0], "mean": [1.5, 3.0], "last": [2.0, 4.0]}
-    for how, values in expected.items():
-        assert pool(hidden, mask, how).squeeze(-1).tolist() == values
-    with pytest.raises(ValueError, match="pooling=max: expected one of first, mean, last"):
-        pool(hidden, mask, "max")
-
-
-def test_mean_pooling_ignores_infinite_padding():
-    hidden = torch.tensor([[[1.0], [float("inf")]]])
-    assert pool(hidden, torch.tensor([[1, 0]]), "mean").tolist() == [[1.0]]
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean", "last"])
@@ -109,27 +93,6 @@ def test_empty_text_is_not_left_to_the_backbone():
     assert vectors[1].item() == 0
     vectors.sum().backward()
     assert torch.isfinite(encoder.model.lora_scale.grad).all()
-
-
-def test_default_pooling_follows_the_architecture(folders, tmp_path):
-    found = {name: TextEncoder(load_encoder(folder)[0]).pooling for name, folder in folders.items()}
-    assert found == {"bert": "first", "roberta": "first", "llama": "last"}
-    own = shutil.copytree(folders["bert"], tmp_path / "sentence")
-    (own / "1_Pooling").mkdir()
-    settings = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
-    for content, expected in (
-        (settings, "mean"),
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "first"),
-        ({"pooling_mode_lasttoken": True}, "last"),
-        ({"pooling_mode": "lasttoken"}, "last"),
-        ({"pooling_mode": "mean", "include_prompt": True}, "mean"),
-    ):
-        (own / "1_Pooling" / "config.json").write_text(json.dumps(content))
-        assert TextEncoder(load_encoder(own)[0]).pooling == expected
-    (own / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
-    with pytest.raises(InputError, match=r"pooling_mode_max_tokens.*Set pooling to one of first"):
-        TextEncoder(load_encoder(own)[0])
-    assert TextEncoder(load_encoder(own)[0], "mean").pooling == "mean"
 
 
 def test_longest_text_a_model_reads(folders):
@@ -252,8 +215,6 @@ def test_text_mode(mode, device, answer):
 def test_unknown_options():
     with pytest.raises(InputError, match="text_mode=full: expected auto, lora or frozen"):
         resolve_text_mode("full", "cpu")
-    with pytest.raises(InputError, match="pooling=max: expected auto, first, mean, last"):
-        TextEncoder(nn.Identity(), "max")
 
 
 def _without(name):
@@ -449,7 +410,7 @@ def minilm():
 
 def test_minilm_knows_similar_sentences(minilm):
     encoder, vectors = minilm
-    assert (encoder.width, encoder.pooling, encoder.max_tokens) == (384, "mean", 512)
+    assert (encoder.width, encoder.pooling, encoder.max_tokens) == (384, "mean, Normalize", 512)
     cosine = nn.functional.cosine_similarity(vectors[:1], vectors[1:])
     assert cosine[0] > cosine[1] + 0.3
 
