@@ -13,8 +13,9 @@ READY := $(VENV)/installed
 run: $(READY)
 	$(BIN)/python run_recbole_symcere.py --model=SymCERE --dataset=yelp $(ARGS)
 
+# a file's tests stay together, for they share encoders, runs and a start of Ray
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist=loadfile --durations=10 $(ARGS)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow or realdata" $(ARGS)

@@ -8,7 +8,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import pytest
 from hypothesis import HealthCheck, settings
-from small_data import write_small
+from small_data import small_settings, write_small
 from tiny_models import tiny_bert
 
 settings.register_profile(
@@ -20,6 +20,11 @@ settings.register_profile(
 )
 settings.register_profile("nightly", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the searches, which take longest: at the end one worker would wait for them."""
+    items.sort(key=lambda item: item.path.name != "test_tune_search.py")
 
 
 @pytest.fixture(autouse=True)
@@ -50,15 +55,4 @@ def cache_folder(tmp_path_factory):
 @pytest.fixture
 def small(small_folder, tiny_encoder, cache_folder, tmp_path):
     """Settings of a run on "small" that takes a second or two."""
-    return {
-        "data_path": str(small_folder),
-        "cache_dir": str(cache_folder),
-        "runs_dir": str(tmp_path / "runs"),
-        "checkpoint_dir": str(tmp_path / "saved"),
-        "text_encoder": str(tiny_encoder),
-        "embedding_size": 16,
-        "train_batch_size": 64,
-        "max_length": 16,
-        "epochs": 2,
-        "show_progress": False,
-    }
+    return small_settings(small_folder, tiny_encoder, cache_folder, tmp_path)

@@ -49,3 +49,19 @@ def write_small(folder: Path, name: str = "small", **shape) -> Path:
     target = write_rows(folder, name, small_rows(**shape))
     (target / "manifest.json").write_text(json.dumps({"notice": "small and SYNTHETIC"}))
     return target
+
+
+def small_settings(data: Path, encoder: Path, cache: Path, own: Path) -> dict:
+    """Settings of a run on "small" that takes a second or two, with files of its own in ``own``."""
+    return {
+        "data_path": str(data),
+        "cache_dir": str(cache),
+        "runs_dir": str(own / "runs"),
+        "checkpoint_dir": str(own / "saved"),
+        "text_encoder": str(encoder),
+        "embedding_size": 16,
+        "train_batch_size": 64,
+        "max_length": 16,
+        "epochs": 2,
+        "show_progress": False,
+    }

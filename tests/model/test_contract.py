@@ -52,10 +52,18 @@ def prepare(name, settings, **extra):
     return config, model, dataset, loaders
 
 
+_trained = {}
+
+
 def trained(name, settings, **extra):
-    config, model, _, loaders = prepare(name, settings, **extra)
-    build_trainer(config, model).fit(*loaders[:2], verbose=False, saved=False)
-    return model.eval(), loaders
+    """A copy of the model after training, and its loaders; trained once per session."""
+    key = name, repr(sorted(extra.items())), settings["epochs"], settings["text_encoder"]
+    if key not in _trained:
+        config, model, _, loaders = prepare(name, settings, **extra)
+        build_trainer(config, model).fit(*loaders[:2], verbose=False, saved=False)
+        _trained[key] = model.eval(), loaders
+    model, loaders = _trained[key]
+    return copy.deepcopy(model), loaders
 
 
 def all_scores(model):
@@ -117,7 +125,9 @@ def test_a_checkpoint_keeps_the_scores(name, small, tmp_path):
 
 
 def test_one_seed_gives_one_model(name, small):
-    first, second = (trained(name, small)[0].state_dict() for _ in range(2))
+    first = trained(name, small)[0].state_dict()
+    _trained.clear()
+    second = trained(name, small)[0].state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     other = trained(name, small, seed=7)[0].state_dict()
     assert not all(torch.equal(first[key], other[key]) for key in first)

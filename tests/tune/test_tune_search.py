@@ -1,5 +1,7 @@
 """Searches from end to end, on the small data set with a tiny encoder."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -15,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from small_data import small_rows, write_rows
+from small_data import small_rows, small_settings, write_rows
 
 import recbole_symcere  # noqa: F401 # Ray 2.6.3 can't be imported before it
 
@@ -51,6 +53,20 @@ def ray_here():
         yield
 
 
+@pytest.fixture(scope="module")
+def searched(ray_here, small_folder, tiny_encoder, cache_folder, tmp_path_factory):
+    """A search of four trials, one after another, its folder, and what it said."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "space.yaml").write_text(SPACE)
+    settings = small_settings(small_folder, tiny_encoder, cache_folder, folder) | {"epochs": 4}
+    given = {"num_samples": 4, "grace_period": 1, "max_concurrent": 1, "out": str(folder / "out")}
+    given |= {"params_file": str(folder / "space.yaml")}
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        result = search("SymCERE", "small", settings, options=take_options(SearchOptions, given))
+    return SimpleNamespace(result=result, out=folder / "out", said=said.getvalue())
+
+
 @pytest.fixture
 def options(tmp_path):
     file = tmp_path / "space.yaml"
@@ -63,9 +79,8 @@ def options(tmp_path):
     return made
 
 
-def test_a_search_from_end_to_end(small, options, ray_here, tmp_path, capsys):
-    result = search("SymCERE", "small", {**small, "epochs": 4}, options=options(grace_period=1))
-    out = tmp_path / "out"
+def test_a_search_from_end_to_end(small, searched):
+    result, out = searched.result, searched.out
     scores = {trial.number: trial.score for trial in result.trials}
     assert sorted(scores) == [0, 1, 2, 3]
     assert result.best.score == max(scores.values())
@@ -87,16 +102,22 @@ def test_a_search_from_end_to_end(small, options, ray_here, tmp_path, capsys):
     assert best["learning_rate"] == result.best.config["learning_rate"]
     again = run_recbole(config_file_list=[str(out / "best.yaml")])
     assert again["test_result"] == result.refit["test_result"]
-    said = capsys.readouterr().out
-    assert "prepared once in" in said
-    assert "a trial starts in" in said
+    assert "prepared once in" in searched.said
+    assert "a trial starts in" in searched.said
+    given = {"out": str(out), "params_file": str(out.parent / "space.yaml")}
     with pytest.raises(InputError, match="holds a search already"):
-        search("SymCERE", "small", small, options=options())
+        search("SymCERE", "small", small, options=take_options(SearchOptions, given))
 
 
-def test_a_killed_search_goes_on(small, options, ray_here, tmp_path):
-    whole = search("SymCERE", "small", {**small, "epochs": 3}, options=options(max_concurrent=1))
-    out = tmp_path / "out"
+def test_the_table_of_trials_is_complete(searched):
+    table = pd.read_csv(searched.out / "trials.csv")
+    ranked = sorted(searched.result.trials, key=lambda trial: -trial.score)
+    assert list(table["number"]) == [trial.number for trial in ranked]
+    assert table["config/learning_rate"].between(0.001, 0.05).all()
+
+
+def test_a_killed_search_goes_on(searched, tmp_path):
+    whole, out = searched.result, shutil.copytree(searched.out, tmp_path / "out")
     # as it was when the second trial had just ended
     kept = json.loads((out / "trials.json").read_text())[:2]
     (out / "trials.json").write_text(json.dumps(kept))
@@ -123,9 +144,9 @@ def test_selection_never_sees_the_test_split(small, options, ray_here, tmp_path)
             by_part["test"], order, strict=True)]  # fmt: skip
         for part, content in (by_part | {"test": test}).items():
             write_rows(tmp_path / name, "small", content, part)
-        settings = {**small, "data_path": str(tmp_path / name), "epochs": 3}
+        settings = {**small, "data_path": str(tmp_path / name)}
         settings |= {"benchmark_filename": ["train", "valid", "test"]}
-        own = options(out=str(tmp_path / f"out-{name}"), num_samples=3, max_concurrent=1)
+        own = options(out=str(tmp_path / f"out-{name}"), num_samples=2, max_concurrent=1)
         results.append(search("SymCERE", "small", settings, options=own))
     one, other = ([(t.config, t.status, t.scores) for t in r.trials] for r in results)
     assert one == other
@@ -536,13 +557,3 @@ def test_options_have_types():
         num_samples=3, grace_period=None, reduction_factor=3.0, cpus_per_trial=1.0,
         gpus_per_trial=0.5, max_concurrent=None, max_failures=1, refit=True,
     )  # fmt: skip
-
-
-def test_the_table_of_trials_is_complete(small, options, ray_here, tmp_path):
-    made = options(num_samples=2, scheduler="none")
-    result = search("SymCERE", "small", {**small, "epochs": 1}, options=made)
-    table = pd.read_csv(tmp_path / "out" / "trials.csv")
-    assert list(table["number"]) == [
-        t.number for t in sorted(result.trials, key=lambda t: -t.score)
-    ]
-    assert table["config/learning_rate"].between(0.001, 0.05).all()
