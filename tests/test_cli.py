@@ -13,7 +13,10 @@ import pytest
 import yaml
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.cli import main, parse_pairs
+from recbole_symcere.base.options import hints_of, parse_pairs
+from recbole_symcere.cli import _COMMANDS, main
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.plugin.config_patches import option_groups
 
 ROOT = Path(__file__).parents[1]
 
@@ -173,6 +176,19 @@ def test_convert_then_train(small, capsys):
         (["--model=BPR", "--dataset=yelp", "--log_wandb=True"], "pip install wandb"),
         (["--model=SymCERE"], "No dataset is given"),
         (["--resume=nowhere"], "no run folder nowhere"),
+        (["--model=SymCERE", "--dataset=yelp", "--epochs"], "--epochs needs a value"),
+        (["--model=SymCERE", "--dataset=yelp", "--config_file=a.yaml"],
+         "Unknown key 'config_file'. Did you mean 'config_files'?"),
+        (["tune", "--model=BPR", "--dataset=yelp", "--num_sample=3"],
+         "Unknown key 'num_sample'. Did you mean 'num_samples'?"),
+        (["tune", "--model=BPR", "--dataset=yelp", "--schedular=asha"], "Did you mean 'scheduler'"),
+        (["tune", "--model=BPR", "--dataset=yelp", "--lerning_rate=1"],
+         "Did you mean 'learning_rate'"),
+        (["compare", "--models=BPR", "--datasets=yelp", "--seeds=0,1", "--out=o", "--job=2"],
+         "Unknown key 'job'. Did you mean 'jobs'?"),
+        (["audit", "--dataset=yelp", "--modle=SymCERE"], "Did you mean 'model'"),
+        (["report", "--run=x", "--geometri=False"], "report has no option --geometri. Did you"),
+        (["explain", "lime", "--run=x", "--n_sample=5"], "Did you mean 'n_samples'"),
         (["trian"], "no command 'trian'"),
         (["audit", "--dataset=nothing"], "no data set 'nothing'"),
     ],
@@ -240,8 +256,42 @@ def test_help_and_version(capsys):
     assert re.search(r"recbole_symcere \d+\.\d+\.\d+", out)
 
 
+@pytest.mark.parametrize("command", [*_COMMANDS, "explain lime", "convert stats", "convert yelp"])
+def test_every_command_tells_its_options(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(command) or command in {"explain lime", "convert yelp"}
+    assert max(map(len, out.splitlines())) <= 100
+    assert len(re.findall(r"(?m)^  --\w+", out)) >= (0 if command == "convert" else 2)
+
+
+def test_a_model_tells_its_settings_with_the_defaults_in_force(small, capsys):
+    assert main(["--model=SymCEREPlus", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    config = Config("SymCEREPlus", "small", config_dict=small)
+    for key, group in ((k, g) for g in option_groups(config.model_class) for k in hints_of(g)):
+        assert f"--{key} " in told, group
+    assert "weight of L_intra, eq. 13 (default: 0.0)" in told  # SymCERE's is 0.5
+    assert "--learning_rate of the optimizer; more than 0 (default: 0.005)" in told
+    assert main(["--model=LightGCN", "--help"]) == 0
+    assert "n_layers: 2" in capsys.readouterr().out
+    assert main(["--model=LightGNC", "--help"]) == 2
+
+
+def test_lists_may_be_written_with_commas(small, capsys):
+    Path("a.yaml").write_text("epochs: 1\n")
+    Path("with, comma.yaml").write_text("topk: [5]\n")
+    given = [word for word in words(small) if not word.startswith("--epochs")]
+    files = '--config_files=a.yaml,"with, comma.yaml"'
+    run = ["--model=SymCERE", "--dataset=small", "--run_dir=run", "--metrics=NDCG,Hit", files]
+    assert main([*run, "--valid_metric=NDCG@5", *given]) == 0
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert (config["metrics"], config["topk"], config["epochs"]) == (["NDCG", "Hit"], [5], 1)
+
+
 def test_help_loads_nothing_heavy():
     script = "import sys; from recbole_symcere.cli import main; main(['--help'])\n"
+    script += "".join(f"main([{name!r}, '--help'])\n" for name in _COMMANDS if name != "audit")
     script += "assert not {'torch', 'recbole', 'numpy', 'pandas'} & set(sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, stdout=-3)

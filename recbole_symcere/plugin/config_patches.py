@@ -96,8 +96,8 @@ def option_groups(model_class: Any) -> tuple[type, ...]:
 
 def known_keys(config: Any) -> set[str]:
     """The keys that mean something to a Config whose yaml files are loaded."""
-    listed = (key for keys in config.parameters.values() for key in keys)
-    return {*config.internal_config_dict, *listed, *_UNLISTED_KEYS}
+    listed = {key for keys in config.parameters.values() for key in keys} - {"config_file"}
+    return {*config.internal_config_dict, *listed, *_UNLISTED_KEYS}  # nothing reads that one
 
 
 def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., None]:
