@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix, issparse
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import write_bytes
 
-__all__ = ["load", "save"]
+__all__ = ["load", "on_device", "save"]
 
 FORMAT = "recbole_symcere.checkpoint.1"
 
@@ -71,6 +71,16 @@ def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, An
         )
     tree: dict[str, Any] = _decode(json.loads(metadata["state"]), tensors, map_location)
     return tree
+
+
+def on_device(parameters: Mapping[str, Any] | None, device: Any) -> dict[str, Any] | None:
+    """A model's other parameters with their tensors on its device, as its weights are."""
+    if parameters is None:
+        return None
+    return {
+        name: value.to(device) if isinstance(value, torch.Tensor) else value
+        for name, value in parameters.items()
+    }
 
 
 def _encode(value: Any, place: str, tensors: dict[str, torch.Tensor]) -> Any:

@@ -3,7 +3,6 @@
 It also never reads ``sys.argv``, which belongs to the process that calls us.
 """
 
-import ast
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping
@@ -22,8 +21,14 @@ from recbole_symcere.base.options import hints_of, read_options
 from recbole_symcere.model.registry import MODELS, adopted, is_ours
 from recbole_symcere.plugin.config_patches import known_keys, option_groups
 from recbole_symcere.plugin.run_options import RUN_GROUPS
+from recbole_symcere.plugin.stock_models import (
+    is_recboles,
+    model_kinds,
+    refuse_unable,
+    refuse_unranked,
+)
 
-__all__ = ["Config", "StoredConfig", "model_names"]
+__all__ = ["Config", "StoredConfig"]
 
 
 class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
@@ -79,6 +84,8 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         self._refuse_unusable_model()
         self._refuse_pickles()
         self._refuse_missing_data()
+        if is_recboles(self.model_class):
+            refuse_unable(self)
 
     def _load_cmd_line(self) -> dict[str, Any]:
         return {}
@@ -97,6 +104,7 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
                 raise InputError(f"No {key} is given. Name one with --{key}=NAME.")
         _check_dataset_name(dataset or self.external_config_dict["dataset"])
         wanted = model if model is not None else self.external_config_dict["model"]
+        refuse_unranked(wanted.__name__ if isinstance(wanted, type) else str(wanted))
         if not isinstance(wanted, type):
             model = adopted(wanted) or _checked_model_name(wanted)
         return super()._get_model_and_dataset(model, dataset)  # type: ignore[no-any-return]
@@ -223,7 +231,7 @@ def _checked_model_name(name: Any) -> str:
     try:
         get_model(str(name))
     except (ValueError, AttributeError, ImportError) as error:
-        names = model_names()
+        names = {*MODELS, *model_kinds()}
         if name in names:
             raise InputError(f"The model {name} can't be loaded: {error}.") from None
         raise InputError(
@@ -232,17 +240,3 @@ def _checked_model_name(name: Any) -> str:
             "is known by its name after recbole_symcere.adopt(MyModel)."
         ) from None
     return str(name)
-
-
-def model_names() -> set[str]:
-    """The names of RecBole's models and ours, by RecBole's rule that a module holds its name."""
-    root = Path(recbole.__file__).parent / "model"
-    names = set(MODELS)
-    for path in root.glob("*_recommender/*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names |= {
-            node.name
-            for node in tree.body
-            if isinstance(node, ast.ClassDef) and node.name.lower() == path.stem
-        }
-    return names

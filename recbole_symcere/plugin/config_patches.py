@@ -17,6 +17,8 @@ from recbole_symcere.base.options import defaults_of, hints_of, parse_as, parse_
 from recbole_symcere.model.registry import adopt, adopted, lineage, trainer_of
 from recbole_symcere.plugin.import_hooks import offer_model
 from recbole_symcere.plugin.run_options import RUN_GROUPS
+from recbole_symcere.plugin.stock_models import is_recboles, settings_of_kind
+from recbole_symcere.plugin.stock_settings import check_types
 from recbole_symcere.text.text_options import TextOptions
 
 __all__ = ["extend_recbole_config", "known_keys", "option_groups"]
@@ -66,14 +68,20 @@ def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
     @wraps(load)
     def loaded(self: Any, model: str, model_class: type, dataset: str) -> None:
         load(self, model, model_class, dataset)
+        if is_recboles(model_class):
+            check_types(model, self.external_config_dict, self.internal_config_dict, {*_HINTS})
         ours = adopt(model_class)
         if adopted(model):
             offer_model(model, lambda: model_class)  # stock functions look it up by its name
         if self.common_protocol or ours:
             groups = option_groups(model_class) if ours else ()
             self.internal_config_dict.update(defaults_of(*RUN_GROUPS, *groups))
+            self._update_internal_config_dict(properties_path() / "overall.yaml")
+            if is_recboles(model_class):
+                given = {**self.internal_config_dict, **self.external_config_dict}
+                self.internal_config_dict.update(settings_of_kind(model_class, given))
             names = lineage(model_class) or [model]
-            files = ["overall", *(f"model/{name}" for name in names), f"dataset/{dataset}"]
+            files = [*(f"model/{name}" for name in names), f"dataset/{dataset}"]
             for path in (properties_path() / f"{name}.yaml" for name in files):
                 if path.is_file():
                     self._update_internal_config_dict(path)

@@ -15,6 +15,11 @@ from typing import Any
 from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, trainer_of
 from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tables
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
+from recbole_symcere.plugin.trainer_patches import (
+    change_eval_loader,
+    change_knowledge_loader,
+    change_trainers,
+)
 
 __all__ = ["register", "registered"]
 
@@ -47,8 +52,14 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.quick_start.quick_start", quick_start_shims),
         ("recbole.evaluator.collector", compat.collector_shims),
         ("recbole.evaluator.register", _offer_metrics),
-        ("recbole.model.general_recommender.neumf", _change_neumf),
-        ("recbole.model.general_recommender.pop", _change_pop),
+        ("recbole.model.abstract_recommender", _change_parameters),
+        ("recbole.model.general_recommender", _change_models),
+        ("recbole.model.context_aware_recommender", _change_models),
+        ("recbole.model.sequential_recommender", _change_models),
+        ("recbole.model.knowledge_aware_recommender", _change_models),
+        ("recbole.trainer.trainer", change_trainers),
+        ("recbole.data.dataloader.general_dataloader", change_eval_loader),
+        ("recbole.data.dataloader.knowledge_dataloader", change_knowledge_loader),
         ("recbole.config.configurator", _offer_config),
         ("recbole.data.dataset", _offer_datasets),
         ("recbole.data.utils", _offer_loaders),
@@ -69,16 +80,16 @@ def _offer_config(module: ModuleType) -> None:
     extend_recbole_config(module.Config)
 
 
-def _change_neumf(module: ModuleType) -> None:
-    from recbole_symcere.plugin.model_patches import change_neumf
+def _change_parameters(module: ModuleType) -> None:
+    from recbole_symcere.plugin.model_patches import leave_out_modules
 
-    change_neumf(module.NeuMF)
+    leave_out_modules(module.AbstractRecommender)
 
 
-def _change_pop(module: ModuleType) -> None:
-    from recbole_symcere.plugin.model_patches import change_pop
+def _change_models(package: ModuleType) -> None:
+    from recbole_symcere.plugin.model_patches import change_models
 
-    change_pop(module.Pop)
+    change_models(package)
 
 
 def _offer_metrics(module: ModuleType) -> None:  # noqa: ARG001 # called with what was imported

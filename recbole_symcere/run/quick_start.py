@@ -289,5 +289,5 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     train_data, valid_data, test_data = split_data(config, dataset)
     model = build_model(config, train_data)
     model.load_state_dict(state["state_dict"])
-    model.load_other_parameter(state["other_parameter"])
+    model.load_other_parameter(checkpoint.on_device(state["other_parameter"], config["device"]))
     return config, model, dataset, train_data, valid_data, test_data

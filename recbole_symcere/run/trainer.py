@@ -19,6 +19,7 @@ from recbole.trainer.trainer import Trainer
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
 from recbole_symcere.plugin import checkpoint
+from recbole_symcere.run.epoch_passes import EpochPasses
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT
 
 __all__ = ["LossIsNotFiniteError", "Resumable", "ReviewTrainer", "resumable"]
@@ -65,10 +66,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.in_search = False
         self._user_callback: Callable[[int, float], None] | None = None
         self._train_data: Any = None
+        self._valid_data: Any = None
         self._saved = self._evaluates = False  # as the call of fit says
-        self._terms: tuple[Any, ...] = ()
-        self._term_names: tuple[str, ...] = ()
-        self._place = (0, 0)  # epoch and batch, both counted from 0
         # RecBole names the file by the second, so two trainers started together would share it
         name = Path(self.saved_model_file).stem
         self.saved_model_file = str(
@@ -96,7 +95,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, Any]:
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
-        self._train_data, self._user_callback = train_data, callback_fn
+        self._train_data, self._valid_data = train_data, valid_data
+        self._user_callback = callback_fn
         # a model without epochs, such as Pop, has one: without a validation nothing would be kept
         self.eval_step = min(self.eval_step, self.epochs)
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
@@ -109,6 +109,21 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             train_data, valid_data, verbose, saved, show_progress, callback_fn=self._after_valid
         )
         return best
+
+    def pretrain(self, train_data: Any, verbose: bool = True, show_progress: bool = False) -> Any:
+        """A stage of RaCT or S3Rec before the last, trained and validated as any model is.
+
+        RecBole trains it for ``pretrain_epochs``, validates nothing and keeps the last epoch.
+        """
+        return Trainer.fit(
+            self,
+            train_data,
+            self._valid_data,
+            verbose,
+            self._saved,
+            show_progress,
+            callback_fn=self._after_valid,
+        )
 
     def _is_over(self) -> bool:
         """Whether there is nothing left to train after `resume`."""
@@ -135,29 +150,15 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         loss_func: Callable[[Any], Any] | None = None,
         show_progress: bool = False,
     ) -> Any:
-        loss_func = loss_func or self.model.calculate_loss
-        started, batches = time.perf_counter(), 0
-
-        def remembered(interaction: Any) -> Any:
-            nonlocal batches
-            losses = loss_func(interaction)
-            self._terms = losses if isinstance(losses, tuple) else (losses,)
-            self._term_names = getattr(losses, "_fields", None) or tuple(
-                f"loss{n + 1}" if len(self._terms) > 1 else "loss" for n in range(len(self._terms))
-            )
-            self._place = (epoch_idx, batches)
-            batches += 1
-            return losses
-
-        totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)
-        values = totals if isinstance(totals, tuple) else (totals,)
-        means = [float(value) / max(batches, 1) for value in values]
+        started = time.perf_counter()
+        self.forget_passes()
+        totals = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self.history.append(
             {
                 "epoch": epoch_idx,
                 **self.epoch_labels,
                 "seconds": time.perf_counter() - started,
-                "loss": dict(zip(self._term_names, means, strict=True)),
+                "loss": self.loss_means,
             }
         )
         if not self._evaluates or (epoch_idx + 1) % self.eval_step:
@@ -183,20 +184,15 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def _generate_train_loss_output(
         self, epoch_idx: int, s_time: float, e_time: float, losses: Any
     ) -> str:
-        terms = losses if isinstance(losses, tuple) else (losses,)
-        shown = ", ".join(
-            f"{name}: {float(value):.4f}"
-            for name, value in zip(self._term_names, terms, strict=True)
-        )
+        shown = ", ".join(f"{name}: {total:.4f}" for name, total in self.sums.items())
         time_taken = f"{e_time - s_time:.2f}s"
         return f"epoch {epoch_idx} training [time: {time_taken}, sum over batches: {shown}]"
 
     def _add_train_loss_to_tensorboard(
         self, epoch_idx: int, losses: Any, tag: str = "Loss/Train"
     ) -> None:
-        terms = losses if isinstance(losses, tuple) else (losses,)
-        for name, value in zip(self._term_names, terms, strict=True):
-            self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
+        for name, total in self.sums.items():
+            self.tensorboard.add_scalar(f"{tag}/{name}", total, epoch_idx)
 
     # --- the end of an epoch ---------------------------------------------------------------------
 
@@ -236,7 +232,13 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
             "optimizer": self.optimizer.state_dict(),
+            "turns": {name: one.state_dict() for name, one in self._taking_turns().items()},
         }
+
+    def _taking_turns(self) -> dict[str, torch.optim.Optimizer]:
+        """RecVAE has two optimizers beside `optimizer`, which is one of them or the other."""
+        kind = torch.optim.Optimizer
+        return {k: v for k, v in vars(self).items() if isinstance(v, kind) and k != "optimizer"}
 
     def _progress(self) -> dict[str, Any]:
         """What only the next epoch needs."""
@@ -298,8 +300,14 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         for name in ("cur_step", "best_valid_score", "best_valid_result", "best_epoch", "history"):
             setattr(self, name, state[name])
         self.model.load_state_dict(state["state_dict"])
-        self.model.load_other_parameter(state["other_parameter"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.model.load_other_parameter(
+            checkpoint.on_device(state["other_parameter"], self.device)
+        )
+        turns = self._taking_turns()
+        for name, optimizer in turns.items():
+            optimizer.load_state_dict(state["turns"][name])
+        if not turns:
+            self.optimizer.load_state_dict(state["optimizer"])
 
 
 def _generators(train_data: Any) -> list[torch.Generator]:
@@ -309,7 +317,7 @@ def _generators(train_data: Any) -> list[torch.Generator]:
     return [loader.generator for loader in loaders or [train_data]]
 
 
-class ReviewTrainer(Resumable, Trainer):  # type: ignore[misc] # RecBole has no types
+class ReviewTrainer(Resumable, EpochPasses):
     """The trainer of our models."""
 
 
@@ -317,4 +325,5 @@ def resumable(trainer: type) -> type:
     """The class of ``trainer`` with `Resumable` in front, unless it is there already."""
     if issubclass(trainer, Resumable):
         return trainer
-    return type(f"Resumable{trainer.__name__}", (Resumable, trainer), {})
+    kinds = (EpochPasses,) if trainer is Trainer else (trainer, EpochPasses)
+    return type(f"Resumable{trainer.__name__}", (Resumable, *kinds), {})

@@ -1,0 +1,66 @@
+"""What the passes over the training data say of the loss, whichever of RecBole's trainers makes them."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from recbole.trainer.trainer import Trainer
+
+__all__ = ["EpochPasses"]
+
+
+class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
+    """RecBole's Trainer, which notes the terms of the loss of each pass.
+
+    It stands where a trainer of RecBole's calls ``super()``: RecVAE's makes four passes an epoch,
+    each with a loss of its own, those of knowledge-aware models two.
+
+    Attributes:
+        sums: name of a term -> its sum over the batches of all passes since `forget_passes`.
+    """
+
+    def __init__(self, config: Any, model: Any) -> None:
+        super().__init__(config, model)
+        self.forget_passes()
+        self._terms: tuple[Any, ...] = ()  # of the batch at hand
+        self._term_names: tuple[str, ...] = ()
+        self._place = (0, 0)  # epoch and batch, both counted from 0
+
+    def forget_passes(self) -> None:
+        """Begin a new epoch."""
+        self.sums: dict[str, float] = defaultdict(float)
+        self._batches: dict[str, int] = defaultdict(int)
+
+    @property
+    def loss_means(self) -> dict[str, float]:
+        """Name of a term -> its mean over the batches that have it."""
+        return {name: total / self._batches[name] for name, total in self.sums.items()}
+
+    def _train_epoch(
+        self,
+        train_data: Any,
+        epoch_idx: int,
+        loss_func: Callable[[Any], Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        function = loss_func or self.model.calculate_loss
+        word, _, rest = getattr(function, "__name__", "").partition("_")
+        name, batches = rest if word == "calculate" else "loss", 0
+
+        def remembered(interaction: Any) -> Any:
+            nonlocal batches
+            losses = function(interaction)
+            self._terms = losses if isinstance(losses, tuple) else (losses,)
+            self._term_names = getattr(losses, "_fields", None) or tuple(
+                f"{name}{n + 1}" if len(self._terms) > 1 else name for n in range(len(self._terms))
+            )
+            self._place = (epoch_idx, batches)
+            batches += 1
+            return losses
+
+        totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)
+        values = totals if isinstance(totals, tuple) else (totals,)
+        for term, value in zip(self._term_names, values, strict=True):
+            self.sums[term] += float(value)
+            self._batches[term] += batches
+        return totals
