@@ -17,6 +17,7 @@ from recbole_symcere.data.items import item_file
 from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
+from recbole_symcere.plugin.stock_models import is_sequential
 from recbole_symcere.run.code_fingerprint import code_fingerprint
 from recbole_symcere.run.prepare import read_dataset, split_dataset
 from recbole_symcere.run.run_directory import data_fingerprint, fixed_settings
@@ -193,6 +194,12 @@ def _check_protocol(row: Row, config: Config) -> None:
         raise InputError(
             f"valid_metric is {metric}, but compare looks for the row with the highest value of a "
             "metric of accuracy. Take NDCG@10 or another of RecBole's."
+        )
+    if is_sequential(config):
+        raise InputError(
+            f"{row.model} ranks the next item for each held-out interaction, known items too, so "
+            "it can't stand in a table with models that rank new items for users. Leave it out; a "
+            "run of its own tells its metrics."
         )
     if control != "none" and not row.control:
         raise InputError(

@@ -150,7 +150,7 @@ def _cold_start(
         loader = _cold_items_loader(config, cold, train)
         with _scoring_cold_items(trainer.model):
             result = {}
-            if _tells_apart(trainer.model, loader.uid_list, cold.items):
+            if _tells_apart(trainer.model, loader, cold.items):
                 result = trainer.evaluate(loader, load_best_model=False)
         beyond["cold_items"] = {
             "items": len(cold.items),
@@ -161,9 +161,10 @@ def _cold_start(
 
 
 @torch.no_grad()
-def _tells_apart(model: Any, users: torch.Tensor, items: np.ndarray) -> bool:
+def _tells_apart(model: Any, loader: Any, items: np.ndarray) -> bool:
     """Whether items without training get different scores; else their order would be chance."""
-    batch = Interaction({model.USER_ID: users[:_USERS_LOOKED_AT]}).to(model.device)
+    users = loader.uid_list[:_USERS_LOOKED_AT]
+    batch = Interaction({loader.uid_field: users}).to(model.device)
     try:
         scores = model.full_sort_predict(batch).view(len(batch), -1)[:, items]
     except NotImplementedError:  # scored pair by pair

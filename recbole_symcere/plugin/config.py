@@ -24,6 +24,7 @@ from recbole_symcere.plugin.run_options import RUN_GROUPS
 from recbole_symcere.plugin.stock_models import (
     is_recboles,
     model_kinds,
+    reads_users,
     refuse_unable,
     refuse_unranked,
 )
@@ -149,7 +150,8 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
 
     def _refuse_unusable_model(self) -> None:
         sampled = (self["train_neg_sample_args"] or {}).get("distribution", "none") != "none"
-        if self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not sampled:
+        compares = self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not reads_users(self.model)
+        if compares and not sampled:
             raise InputError(
                 f"{self['model']} compares items with sampled negatives, so train_neg_sample_args "
                 "can't be none. Leave it out."
@@ -236,7 +238,7 @@ def _checked_model_name(name: Any) -> str:
             raise InputError(f"The model {name} can't be loaded: {error}.") from None
         raise InputError(
             f"There is no model named {name!r}.{did_you_mean(str(name), names)} "
-            f"Ours: {', '.join(MODELS)}; every model of RecBole runs too, and a subclass of ours "
-            "is known by its name after recbole_symcere.adopt(MyModel)."
+            f"Ours: {', '.join(MODELS)}; RecBole's have the names that it gives them, and a "
+            "subclass of ours is known by its name after recbole_symcere.adopt(MyModel)."
         ) from None
     return str(name)

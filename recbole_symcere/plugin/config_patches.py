@@ -18,7 +18,7 @@ from recbole_symcere.model.registry import adopt, adopted, lineage, trainer_of
 from recbole_symcere.plugin.import_hooks import offer_model
 from recbole_symcere.plugin.run_options import RUN_GROUPS
 from recbole_symcere.plugin.stock_models import is_recboles, settings_of_kind
-from recbole_symcere.plugin.stock_settings import check_types
+from recbole_symcere.plugin.stock_settings import check_settings_of
 from recbole_symcere.text.text_options import TextOptions
 
 __all__ = ["extend_recbole_config", "known_keys", "option_groups"]
@@ -68,25 +68,17 @@ def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
     @wraps(load)
     def loaded(self: Any, model: str, model_class: type, dataset: str) -> None:
         load(self, model, model_class, dataset)
-        if is_recboles(model_class):
-            check_types(model, self.external_config_dict, self.internal_config_dict, {*_HINTS})
         ours = adopt(model_class)
         if adopted(model):
             offer_model(model, lambda: model_class)  # stock functions look it up by its name
+        if is_recboles(model_class):
+            check_settings_of(
+                model, self.external_config_dict, self.internal_config_dict, {*_HINTS}
+            )
         if self.common_protocol or ours:
             groups = option_groups(model_class) if ours else ()
             self.internal_config_dict.update(defaults_of(*RUN_GROUPS, *groups))
-            self._update_internal_config_dict(properties_path() / "overall.yaml")
-            if is_recboles(model_class):
-                given = {**self.internal_config_dict, **self.external_config_dict}
-                self.internal_config_dict.update(settings_of_kind(model_class, given))
-            names = lineage(model_class) or [model]
-            files = [*(f"model/{name}" for name in names), f"dataset/{dataset}"]
-            for path in (properties_path() / f"{name}.yaml" for name in files):
-                if path.is_file():
-                    self._update_internal_config_dict(path)
-            # of a data set's yaml this part is for the converter
-            self.internal_config_dict.pop("convert", None)
+            _merge_properties(self, model, model_class, dataset)
         if model_class.__module__.startswith(("recbole.", "recbole_symcere.")):
             # RecBole reads the arguments of whatever process it is in: a test runner, a worker
             known = {*self.file_config_dict, *self.variable_config_dict, *known_keys(self)}
@@ -94,6 +86,20 @@ def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
                 del self.external_config_dict[key]
 
     return loaded
+
+
+def _merge_properties(config: Any, model: str, model_class: type, dataset: str) -> None:
+    """Our yaml files, and what a kind of RecBole's models is told."""
+    names = lineage(model_class) or [model]
+    for name in ("overall", *(f"model/{name}" for name in names), f"dataset/{dataset}"):
+        path = properties_path() / f"{name}.yaml"
+        if path.is_file():
+            config._update_internal_config_dict(path)
+        if name == "overall" and is_recboles(model_class):
+            so_far = config.internal_config_dict
+            so_far.update(settings_of_kind(model_class, so_far, config.external_config_dict))
+    # of a data set's yaml this part is for the converter
+    config.internal_config_dict.pop("convert", None)
 
 
 def option_groups(model_class: Any) -> tuple[type, ...]:

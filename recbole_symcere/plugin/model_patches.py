@@ -136,8 +136,8 @@ def _attention_by_degree(self: Any) -> Tensor:
         of_kind = relation == kind
         degree = np.bincount(row[of_kind], minlength=self.matrix_size[0])
         weights[of_kind] = 1 / degree[row[of_kind]]
-    matrix = torch.sparse_coo_tensor(np.stack([row, column]), weights, self.matrix_size)
-    return matrix.float().coalesce().to(self.device)
+    places, values = torch.from_numpy(np.stack([row, column])), torch.from_numpy(weights).float()
+    return torch.sparse_coo_tensor(places, values, self.matrix_size).coalesce().to(self.device)
 
 
 def _let_ncl_cluster(model_class: Any) -> None:

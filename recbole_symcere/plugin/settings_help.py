@@ -1,6 +1,5 @@
 """The settings of a run or a model in words, for ``--help``."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from recbole_symcere.base.options import hints_of
 from recbole_symcere.model.registry import MODELS, class_of, lineage
 from recbole_symcere.plugin.config_patches import option_groups
 from recbole_symcere.plugin.run_options import RUN_GROUPS, FileOptions, JobOptions
+from recbole_symcere.plugin.stock_models import model_kinds, recboles_file, refuse_unranked
 
 __all__ = ["settings_help"]
 
@@ -27,7 +27,7 @@ def settings_help(model: str | None) -> str:
         InputError: for a model that isn't there.
     """
     if model is None:
-        defaults = _read(_recboles("overall.yaml")) | _read(properties_path() / "overall.yaml")
+        defaults = _read(recboles_file("overall.yaml")) | _read(properties_path() / "overall.yaml")
         told = help_of(JobOptions, FileOptions, *RUN_GROUPS, defaults=defaults)
         return f"What every run reads; RecBole's documentation tells of further settings:\n{told}"
     if model in MODELS:
@@ -38,19 +38,16 @@ def settings_help(model: str | None) -> str:
         names = {*hints_of(*groups), *defaults}
         told = help_of(*groups, *RUN_GROUPS, defaults=defaults, names=names)
         return f"{model}: its settings, beside those of every run (--help)\n\n{told}"
-    file = _recboles(f"model/{model}.yaml")
-    if not file.is_file():
+    if model not in model_kinds():
         raise InputError(
-            f"There is no model named {model!r}.{did_you_mean(model, MODELS)} "
-            f"Ours: {', '.join(MODELS)}; every model of RecBole runs too."
+            f"There is no model named {model!r}.{did_you_mean(model, (*MODELS, *model_kinds()))} "
+            f"Ours: {', '.join(MODELS)}; RecBole's have the names that it gives them."
         )
-    return f"{model} is RecBole's; it reads\n\n{file.read_text(encoding='utf-8')}"
-
-
-def _recboles(name: str) -> Path:
-    """A file of RecBole's properties, found without importing RecBole."""
-    spec = importlib.util.find_spec("recbole")
-    return Path(spec.origin).parent / "properties" / name if spec and spec.origin else Path(name)
+    refuse_unranked(model)
+    file = recboles_file(f"model/{model}.yaml")
+    if not file.is_file():
+        return f"{model} is RecBole's; it has no settings beside those of every run (--help)\n"
+    return f"{model} is RecBole's; it reads\n\n{file.read_text(encoding='utf-8')}\n"
 
 
 def _read(path: Path) -> dict[str, Any]:

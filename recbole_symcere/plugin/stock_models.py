@@ -16,14 +16,28 @@ from recbole_symcere.base.errors import InputError
 
 __all__ = [
     "is_recboles",
+    "is_sequential",
     "model_kinds",
+    "notes_on",
+    "reads_users",
     "recboles_file",
+    "refuse_columns",
     "refuse_unable",
     "refuse_unranked",
     "settings_of_kind",
 ]
 
 _CLASSIFIERS = ("LightGBM", "XGBoost")
+_DRAWN = {
+    **{"distribution": "uniform", "sample_num": 1, "alpha": 1.0},
+    **{"dynamic": False, "candidate_num": 0},
+}
+_READ_USERS = frozenset(
+    {
+        *("CDAE", "DiffRec", "ENMF", "LDiffRec", "MacridVAE", "MultiDAE", "MultiVAE", "RaCT"),
+        "RecVAE",
+    }
+)
 _PAIRS_AT_ONCE = 16384
 """Scores that a model is asked for at once where each is a pass of a pair through its network."""
 
@@ -39,20 +53,34 @@ _ITEM_FEATURES = {
 }
 """Model -> the setting that names the columns of ``<name>.item`` that it reads."""
 _ENTITY_FILES = {"GRU4RecKG": ("kg", "link", "ent"), "KSR": ("kg", "link", "ent", "rel")}
+_STAGES = {
+    "RaCT": ("train_stage", "pre_model_path", ("actor_pretrain", "critic_pretrain", "finetune")),
+    "S3Rec": ("train_stage", "pre_model_path", ("pretrain", "finetune")),
+    "KD_DAGFM": ("phase", "warm_up", ("teacher_training", "distillation", "finetuning")),
+}
+"""Model -> its setting of the stage, that of the model the stage goes on from, all stages."""
 _GOES_ON = {
-    "RaCT": ("train_stage", ("critic_pretrain", "finetune"), ("pre_model_path",)),
-    "S3Rec": ("train_stage", ("finetune",), ("pre_model_path",)),
+    **{name: (stage, stages[1:], (path,)) for name, (stage, path, stages) in _STAGES.items()},
     "ConvNCF": ("train_method", ("after_pretrain",), ("pre_model_path",)),
-    "KD_DAGFM": ("phase", ("distillation", "finetuning"), ("warm_up",)),
     "NeuMF": ("use_pretrain", (True,), ("mf_pretrain_path", "mlp_pretrain_path")),
 }
-"""Model -> the setting by which it goes on from trained models, its values, where those are named."""
+"""Model -> a setting, its values that want trained models, and who names those."""
 _STAGE_EPOCHS = ("pretrain_epochs", "save_step")
 
 
 def is_recboles(model_class: type) -> bool:
     """Whether a model is one of RecBole's own."""
     return model_class.__module__.startswith("recbole.")
+
+
+def is_sequential(config: Any) -> bool:
+    """Whether a Config's model ranks the next item, from the items before, known ones too."""
+    return bool(config["MODEL_TYPE"].name == "SEQUENTIAL")
+
+
+def reads_users(model: str) -> bool:
+    """Whether a model is fed whole users, so that there are no pairs and no negatives to draw."""
+    return model in _READ_USERS
 
 
 @cache
@@ -77,37 +105,55 @@ def recboles_file(name: str) -> Path:
     return root / "properties" / name
 
 
-# --- what a kind of model is told ------------------------------------------------------------------
+# --- what a kind of model is told ----------------------------------------------------------------
 
 
-def settings_of_kind(model_class: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What holds for a model of RecBole's beside the common protocol, before it is told otherwise.
+def settings_of_kind(
+    model_class: Any, defaults: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What holds for a model of RecBole's beside the common protocol, unless it is told otherwise.
 
     Args:
         model_class: the model.
-        given: all settings so far, the user's among them.
+        defaults: what would hold without this.
+        given: what the user has set.
+
+    Raises:
+        InputError: for something given that the kind can't have.
     """
     settings: dict[str, Any] = {}
     kind = model_class.type.name
+    if kind == "CONTEXT":
+        settings["train_neg_sample_args"] = dict(_DRAWN)  # RecBole would want labels
     if kind == "SEQUENTIAL":
-        # it ranks the next item, known ones too; RecBole has it no other way
-        settings["repeatable"] = True
-    if kind in {"CONTEXT", "SEQUENTIAL"}:
-        drawn = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0}
-        settings["train_neg_sample_args"] = {**drawn, "dynamic": False, "candidate_num": 0}
-    if kind == "SEQUENTIAL" and given.get("loss_type") == "CE":
-        pairwise = getattr(model_class, "input_type", None)
-        if pairwise is None or pairwise.name != "PAIRWISE":
-            settings["train_neg_sample_args"] = None  # the loss is over all items
+        settings = _settings_of_sequential(model_class, {**defaults, **given}, given)
     if kind == "KNOWLEDGE":
-        settings["load_col"] = {
-            "inter": ["user_id", "item_id", "rating", "timestamp"],
-            "kg": ["head_id", "relation_id", "tail_id"],
-            "link": ["item_id", "entity_id"],
-        }
+        columns = {"kg": ["head_id", "relation_id", "tail_id"], "link": ["item_id", "entity_id"]}
+        settings["load_col"] = {**defaults["load_col"], **columns}
     if "full_sort_predict" not in _methods(model_class):
         settings["eval_batch_size"] = _PAIRS_AT_ONCE
     return settings
+
+
+def _settings_of_sequential(
+    model_class: Any, settings: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Items that a user has had are ranked too; a loss over all items takes no negatives."""
+    name = model_class.__name__
+    if not given.get("repeatable", True):
+        raise InputError(
+            f"repeatable is False, but {name} is sequential, and RecBole ranks known items too for "
+            "such models. Leave it out, or give --repeatable=True."
+        )
+    pairwise = getattr(getattr(model_class, "input_type", None), "name", "") == "PAIRWISE"
+    drawn = pairwise or settings.get("loss_type") != "CE"
+    if given.get("train_neg_sample_args") and not drawn:
+        raise InputError(
+            f"train_neg_sample_args is {given['train_neg_sample_args']}, but {name} with "
+            "loss_type=CE compares with all items, so it would have no effect. Leave it out, or "
+            "give --loss_type=BPR."
+        )
+    return {"repeatable": True, "train_neg_sample_args": dict(_DRAWN) if drawn else None}
 
 
 def _methods(model_class: Any) -> set[str]:
@@ -116,7 +162,25 @@ def _methods(model_class: Any) -> set[str]:
     return {name for kind in own for name in vars(kind)}
 
 
-# --- what a model needs ----------------------------------------------------------------------------
+def notes_on(config: Any) -> list[str]:
+    """What a person should know of a run of one of RecBole's models."""
+    model, notes = config["model"], []
+    if is_sequential(config):
+        notes.append(
+            f"{model} ranks the next item for each held-out interaction, known items too, so its "
+            "metrics can't be compared with those of models that aren't sequential."
+        )
+    setting, path, stages = _STAGES.get(model, ("", "", ()))
+    if config[setting] in stages[:-1]:
+        after = stages[stages.index(config[setting]) + 1]
+        notes.append(
+            f"{model} is trained in {len(stages)} runs; this is {config[setting]}, and the next is "
+            f"--{setting}={after} --{path}=RUN_DIR/checkpoint/best.safetensors."
+        )
+    return notes
+
+
+# --- what a model needs --------------------------------------------------------------------------
 
 
 def refuse_unranked(model: str) -> None:
@@ -134,7 +198,7 @@ def refuse_unranked(model: str) -> None:
 
 
 def refuse_unable(config: Any) -> None:
-    """Stop if one of RecBole's models lacks a package, a file or a setting that it can't do without.
+    """Stop if a model of RecBole's lacks a package, a file or a setting that it can't do without.
 
     Raises:
         InputError: naming it, and what to install or to give.
@@ -145,6 +209,7 @@ def refuse_unable(config: Any) -> None:
         _refuse_missing_features,
         _refuse_missing_start,
         _refuse_item_vectors,
+        _refuse_cold,
         _refuse_code,
     ):
         refuse(config, config["model"])
@@ -226,9 +291,41 @@ def _refuse_item_vectors(config: Any, model: str) -> None:
         )
 
 
+def _refuse_cold(config: Any, model: str) -> None:
+    for key in ("cold_items", "cold_users") if is_sequential(config) else ():
+        if config[key]:
+            raise InputError(
+                f"{key} is {config[key]}, but {model} ranks the next item of a sequence, from "
+                "which nothing is held out that way. Leave it out."
+            )
+
+
+def refuse_columns(config: Any, dataset: Any) -> None:
+    """Stop if a context-aware model reads a column of interactions that a ranking can't know.
+
+    Raises:
+        InputError: naming the columns.
+    """
+    whole = "full" in config["eval_args"]["mode"].values()
+    if config["MODEL_TYPE"].name != "CONTEXT" or not whole:
+        return
+    known = (dataset.uid_field, dataset.iid_field, config["LABEL_FIELD"])
+    columns = [
+        name
+        for name in dataset.inter_feat
+        if name not in known
+        and ("TOKEN" in dataset.field2type[name].name or name in config["numerical_features"])
+    ]
+    if columns:
+        raise InputError(
+            f"{config['model']} reads {', '.join(columns)} of {dataset.dataset_name}.inter, but "
+            "pairs of users and items that are only ranked have no such value. Leave them out of "
+            "load_col and numerical_features, or rank the held-out rows among sampled ones: "
+            "--eval_args={mode: uni100}."
+        )
+
+
 def _refuse_code(config: Any, model: str) -> None:
     """RecBole runs this one setting as Python code."""
     if model == "KD_DAGFM" and config["teacher"] not in {"CrossNet", "CIN"}:
-        raise InputError(
-            f"teacher is {config['teacher']!r}, but it must be one of CrossNet, CIN."
-        )
+        raise InputError(f"teacher is {config['teacher']!r}, but it must be one of CrossNet, CIN.")

@@ -1,29 +1,39 @@
-"""The types of the settings of RecBole's models, which RecBole doesn't check.
+"""The types and choices of the settings of RecBole's models, which RecBole doesn't check.
 
 A setting has the type of its default in RecBole's yaml files, or the one that the comment beside it
 tells where the default is written more narrowly (``dropout_prob: 0  # (float)``). A whole number
 may stand where a float is meant; a float doesn't stand for a whole number, even where it is one.
-Defaults of nothing (``~``) say nothing of a type, so those settings aren't checked.
+Where the comment lists the values of a word, no other is taken. Defaults of nothing (``~``) say
+nothing of a type, so those settings aren't checked.
 """
 
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.plugin.stock_models import recboles_file
 
-__all__ = ["check_types"]
+__all__ = ["check_settings_of"]
 
-_NOTE = re.compile(r"(?m)^([\w-]+):[^#\n]*#\s*\((\w+)")
+_COMMENT = re.compile(r"(?m)^([\w-]+):[^#\n]*#([^\n]*)")
+_TYPE = re.compile(r"\s*\((\w+)")
+_CHOICES = re.compile(r"[Rr]ang(?:e|ing) in[\s`]*(\[[^\]]*\])")
 _WIDER = {(int, "float"): float, (int, "bool"): (bool, int)}
 
 
-def check_types(
+class _Told(NamedTuple):
+    """What the comment beside a setting tells: its type's first word, and its values if listed."""
+
+    kind: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def check_settings_of(
     model: str, given: Mapping[str, Any], defaults: Mapping[str, Any], elsewhere: set[str]
 ) -> None:
-    """Stop at a setting of another type than its default.
+    """Stop at a setting of another type than its default, or of a value that there isn't.
 
     Args:
         model: a model of RecBole's.
@@ -32,28 +42,37 @@ def check_types(
         elsewhere: settings that are checked by options of ours.
 
     Raises:
-        InputError: naming the setting, its value and the type.
+        InputError: naming the setting, its value and what it must be.
     """
-    notes = _notes(f"model/{model}.yaml")
+    told = _told(f"model/{model}.yaml")
     for key, value in given.items():
         default = defaults.get(key)
         if default is None or key in elsewhere:
             continue
-        own = key in notes
-        if value is None and (not own or default == "None"):
+        if value is None and (key not in told or default == "None"):
             continue  # switched off: an interval, a column
-        kind = _WIDER.get((type(default), notes.get(key, "")), type(default))
-        _check(key, value, kind)
-        if isinstance(default, list) and default and isinstance(value, list):
-            for part in value:
-                _check_part(key, value, part, default)
+        of = told.get(key, _Told())
+        _check(key, value, _WIDER.get((type(default), of.kind), type(default)))
+        if isinstance(value, list):
+            _check_parts(key, value, default)
+        if default in of.choices and value not in of.choices:
+            raise InputError(
+                f"{key} is {value!r}, but it must be one of {', '.join(of.choices)}."
+                f"{did_you_mean(str(value), of.choices)}"
+            )
 
 
 @cache
-def _notes(name: str) -> dict[str, str]:
-    """Setting -> the first word of what its comment calls its type."""
+def _told(name: str) -> dict[str, _Told]:
     file = recboles_file(name)
-    return dict(_NOTE.findall(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return {key: _read(comment) for key, comment in _COMMENT.findall(text)}
+
+
+def _read(comment: str) -> _Told:
+    kind, listed = _TYPE.match(comment), _CHOICES.search(comment)
+    choices = re.findall(r"[\w-]+", listed[1]) if listed else ()  # some quoted, some not
+    return _Told(kind[1] if kind else "", tuple(choices))
 
 
 def _check(key: str, value: Any, kind: Any) -> None:
@@ -64,9 +83,9 @@ def _check(key: str, value: Any, kind: Any) -> None:
         raise InputError(f"{key} is {value!r}, but it must be of type {name}{said}.")
 
 
-def _check_part(key: str, value: list[Any], part: Any, default: list[Any]) -> None:
+def _check_parts(key: str, value: list[Any], default: list[Any]) -> None:
     kinds = {type(item) for item in default}
-    if len(kinds) == 1 and not _is_a(part, *kinds):
+    if len(kinds) == 1 and not all(_is_a(part, *kinds) for part in value):
         raise InputError(f"{key} is {value!r}, but it must be a list of {kinds.pop().__name__}.")
 
 

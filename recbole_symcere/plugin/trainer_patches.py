@@ -37,7 +37,7 @@ def change_trainers(module: ModuleType) -> None:
 
 def change_knowledge_loader(module: ModuleType) -> None:
     """Let the loader of knowledge-aware models tell its data set, as every other does."""
-    module.KnowledgeBasedDataLoader.dataset = property(lambda self: self._dataset)  # type: ignore[attr-defined]
+    module.KnowledgeBasedDataLoader.dataset = property(lambda self: self._dataset)
 
 
 def change_eval_loader(module: ModuleType) -> None:

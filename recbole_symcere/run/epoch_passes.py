@@ -1,4 +1,4 @@
-"""What the passes over the training data say of the loss, whichever of RecBole's trainers makes them."""
+"""What the passes over the training data say of the loss, whichever trainer makes them."""
 
 from collections import defaultdict
 from collections.abc import Callable

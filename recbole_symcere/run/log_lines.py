@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.plugin.stock_models import notes_on
+
 __all__ = [
     "data_line",
     "epoch_line",
@@ -22,7 +24,7 @@ def data_line(config: Any, dataset: Any) -> str:
         f"{dataset.inter_num:,} interactions; seed {config['seed']}, device {config['device']}"
     )
     notice = manifest_notice(Path(config["data_path"]) / "manifest.json")
-    return f"{line}\n{notice}" if notice else line
+    return "\n".join([line, *([notice] if notice else []), *notes_on(config)])
 
 
 def manifest_notice(manifest: Path) -> str | None:

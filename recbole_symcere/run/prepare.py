@@ -19,6 +19,8 @@ from recbole_symcere.data.atomic import check_header
 from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.model.registry import text_use
+from recbole_symcere.plugin.stock_models import refuse_columns
+from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.trainer import resumable
 
 __all__ = ["build_model", "build_trainer", "read_dataset", "split_data", "split_dataset"]
@@ -35,6 +37,7 @@ def read_dataset(config: Any) -> Any:
     _check_file(config)
     with _as_input_error(config):
         dataset = create_dataset(config)
+    refuse_columns(config, dataset)
     if max(config["topk"]) >= dataset.item_num:
         raise InputError(
             f"topk is {config['topk']}, but {config['dataset']} has only {dataset.item_num - 1} "
@@ -78,7 +81,8 @@ def split_data(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
 def build_model(config: Any, train_data: Any) -> Any:
     """The model on its device, with the weights that the seed gives."""
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    return config.model_class(config, train_data.dataset).to(config["device"])
+    with in_one_line(config, "built"):
+        return config.model_class(config, train_data.dataset).to(config["device"])
 
 
 def build_trainer(config: Any, model: Any) -> Any:

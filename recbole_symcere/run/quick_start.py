@@ -14,8 +14,10 @@ from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config, StoredConfig
+from recbole_symcere.plugin.stock_models import is_sequential
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
     RunDirectory,
@@ -118,11 +120,13 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
         if resumed and trainer.resume(train_data):
             _log.info(f"going on after epoch {trainer.start_epoch - 1}")
         prepared = time.perf_counter() - started
-        best_score, best_result = trainer.fit(
-            train_data, valid_data, saved=saved, show_progress=config["show_progress"]
-        )
+        with in_one_line(config, "trained"):
+            best_score, best_result = trainer.fit(
+                train_data, valid_data, saved=saved, show_progress=config["show_progress"]
+            )
         started = time.perf_counter()
-        final = evaluate_final(trainer, train_data, test_data, load_best=saved)
+        with in_one_line(config, "tested"):
+            final = evaluate_final(trainer, train_data, test_data, load_best=saved)
         epochs = trainer.history
         seconds = {
             "prepare": prepared,
@@ -210,6 +214,7 @@ def _protocol(config: Any, model: Any) -> dict[str, Any]:
     )
     return {
         **{key: config[key] for key in keys},
+        "ranked_for": "each held-out interaction" if is_sequential(config) else "each user",
         "masked_at_valid": "nothing" if config["repeatable"] else "train",
         "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
         "selected_on": "valid" if config["eval_step"] > 0 else "nothing: the last epoch",

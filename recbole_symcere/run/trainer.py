@@ -182,14 +182,21 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         )
 
     def _generate_train_loss_output(
-        self, epoch_idx: int, s_time: float, e_time: float, losses: Any
+        self,
+        epoch_idx: int,
+        s_time: float,
+        e_time: float,
+        losses: Any,  # noqa: ARG002 # RecBole's
     ) -> str:
         shown = ", ".join(f"{name}: {total:.4f}" for name, total in self.sums.items())
         time_taken = f"{e_time - s_time:.2f}s"
         return f"epoch {epoch_idx} training [time: {time_taken}, sum over batches: {shown}]"
 
     def _add_train_loss_to_tensorboard(
-        self, epoch_idx: int, losses: Any, tag: str = "Loss/Train"
+        self,
+        epoch_idx: int,
+        losses: Any,  # noqa: ARG002 # as above
+        tag: str = "Loss/Train",
     ) -> None:
         for name, total in self.sums.items():
             self.tensorboard.add_scalar(f"{tag}/{name}", total, epoch_idx)
@@ -300,9 +307,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         for name in ("cur_step", "best_valid_score", "best_valid_result", "best_epoch", "history"):
             setattr(self, name, state[name])
         self.model.load_state_dict(state["state_dict"])
-        self.model.load_other_parameter(
-            checkpoint.on_device(state["other_parameter"], self.device)
-        )
+        self.model.load_other_parameter(checkpoint.on_device(state["other_parameter"], self.device))
         turns = self._taking_turns()
         for name, optimizer in turns.items():
             optimizer.load_state_dict(state["turns"][name])
