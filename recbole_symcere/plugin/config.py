@@ -21,13 +21,8 @@ from recbole_symcere.base.options import hints_of, read_options
 from recbole_symcere.model.registry import MODELS, adopted, is_ours
 from recbole_symcere.plugin.config_patches import known_keys, option_groups
 from recbole_symcere.plugin.run_options import RUN_GROUPS
-from recbole_symcere.plugin.stock_models import (
-    is_recboles,
-    model_kinds,
-    reads_users,
-    refuse_unable,
-    refuse_unranked,
-)
+from recbole_symcere.plugin.stock_models import draws_nothing, is_recboles, model_kinds
+from recbole_symcere.plugin.stock_needs import refuse_unable, refuse_unranked
 
 __all__ = ["Config", "StoredConfig"]
 
@@ -150,7 +145,7 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
 
     def _refuse_unusable_model(self) -> None:
         sampled = (self["train_neg_sample_args"] or {}).get("distribution", "none") != "none"
-        compares = self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not reads_users(self.model)
+        compares = self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not draws_nothing(self.model)
         if compares and not sampled:
             raise InputError(
                 f"{self['model']} compares items with sampled negatives, so train_neg_sample_args "

@@ -89,13 +89,14 @@ def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
 
 
 def _merge_properties(config: Any, model: str, model_class: type, dataset: str) -> None:
-    """Our yaml files, and what a kind of RecBole's models is told."""
-    names = lineage(model_class) or [model]
+    """Our yaml files, and what a kind of models that aren't ours is told."""
+    family = lineage(model_class)
+    names = family or [model]
     for name in ("overall", *(f"model/{name}" for name in names), f"dataset/{dataset}"):
         path = properties_path() / f"{name}.yaml"
         if path.is_file():
             config._update_internal_config_dict(path)
-        if name == "overall" and is_recboles(model_class):
+        if name == "overall" and not family:
             so_far = config.internal_config_dict
             so_far.update(settings_of_kind(model_class, so_far, config.external_config_dict))
     # of a data set's yaml this part is for the converter

@@ -12,7 +12,8 @@ from recbole_symcere.base.options import hints_of
 from recbole_symcere.model.registry import MODELS, class_of, lineage
 from recbole_symcere.plugin.config_patches import option_groups
 from recbole_symcere.plugin.run_options import RUN_GROUPS, FileOptions, JobOptions
-from recbole_symcere.plugin.stock_models import model_kinds, recboles_file, refuse_unranked
+from recbole_symcere.plugin.stock_models import model_kinds, recboles_file
+from recbole_symcere.plugin.stock_needs import refuse_unranked
 
 __all__ = ["settings_help"]
 

@@ -64,3 +64,23 @@ class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
             self.sums[term] += float(value)
             self._batches[term] += batches
         return totals
+
+    def _generate_train_loss_output(
+        self,
+        epoch_idx: int,
+        s_time: float,
+        e_time: float,
+        losses: Any,  # noqa: ARG002 # RecBole's
+    ) -> str:
+        shown = ", ".join(f"{name}: {total:.4f}" for name, total in self.sums.items())
+        time_taken = f"{e_time - s_time:.2f}s"
+        return f"epoch {epoch_idx} training [time: {time_taken}, sum over batches: {shown}]"
+
+    def _add_train_loss_to_tensorboard(
+        self,
+        epoch_idx: int,
+        losses: Any,  # noqa: ARG002 # as above
+        tag: str = "Loss/Train",
+    ) -> None:
+        for name, total in self.sums.items():
+            self.tensorboard.add_scalar(f"{tag}/{name}", total, epoch_idx)

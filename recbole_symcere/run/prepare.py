@@ -19,7 +19,7 @@ from recbole_symcere.data.atomic import check_header
 from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.model.registry import text_use
-from recbole_symcere.plugin.stock_models import refuse_columns
+from recbole_symcere.plugin.stock_needs import refuse_columns
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.trainer import resumable
 

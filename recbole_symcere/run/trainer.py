@@ -181,26 +181,6 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             "raise temperature; without l2_normalize this is expected with NGCF."
         )
 
-    def _generate_train_loss_output(
-        self,
-        epoch_idx: int,
-        s_time: float,
-        e_time: float,
-        losses: Any,  # noqa: ARG002 # RecBole's
-    ) -> str:
-        shown = ", ".join(f"{name}: {total:.4f}" for name, total in self.sums.items())
-        time_taken = f"{e_time - s_time:.2f}s"
-        return f"epoch {epoch_idx} training [time: {time_taken}, sum over batches: {shown}]"
-
-    def _add_train_loss_to_tensorboard(
-        self,
-        epoch_idx: int,
-        losses: Any,  # noqa: ARG002 # as above
-        tag: str = "Loss/Train",
-    ) -> None:
-        for name, total in self.sums.items():
-            self.tensorboard.add_scalar(f"{tag}/{name}", total, epoch_idx)
-
     # --- the end of an epoch ---------------------------------------------------------------------
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
