@@ -1,5 +1,6 @@
 # make run    make an environment, then train SymCERE on the bundled sample
 # make test   the tests
+# make test-stock  every model of RecBole's: which run, which are refused and why
 # make check  what a reviewer runs: format, lint, types, tests
 # Another Python: make run PYTHON=python3.13. More settings: make run ARGS="--epochs=3"
 
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/installed
 
-.PHONY: run test test-slow check lint clean
+.PHONY: run test test-slow test-stock check lint clean
 
 run: $(READY)
 	$(BIN)/python run_recbole_symcere.py --model=SymCERE --dataset=yelp $(ARGS)
@@ -19,6 +20,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow or realdata" $(ARGS)
+
+test-stock: $(READY)
+	$(BIN)/python -m pytest -m stock -n auto $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

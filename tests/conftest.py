@@ -27,6 +27,20 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_tune_search.py")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say what became of each model of RecBole's, where `make test-stock` ran them."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    said = sorted(
+        value
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "stock"
+    )
+    if said:
+        terminalreporter.section("RecBole's models")
+        terminalreporter.write_line("\n".join(said))
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     """RecBole writes to the folder it stands in."""

@@ -59,7 +59,7 @@ class _Proxy(ModuleType):
 
 
 def torch_proxy(module: ModuleType) -> None:
-    """Mend the use of torch in ``module``, which is `recbole.trainer.trainer`.
+    """Mend the use of torch in ``module``: RecBole's trainer, or a model that reads another's file.
 
     * torch >= 2.6 can't read the checkpoints that RecBole pickles (#2212): `torch.save` and
       `torch.load` use our checkpoint format there, which holds no pickle at all;

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from functools import wraps
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 __all__ = ["dataset_shims"]
@@ -13,6 +13,7 @@ def dataset_shims(module: ModuleType) -> None:
     """Mend `recbole.data.dataset.dataset.Dataset` for pandas 3 and for times of one second.
 
     * pandas 3 ignores ``column.fillna(inplace=True)``: missing values would stay (no issue yet);
+    * the same for the empty cells of sequence columns, as they are read;
     * pandas 3 breaks ``Series.agg(len)`` on sequence columns (no issue yet);
     * repeated pairs are sorted by an unstable sort before the first or last is kept;
     * times become float32, whose step is 128 s today, before they are sorted (#2204, #1653, #1762).
@@ -24,10 +25,39 @@ def dataset_shims(module: ModuleType) -> None:
         dataset._fill_nan = _fill_nan
         dataset._concat_remaped_tokens = _concat_tokens
         dataset._remap = _remap
+        dataset._load_feat = _with_filled_sequences(module, dataset._load_feat)
         # pandas 3 gives read-only arrays, of which RecBole makes tensors that it only reads
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     dataset._remove_duplication = _remove_duplication
     dataset._data_processing = _in_order_of_time(dataset._data_processing)
+
+
+def _with_filled_sequences(module: ModuleType, load: Callable[..., Any]) -> Callable[..., Any]:
+    """Give an empty cell of a sequence column the empty text, and don't tell of the line that does.
+
+    RecBole splits each cell at its blanks; a missing one would be no text to split.
+    """
+
+    @wraps(load)
+    def loaded(self: Any, filepath: str, source: Any) -> Any:
+        pandas = module.pd
+
+        def read_csv(*args: Any, **options: Any) -> Any:
+            frame = pandas.read_csv(*args, **options)
+            for column in frame:
+                if str(column).endswith("_seq"):
+                    frame[column] = frame[column].fillna("")
+            return frame
+
+        module.pd = SimpleNamespace(read_csv=read_csv)  # type: ignore[attr-defined]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pandas.errors.ChainedAssignmentError)
+                return load(self, filepath, source)
+        finally:
+            module.pd = pandas  # type: ignore[attr-defined]
+
+    return loaded
 
 
 def _fill_nan(self: Any) -> None:

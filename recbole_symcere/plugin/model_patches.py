@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.plugin.compat import torch_proxy
 
 __all__ = ["change_models", "leave_out_modules"]
 
@@ -28,12 +27,6 @@ _REMEMBERED = {
         "NCL": _CLUSTERS,
     }
 }
-_READS_CHECKPOINTS = {
-    "general_recommender": ("convncf", "nais", "neumf", "ract"),
-    "context_aware_recommender": ("kd_dagfm",),
-    "sequential_recommender": ("s3rec",),
-}
-"""Modules that go on from a trained model of an earlier run."""
 
 
 def change_models(package: ModuleType) -> None:
@@ -49,8 +42,6 @@ def change_models(package: ModuleType) -> None:
         _let_kgat_attend(package.kgat.KGAT)
     for name, attributes in _REMEMBERED.get(kind, {}).items():
         _remember(getattr(package, name), attributes)
-    for name in _READS_CHECKPOINTS.get(kind, ()):
-        torch_proxy(getattr(package, name))
 
 
 def leave_out_modules(abstract: Any) -> None:

@@ -24,6 +24,13 @@ from recbole_symcere.plugin.trainer_patches import (
 __all__ = ["register", "registered"]
 
 _done: list[str] = []
+_READ_CHECKPOINTS = (
+    "recbole.trainer.trainer",
+    *(f"recbole.model.general_recommender.{name}" for name in ("convncf", "nais", "neumf", "ract")),
+    "recbole.model.context_aware_recommender.kd_dagfm",
+    "recbole.model.sequential_recommender.s3rec",
+)
+"""Where RecBole stores or loads a model; the models go on from a trained one."""
 
 
 def register(load_data_and_model: Callable[[str], Any]) -> None:
@@ -46,7 +53,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         offer_model(name, partial(class_of, name))
     for name, change in (
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
-        ("recbole.trainer.trainer", compat.torch_proxy),
+        *((name, compat.torch_proxy) for name in _READ_CHECKPOINTS),
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
         ("recbole.quick_start.quick_start", quick_start_shims),
@@ -54,8 +61,6 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.evaluator.register", _offer_metrics),
         ("recbole.model.abstract_recommender", _change_parameters),
         ("recbole.model.general_recommender", _change_models),
-        ("recbole.model.context_aware_recommender", _change_models),
-        ("recbole.model.sequential_recommender", _change_models),
         ("recbole.model.knowledge_aware_recommender", _change_models),
         ("recbole.trainer.trainer", change_trainers),
         ("recbole.data.dataloader.general_dataloader", change_eval_loader),

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.plugin.stock_models import STAGES, draws_nothing, is_sequential
 
@@ -144,6 +142,8 @@ def _refuse_item_vectors(config: Any, model: str) -> None:
     """LDiffRec puts items into categories by vectors, whose file RecBole lets run code."""
     if model != "LDiffRec" or config["n_cate"] == 1:
         return
+    import numpy as np  # not for --help
+
     file = Path(config["data_path"], "item_emb.npy")
     try:
         np.load(file, mmap_mode="r", allow_pickle=False)

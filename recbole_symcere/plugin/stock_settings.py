@@ -20,6 +20,7 @@ __all__ = ["check_settings_of"]
 _COMMENT = re.compile(r"(?m)^([\w-]+):[^#\n]*#([^\n]*)")
 _TYPE = re.compile(r"\s*\((\w+)")
 _CHOICES = re.compile(r"[Rr]ang(?:e|ing) in[\s`]*(\[[^\]]*\])")
+_ONE_OR_MORE = "additional_feat_suffix"  # a word or a list of them
 _WIDER = {(int, "float"): float, (int, "bool"): (bool, int)}
 
 
@@ -47,7 +48,7 @@ def check_settings_of(
     told = _told(f"model/{model}.yaml")
     for key, value in given.items():
         default = defaults.get(key)
-        if default is None or key in elsewhere:
+        if default is None or key in elsewhere or key == _ONE_OR_MORE:
             continue
         if value is None and (key not in told or default == "None"):
             continue  # switched off: an interval, a column

@@ -9,13 +9,12 @@ from typing import Any
 
 import recbole
 
-import recbole_symcere
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.plugin.stock_models import is_recboles
 
 __all__ = ["in_one_line"]
 
-_THEIRS, _OURS = Path(recbole.__file__).parent, Path(recbole_symcere.__file__).parent
+_THEIRS, _OURS = Path(recbole.__file__).parent, Path(__file__).parents[1]
 
 
 @contextmanager
@@ -43,6 +42,8 @@ def in_one_line(config: Any, doing: str) -> Iterator[None]:
         advice = f"--model={model} --help shows its settings"
         if isinstance(error, MemoryError) or "memory" in said:
             advice = "It lacks memory: give a smaller --train_batch_size or --eval_batch_size"
+        if "more than 1 value per channel" in said:
+            advice = "A batch of a single row is left at the end: give another --train_batch_size"
         raise InputError(
             f"{model} can't be {doing} with these settings on {config['dataset']}: "
             f"{type(error).__name__}{': ' if said else ''}{said}, from {Path(place.filename).name} "
