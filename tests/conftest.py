@@ -30,15 +30,15 @@ def pytest_collection_modifyitems(items):
 def pytest_terminal_summary(terminalreporter):
     """Say what became of each model of RecBole's, where `make test-stock` ran them."""
     reports = [report for found in terminalreporter.stats.values() for report in found]
-    said = sorted(
+    said = {
         value
         for report in reports
         for name, value in getattr(report, "user_properties", ())
         if name == "stock"
-    )
+    }
     if said:
         terminalreporter.section("RecBole's models")
-        terminalreporter.write_line("\n".join(said))
+        terminalreporter.write_line("\n".join(sorted(said)))
 
 
 @pytest.fixture(autouse=True)

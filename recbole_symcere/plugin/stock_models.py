@@ -33,8 +33,8 @@ _DRAW_NOTHING = frozenset(
         *("NCEPLRec", "RecVAE"),
     }
 )
-_PAIRS_AT_ONCE = 16384
-"""Scores that a model is asked for at once where each is a pass of a pair through its network."""
+_PAIRS_AT_ONCE = 1024
+"""Scores at once where each is a pass of a pair through a network; more are slower on a CPU."""
 
 STAGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "RaCT": ("train_stage", "pre_model_path", ("actor_pretrain", "critic_pretrain", "finetune")),
