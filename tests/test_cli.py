@@ -275,7 +275,13 @@ def test_a_model_tells_its_settings_with_the_defaults_in_force(small, capsys):
     assert "--learning_rate of the optimizer; more than 0 (default: 0.005)" in told
     assert main(["--model=LightGCN", "--help"]) == 0
     assert "n_layers: 2" in capsys.readouterr().out
+    for model in ("Pop", "Random"):  # a file without settings, and none
+        assert main([f"--model={model}", "--help"]) == 0
+        assert f"{model} is RecBole's; it has no settings beside" in capsys.readouterr().out
+    assert main(["--model=XGBoost", "--help"]) == 2
+    assert "labels given pairs" in capsys.readouterr().err
     assert main(["--model=LightGNC", "--help"]) == 2
+    assert "Did you mean 'LightGCN'" in capsys.readouterr().err
 
 
 def test_lists_may_be_written_with_commas(small, capsys):

@@ -46,9 +46,10 @@ def settings_help(model: str | None) -> str:
         )
     refuse_unranked(model)
     file = recboles_file(f"model/{model}.yaml")
-    if not file.is_file():
+    told = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    if not told:
         return f"{model} is RecBole's; it has no settings beside those of every run (--help)\n"
-    return f"{model} is RecBole's; it reads\n\n{file.read_text(encoding='utf-8')}\n"
+    return f"{model} is RecBole's; it reads, beside what every run does (--help)\n\n{told}\n"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,9 +19,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning"),
 ]
 
-KINDS = {name: kind.removesuffix("_recommender") for name, kind in model_kinds().items()}
-GENERAL = [name for name, kind in KINDS.items() if kind in {"general", "exlib"}]
-OTHERS = [name for name in KINDS if name not in GENERAL]
+KINDS = {name: kind.split("_")[0] for name, kind in model_kinds().items()}
+ON_SAMPLE = [name for name, kind in KINDS.items() if kind in {"general", "exlib", "context"}]
+OTHERS = [name for name in KINDS if name not in ON_SAMPLE]
 
 REFUSED = {
     **dict.fromkeys(("LightGBM", "XGBoost"), "labels given pairs and ranks no items"),
@@ -87,8 +87,8 @@ def note(record_property, model, outcome):
     record_property("stock", f"  {KINDS[model]:<10} {model:<12} {outcome}")
 
 
-@pytest.mark.parametrize("model", GENERAL)
-def test_general_and_traditional_models_on_the_sample(model, capsys, record_property):
+@pytest.mark.parametrize("model", ON_SAMPLE)
+def test_general_traditional_and_context_aware_models_on_the_sample(model, capsys, record_property):
     status, said = run(capsys, f"--model={model}", "--dataset=yelp", "--run_dir=run")
     if model not in REFUSED:
         assert status == 0, said
@@ -108,13 +108,13 @@ def test_general_and_traditional_models_on_the_sample(model, capsys, record_prop
 
 
 @pytest.mark.parametrize("model", OTHERS)
-def test_models_of_other_kinds(model, data, capsys, record_property):
+def test_models_of_other_kinds_on_small_data(model, data, capsys, record_property):
     words = [f"--model={model}", f"--data_path={data}", *SMALL_DATA.get(model, ())]
     status, said = run(capsys, *words, "--dataset=small", "--run_dir=run")
     if model not in REFUSED:
         assert status == 0, said
         check_run("run")
-        note(record_property, model, "ran")
+        note(record_property, model, " with ".join(["ran", *SMALL_DATA.get(model, ())]))
         return
     assert status == 2
     assert re.search(REFUSED[model], said), said
