@@ -9,6 +9,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import suggesting, take_options
 from recbole_symcere.compare.compare_options import CompareOptions, checked_options
+from recbole_symcere.page.markdown_text import readable
 from recbole_symcere.plugin.run_options import FileOptions
 
 __all__ = ["help_text", "run"]
@@ -76,7 +77,7 @@ def run(pairs: dict[str, Any]) -> int:
 
 def _say(out: Path, n: int, failed: int) -> None:
     place = os.path.relpath(out)
-    sys.stdout.write((out / "table.md").read_text(encoding="utf-8"))
+    sys.stdout.write(readable((out / "table.md").read_text(encoding="utf-8")))
     sys.stdout.write(f"\n{n - failed} of {n} runs are in {place}/runs; see {place}/table.html\n")
     if failed:
         sys.stdout.write(f"{failed} failed; the table says why. The same command tries again.\n")

@@ -221,7 +221,8 @@ def _write_page(
 
 
 def _say(out: Path, name: str) -> None:
+    from recbole_symcere.page.markdown_text import readable
     from recbole_symcere.run.log_lines import short_path
 
-    sys.stdout.write((out / f"{name}.md").read_text(encoding="utf-8"))
+    sys.stdout.write(readable((out / f"{name}.md").read_text(encoding="utf-8")))
     sys.stdout.write(f"\nsee {short_path(out / f'{name}.html')}\n")

@@ -1,6 +1,7 @@
 """A page as headings, paragraphs, tables, pictures and marked texts; in Markdown and in HTML.
 
-The HTML needs no other file and no network: its style, and its pictures, stand in it.
+The HTML needs no other file and no network: its style, and its pictures, stand in it, and it tells
+the browser to load nothing else. Ids and reviews in a page are text, whatever marks they hold.
 """
 
 import base64
@@ -8,7 +9,10 @@ import html
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
+
+from recbole_symcere.page.markdown_text import as_start, cell, inline, line
 
 __all__ = [
     "Entry",
@@ -88,28 +92,29 @@ def as_markdown(parts: Sequence[Part]) -> str:
     lines: list[str] = []
     for part in parts:
         if isinstance(part, Heading):
-            lines += [f"{'#' * part.level} {_escaped(part.text)}", ""]
+            lines += [f"{'#' * part.level} {cell(part.text)}", ""]
         elif isinstance(part, Text):
-            lines += [_escaped(part.text), ""]
+            lines += [line(part.text), ""]
         elif isinstance(part, Picture):
-            lines += [f"![{_escaped(part.caption)}]({part.name})", ""]
+            lines += [f"![{cell(part.caption)}]({part.name})", ""]
         elif isinstance(part, Marked):
-            lines += [f"{_escaped(part.caption)}:", "", f"> {_marked_words(part)}", ""]
+            lines += [f"{line(part.caption)}:", "", f"> {_marked_words(part)}", ""]
         else:
             lines += [*_markdown_table(part), ""]
     return "\n".join(lines)
 
 
 def _marked_words(part: Marked) -> str:
-    shown = [
-        f"**{_escaped(piece.text)}**" if piece.weight >= _STRONG else _inline(piece.text)
-        for piece in part.pieces
-    ]
-    return " ".join("".join(shown).split())
+    shown = ""
+    for strong, pieces in groupby(part.pieces, lambda piece: piece.weight >= _STRONG):
+        # as one text: an address that pieces share would pass them one by one
+        text = "".join(piece.text for piece in pieces)
+        shown += f"**{cell(text)}**" if strong else inline(text)
+    return as_start(" ".join(shown.split()))
 
 
 def _markdown_table(table: TextTable) -> Iterator[str]:
-    yield "| " + " | ".join(map(_escaped, table.head)) + " |"
+    yield "| " + " | ".join(map(cell, table.head)) + " |"
     yield "| --- |" + " ---: |" * (len(table.head) - 1)
     for row in table.rows:
         yield "| " + " | ".join(map(_markdown_cell, row)) + " |"
@@ -117,18 +122,7 @@ def _markdown_table(table: TextTable) -> Iterator[str]:
 
 def _markdown_cell(entry: Entry) -> str:
     around = {"best": "**", "second": "_"}.get(entry.mark, "")
-    return f"{around}{_escaped(entry.text)}{around}"
-
-
-def _inline(text: str) -> str:
-    """Text that means nothing else in Markdown, with its spaces."""
-    for mark in "\\|`*_<":
-        text = text.replace(mark, f"\\{mark}")
-    return text
-
-
-def _escaped(text: str) -> str:
-    return " ".join(_inline(text).split())
+    return f"{around}{cell(entry.text)}{around}"
 
 
 _STYLE = """
@@ -150,6 +144,8 @@ mark { color: inherit; border-radius: .2em; }
 """
 _PAGE = string.Template(
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     "<title>$title</title>\n<style>$style</style>\n</head>\n<body>\n$body\n</body>\n</html>\n"
 )

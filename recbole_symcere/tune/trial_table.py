@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 from recbole_symcere.base.files import write_bytes
+from recbole_symcere.page.markdown_text import cell
 
 __all__ = ["Mode", "Status", "TrialRecord", "best", "live_table", "write_csv", "write_markdown"]
 
@@ -146,22 +147,15 @@ def write_markdown(
     failed = [trial for trial in trials if trial.status == "failed"]
     if failed:
         lines += ["", "## Failed trials", ""]
-        lines += [f"- trial {trial.number}: {_escaped(_reason(trial))}" for trial in failed]
+        lines += [f"- trial {trial.number}: {cell(_reason(trial))}" for trial in failed]
     write_bytes(path, ("\n".join(lines) + "\n").encode())
 
 
 def _row(cells: Sequence[str], bold: bool = False) -> str:
-    shown = [_escaped(cell) for cell in cells]
+    shown = [cell(text) for text in cells]
     if bold:
         shown = [f"**{shown[0]} (best)**", *shown[1:2], f"**{shown[2]}**", *shown[3:]]
     return "| " + " | ".join(shown) + " |"
-
-
-def _escaped(text: str) -> str:
-    """Text that means nothing else in Markdown, on one line."""
-    for mark in "\\|`*[]<":
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
 
 
 def _reason(trial: TrialRecord) -> str:

@@ -122,7 +122,7 @@ def test_pages_in_markdown_and_html():
         TextTable(["x", "y|z"], [[Entry("a_b"), Entry("1", "best")]]),
     ]
     text = as_markdown(parts)
-    assert r"# A \<b> & \|" in text
+    assert r"# A \<b> \& \|" in text
     assert '![says "so"](p.png)' in text
     assert r"| a\_b | **1** |" in text
     page = as_html(parts, "T")
