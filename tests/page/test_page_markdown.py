@@ -41,6 +41,7 @@ texts = st.lists(
 # GFM's tables and strikes, and its autolinks and more: example.com without www.
 RENDERER = MarkdownIt("gfm-like")
 LOADS = {"link_open", "image", "html_inline", "html_block"}
+GFM_AUTOLINK = r"(?i)www\.|(https?|ftp)://"  # of its specification, 6.9
 MEANS = {"code_inline", "code_block", "fence", "em_open", "strong_open", "s_open", "hr",
          "bullet_list_open", "ordered_list_open", "lheading_open"}  # fmt: skip
 
@@ -76,10 +77,14 @@ def every_part(text):
 @given(texts)
 @example("1. x")
 @example("x #")
+@example("[a]: x")  # defines what the same text elsewhere refers to
+@example(r"\![x](y) \[a](y) \\<b>")
 @example("".join(DANGEROUS))
+@example(" ".join(DANGEROUS))
 def test_no_text_means_anything_in_markdown(text):
     markdown = as_markdown(every_part(text))
     assert not kinds(markdown) & (LOADS | MEANS)
+    assert not re.search(GFM_AUTOLINK, markdown)
     words = text.split()
     assert shown(as_markdown([Heading(text, 1)])) == words
     assert shown(as_markdown([Text(text)])) == words
