@@ -126,6 +126,8 @@ def _encode_config(config: Any, place: str, tensors: dict[str, torch.Tensor]) ->
     settings |= {"model": config["model"], "dataset": config["dataset"]}
     # whether it is a Config of ours, whose protocol holds for RecBole's models too
     settings["common_protocol"] = config.common_protocol
+    # what decides the split, also where a stock Config doesn't know of it
+    settings |= {"tie_order": config["tie_order"] or "hash", "tie_seed": config["tie_seed"] or 0}
     folder = Path(config["data_path"])
     if folder.name == config["dataset"]:
         settings["data_path"] = str(folder.parent.resolve())

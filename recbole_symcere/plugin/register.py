@@ -14,6 +14,8 @@ from typing import Any
 
 from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, trainer_of
 from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tables
+from recbole_symcere.plugin.config_patches import extend_recbole_config
+from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
 
 __all__ = ["register", "registered"]
@@ -41,6 +43,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         offer_model(name, partial(class_of, name))
     for name, change in (
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
+        ("recbole.data.dataset.dataset", change_dataset),
         ("recbole.trainer.trainer", compat.torch_proxy),
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
@@ -64,9 +67,12 @@ def registered() -> list[str]:
 
 
 def _offer_config(module: ModuleType) -> None:
-    from recbole_symcere.plugin.config_patches import extend_recbole_config
+    def check(config: Any) -> None:
+        from recbole_symcere.plugin.refusals import check_settings
 
-    extend_recbole_config(module.Config)
+        check_settings(config)
+
+    extend_recbole_config(module.Config, check)
 
 
 def _change_neumf(module: ModuleType) -> None:

@@ -16,8 +16,10 @@ from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config, StoredConfig
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.run.protocol import protocol_of, tie_line
 from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
+    TIES_BEFORE,
     RunDirectory,
     data_fingerprint,
     versions,
@@ -144,7 +146,7 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
             "device": str(config["device"]),
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "data": _counts(train_data, valid_data, test_data),
-            "protocol": _protocol(config, model),
+            "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),
             "versions": versions(),
             "data_fingerprint": fingerprint,
             **trainer.facts(),
@@ -182,6 +184,9 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     dataset = read_dataset(config)
     _log.info(data_line(config, dataset))
     train_data, valid_data, test_data = split_data(config, dataset)
+    said = tie_line(config, train_data.dataset)
+    if said:
+        _log.info(said)
     model = build_model(config, train_data)
     logging.getLogger().info(model)
     return train_data, valid_data, test_data, model, build_trainer(config, model)
@@ -199,31 +204,6 @@ def _counts(train_data: Any, valid_data: Any, test_data: Any) -> dict[str, int]:
         "items": train_data.dataset.item_num - 1,
         **counts,
     }
-
-
-def _protocol(config: Any, model: Any) -> dict[str, Any]:
-    """What must be equal for two results to be compared, and what text the model saw."""
-    keys = (
-        *("eval_args", "rm_dup_inter", "repeatable", "valid_metric", "metrics", "topk"),
-        *("user_inter_num_interval", "item_inter_num_interval", "val_interval"),
-        *("cold_items", "cold_users"),
-    )
-    return {
-        **{key: config[key] for key in keys},
-        "masked_at_valid": "nothing" if config["repeatable"] else "train",
-        "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
-        "selected_on": "valid" if config["eval_step"] > 0 else "nothing: the last epoch",
-        **_text_facts(config, model),
-    }
-
-
-def _text_facts(config: Any, model: Any) -> dict[str, Any]:
-    """What the model tells of its text; without text there is no control to tell of."""
-    facts: dict[str, Any] = getattr(model, "protocol", {})
-    control = config["text_control"] or "none"
-    if control != "none":
-        facts = {**facts, "text_control": control, "text_control_seed": config["text_control_seed"]}
-    return facts
 
 
 def _peak_memory_mb() -> float:
@@ -274,7 +254,8 @@ def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
     if path.is_dir():
         path = path / "checkpoint" / "best.safetensors"
     state = checkpoint.load(path)
-    settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
+    settings = TIES_BEFORE | state["config"]
+    settings = {k: v for k, v in settings.items() if k not in {"common_protocol", "run_dir"}}
     ours = state["config"]["common_protocol"]
     names = (settings.pop("model"), settings.pop("dataset"))
     if text_use(names[0]) == "batch":

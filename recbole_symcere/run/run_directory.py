@@ -23,6 +23,7 @@ from recbole_symcere.base.files import replacing, sha256_of, write_bytes
 
 __all__ = [
     "LAST_CHECKPOINT",
+    "TIES_BEFORE",
     "RunDirectory",
     "data_fingerprint",
     "fixed_settings",
@@ -32,6 +33,9 @@ __all__ = [
 
 LAST_CHECKPOINT = Path("checkpoint", "last.safetensors")
 """Below a run's folder: what the run can go on from."""
+
+TIES_BEFORE = {"tie_order": "file"}
+"""How interactions of one time were ordered by runs that don't tell of it."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -167,7 +171,7 @@ class RunDirectory:
             raise InputError(f"{file} isn't valid YAML: {error}") from None
         if not isinstance(settings, dict):
             raise InputError(f"{file} holds no settings.")
-        return settings
+        return TIES_BEFORE | settings
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """metrics.json."""

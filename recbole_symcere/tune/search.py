@@ -26,6 +26,7 @@ from recbole_symcere.run import quick_start
 from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
+    TIES_BEFORE,
     RunDirectory,
     data_fingerprint,
     fixed_settings,
@@ -122,7 +123,7 @@ def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         options = SearchOptions(**manifest["options"])
-        fixed, space_file = manifest["settings"], out / manifest["space"]
+        fixed, space_file = TIES_BEFORE | manifest["settings"], out / manifest["space"]
         fingerprint = manifest["data_fingerprint"]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file} can't be read ({error}); start a new search.") from None

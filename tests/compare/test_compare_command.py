@@ -232,7 +232,7 @@ def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
         (["--models=BPR,EASE", "--text_control=random"], "none of BPR, EASE reads text"),
         (["--datasets=bare", "--models=BPR,SymCERE"], "but SymCERE learns from reviews"),
         (["--datasets=mute", "--models=BPR,DGCLR"], "All training reviews of mute are empty, but"),
-        (["--datasets=one"], "one has 1 test user, but a significance test needs two"),
+        (["--datasets=one"], "one has only 1 user after the filters, but models learn by comp"),
         (["--learnig_rate=1"], "Unknown key 'learnig_rate'. Did you mean 'learning_rate'?"),
         (["--proposed=SGL"], "proposed names 'SGL', which is not among the models"),
         (["--untuned=SGL", "--tune=2"], "untuned names 'SGL', which is not among the models"),
@@ -253,7 +253,7 @@ def test_every_run_has_its_own_peak_memory_and_text_control_is_a_row(small):
         (["--text_encoder=nowhere/at/all"], "text_encoder=nowhere/at/all: there is no such folder"),
         (
             ["--eval_args={split: {RS: [8, 1, 1]}, order: XX, group_by: user, mode: full}"],
-            "RecBole can't prepare small for SymCERE with these settings",
+            "eval_args's order is 'XX', but it must be one of TO, RO",
         ),
         (["--run_dir=here"], "compare has no --run_dir; its runs lie below the folder of --out"),
         (["--config_files=shuffled.yaml"], "text_control is 'shuffled' in a file of settings"),

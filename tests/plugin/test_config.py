@@ -148,10 +148,10 @@ def test_data_is_found_here_or_among_the_bundled(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("environment", "given", "expected"), [("3", None, "3"), ("", None, ""), ("3", 1, "1")]
+    ("environment", "given", "expected"), [("3", None, "3"), ("", None, ""), ("3", "1", "1")]
 )
 def test_visible_devices_stay_as_they_are(monkeypatch, small, environment, given, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", environment)
-    extra = {} if given is None else {"gpu_id": given}
+    extra = {} if given is None else {"gpu_id": given, "use_gpu": False}
     Config("SymCERE", "small", config_dict={**small, **extra})
     assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
