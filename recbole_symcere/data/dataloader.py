@@ -72,11 +72,14 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
         return batch
 
 
-def reviewed_rows(batch: Any) -> tuple[torch.Tensor | slice, list[torch.Tensor], torch.Tensor]:
+def reviewed_rows(
+    batch: Any, among: torch.Tensor | slice = slice(None)
+) -> tuple[torch.Tensor | slice, list[torch.Tensor], torch.Tensor]:
     """The rows of a batch that have a review, R of B.
 
     Args:
         batch: as `ReviewTrainDataLoader` makes it.
+        among: rows that are looked at, see `distinct_pairs`.
 
     Returns:
         The rows, as an index of whatever has B rows; their text ids [R], tokens, attention and
@@ -84,6 +87,10 @@ def reviewed_rows(batch: Any) -> tuple[torch.Tensor | slice, list[torch.Tensor],
     """
     reviews = [batch[name] for name in (TEXT_ID, REVIEW_IDS, REVIEW_ATTENTION, REVIEW_WORDS)]
     reviewed, history = batch[REVIEW_ATTENTION].any(dim=1), batch[HISTORY_MASK]
-    if reviewed.all():
+    if not isinstance(among, slice):
+        rows = among[reviewed[among]]
+    elif reviewed.all():
         return slice(None), reviews, history
-    return reviewed, [x[reviewed] for x in reviews], history[reviewed][:, reviewed]
+    else:
+        rows = reviewed
+    return rows, [x[rows] for x in reviews], history[rows][:, rows]

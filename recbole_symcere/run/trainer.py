@@ -63,6 +63,9 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.epoch_labels: dict[str, Any] = {}
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self.in_search = False
+        # RecBole's logger, which does nothing unless log_wandb
+        self._log_metrics = self.wandblogger.log_metrics
+        self.wandblogger.log_metrics = self._log_terms
         self._user_callback: Callable[[int, float], None] | None = None
         self._train_data: Any = None
         self._saved = self._evaluates = False  # as the call of fit says
@@ -136,6 +139,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         show_progress: bool = False,
     ) -> Any:
         loss_func = loss_func or self.model.calculate_loss
+        if hasattr(self.model, "begin_epoch"):
+            self.model.begin_epoch()
         started, batches = time.perf_counter(), 0
 
         def remembered(interaction: Any) -> Any:
@@ -164,6 +169,17 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             self.best_epoch = epoch_idx if not self._evaluates else self.best_epoch
             self._finish_epoch(best=not self._evaluates)
         return totals
+
+    def _log_terms(self, metrics: dict[str, Any], **how: Any) -> None:
+        """What goes to wandb: a number per loss term, where RecBole hands over all in one tuple."""
+        terms = metrics.get("train_loss")
+        if isinstance(terms, tuple):
+            named = zip(self._term_names, terms, strict=True)
+            metrics = {
+                **{key: value for key, value in metrics.items() if key != "train_loss"},
+                **{f"train_loss/{name}": float(value) for name, value in named},
+            }
+        self._log_metrics(metrics, **how)
 
     def _check_nan(self, loss: torch.Tensor) -> None:
         if math.isfinite(loss.item()):

@@ -13,6 +13,7 @@ from recbole.data.interaction import Interaction
 from recbole_symcere.data import dataloader as batch
 from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model.symcere import SymCERE, SymCEREOptions
+from recbole_symcere.run.prepare import build_trainer
 from recbole_symcere.text.review import ReviewViews
 
 # The intra-modal term tells every interaction from every other, also from those of the same half of
@@ -163,6 +164,27 @@ def test_scores_are_cosines_unless_told_otherwise(small):
 def test_ngcfs_width_is_the_projections(small):
     _, model, *_ = prepare("SymCERE", small, backbone="NGCF", hidden_size_list=[16, 8])
     assert model.projection(torch.zeros(1, model.reviews.width)).shape[1] == 16 + 16 + 8
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_view_of_an_epoch_outlives_sampling_by_score(small, dynamic):
+    sampling = {"sample_num": 1, "dynamic": dynamic, "candidate_num": 3 if dynamic else 0}
+    config, model, _, (train, valid, _) = prepare(
+        "SymCERE", small, train_neg_sample_args=sampling, epochs=2
+    )
+    views, loss = [], model.calculate_loss
+
+    def watched(interaction):
+        terms = loss(interaction)
+        views.append(tuple(model._augmented.values.tolist()))
+        return terms
+
+    model.calculate_loss = watched
+    build_trainer(config, model).fit(train, valid, verbose=False, saved=False)
+    n = len(train)
+    assert len(views) == 2 * n
+    assert len(set(views[:n])) == len(set(views[n:])) == 1
+    assert views[0] != views[n]
 
 
 def test_a_new_augmented_graph_per_epoch_or_per_step(small):

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -257,3 +259,24 @@ def test_a_real_kill_at_any_moment(small, seconds):
     process.wait()
     resume("broken")
     assert same(Path("unbroken"), Path("broken"))
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "LightGCN"])
+def test_wandb_gets_one_number_per_loss_term(small, monkeypatch, model):
+    logged = []
+    fake = ModuleType("wandb")
+    fake.__spec__ = ModuleSpec("wandb", None)
+    fake.run = SimpleNamespace(summary={})
+    fake.define_metric, fake.log = (
+        lambda *_, **__: None,
+        lambda metrics, **_: logged.append(metrics),
+    )
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    reads_text = ("text_encoder", "max_length", "cache_dir")
+    settings = {k: small[k] for k in small if model == "SymCERE" or k not in reads_text}
+    run_recbole(model, "small", config_dict={**settings, "log_wandb": True, "epochs": 1})
+    train = next(metrics for metrics in logged if "train_step" in metrics)
+    terms = {key for key in train if key.startswith("train/train_loss")}
+    wanted = {f"train/train_loss/{term}" for term in ("cross", "intra", "bpr")}
+    assert terms == (wanted if model == "SymCERE" else {"train/train_loss"})
+    assert all(isinstance(train[key], float) for key in terms)
