@@ -4,6 +4,7 @@ The same for every model under our protocol, and for our models under RecBole's 
 """
 
 import importlib.util
+import math
 import re
 from logging import getLogger
 from pathlib import Path
@@ -32,6 +33,7 @@ def check_settings(config: Any) -> None:
         InputError: naming the key, its value, and what to do.
     """
     _refuse_unknown_keys(config)
+    _refuse_no_numbers(config)
     groups = option_groups(config.model_class) if is_ours(config.model) else ()
     for group in (*RUN_GROUPS, *groups):
         read_options(group, config)
@@ -68,6 +70,14 @@ def _keys_of_all_models() -> set[str]:
         for key in re.findall(r"(?m)^(\w+):", file.read_text(encoding="utf-8"))
     }
     return read.union(*(hints_of(*option_groups(get_model(name))) for name in MODELS))
+
+
+def _refuse_no_numbers(config: Any) -> None:
+    """Infinity, as 1e400 is read, and NaN."""
+    for key, value in config.external_config_dict.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise InputError(f"{key} is {value!r}, but it must be a finite number.")
 
 
 def _refuse_uncomputed_metric(config: Any) -> None:

@@ -58,7 +58,7 @@ def run_recbole(
 
     Raises:
         InputError: for a mistake in the settings or the data.
-        LossIsNotFiniteError: if training diverges.
+        DivergedError: if training diverges.
     """
     config = Config(model, dataset, config_file_list, config_dict)
     folder = RunDirectory.new(config)

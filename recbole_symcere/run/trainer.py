@@ -4,7 +4,6 @@
 resumed and reported like our own models. It hooks into `fit` and never copies it.
 """
 
-import math
 import random
 import time
 import uuid
@@ -19,13 +18,10 @@ from recbole.trainer.trainer import Trainer
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
 from recbole_symcere.plugin import checkpoint
+from recbole_symcere.run.divergence import check_loss, check_weights, checked_scores
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT
 
-__all__ = ["LossIsNotFiniteError", "Resumable", "ReviewTrainer", "resumable"]
-
-
-class LossIsNotFiniteError(ArithmeticError):
-    """A loss term became NaN or infinite; the message names the term, the epoch and the batch."""
+__all__ = ["Resumable", "ReviewTrainer", "resumable"]
 
 
 if TYPE_CHECKING:
@@ -72,6 +68,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._terms: tuple[Any, ...] = ()
         self._term_names: tuple[str, ...] = ()
         self._place = (0, 0)  # epoch and batch, both counted from 0
+        self._first_loss: float | None = None
         # RecBole names the file by the second, so two trainers started together would share it
         name = Path(self.saved_model_file).stem
         self.saved_model_file = str(
@@ -155,6 +152,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             return losses
 
         totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)
+        check_weights(self.model, epoch_idx)
         values = totals if isinstance(totals, tuple) else (totals,)
         means = [float(value) / max(batches, 1) for value in values]
         self.history.append(
@@ -182,19 +180,10 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._log_metrics(metrics, **how)
 
     def _check_nan(self, loss: torch.Tensor) -> None:
-        if math.isfinite(loss.item()):
-            return
-        names = [
-            f"{name} = {term.item():g}"
-            for name, term in zip(self._term_names, self._terms, strict=True)
-            if not math.isfinite(term.item())
-        ] or [f"the sum of {', '.join(self._term_names)}"]
-        epoch, batch = self._place
-        raise LossIsNotFiniteError(
-            f"The loss isn't finite in epoch {epoch}, batch {batch}: {', '.join(names)}. Training "
-            "stopped; the weights after the last finished epoch are kept. Lower learning_rate or "
-            "raise temperature; without l2_normalize this is expected with NGCF."
-        )
+        value, terms = loss.item(), dict(zip(self._term_names, self._terms, strict=True))
+        if self._first_loss is None:
+            self._first_loss = value
+        check_loss(value, terms, self._first_loss, *self._place)
 
     def _generate_train_loss_output(
         self, epoch_idx: int, s_time: float, e_time: float, losses: Any
@@ -214,7 +203,13 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         for name, value in zip(self._term_names, terms, strict=True):
             self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
 
-    # --- the end of an epoch ---------------------------------------------------------------------
+    # --- evaluation and the end of an epoch ------------------------------------------------------
+
+    def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
+        """RecBole's `evaluate`; scores that aren't finite end it."""
+        done = f"after epoch {self.history[-1]['epoch']}" if self.history else "before training"
+        with checked_scores(self.model, done):
+            return super().evaluate(eval_data, *args, **kwargs)
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
         started = time.perf_counter()
@@ -249,6 +244,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             "best_valid_result": self.best_valid_result,
             "best_epoch": self.best_epoch,
             "history": self.history,
+            "first_loss": self._first_loss,
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
             "optimizer": self.optimizer.state_dict(),
@@ -313,6 +309,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.start_epoch = state["epoch"] + 1
         for name in ("cur_step", "best_valid_score", "best_valid_result", "best_epoch", "history"):
             setattr(self, name, state[name])
+        self._first_loss = state.get("first_loss")  # runs of before have none
         self.model.load_state_dict(state["state_dict"])
         self.model.load_other_parameter(state["other_parameter"])
         self.optimizer.load_state_dict(state["optimizer"])
