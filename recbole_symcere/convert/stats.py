@@ -10,11 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.word_counts import n_words
 from recbole_symcere.convert.atomic_files import read_inter, reviews_path_of
 from recbole_symcere.convert.language import language_mix
 from recbole_symcere.convert.presets import Preset
 
 _SAMPLE = 20_000  # texts whose language is looked at
+_CHUNK = 50_000  # texts whose words are counted at once
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Stats:
         users: number of users.
         items: number of items.
         reviews: number of interactions.
-        words_per_review: mean number of words of the texts that are not empty; words are what
-            stands between spaces, so Japanese has few.
+        words_per_review: mean number of words of the texts that are not empty, in any language (see
+            `segment`).
         empty_texts: interactions without a text.
         repeated_pairs: interactions of a user with an item that the user had before.
         repeated_texts: texts that stood before under another interaction, empty ones left out.
@@ -114,7 +116,6 @@ def _about_texts(paths: list[Path]) -> tuple[float, int, int, dict[str, float]]:
     try:
         texts = pl.scan_parquet(present).select(text=pl.col("text").fill_null(""))
         numbers = texts.select(
-            words=pl.col("text").str.count_matches(r"\S+").sum(),
             filled=(pl.col("text") != "").sum(),
             distinct=pl.col("text").filter(pl.col("text") != "").hash().n_unique(),
             rows=pl.len(),
@@ -122,6 +123,7 @@ def _about_texts(paths: list[Path]) -> tuple[float, int, int, dict[str, float]]:
         found = numbers.collect(engine="streaming").row(0, named=True)
         step = max(found["rows"] // _SAMPLE, 1)
         sample = texts.gather_every(step).collect(engine="streaming")["text"]
+        words = sum(n_words(chunk["text"]) for chunk in texts.collect_batches(chunk_size=_CHUNK))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(
             f"{present[0].name}: cannot be read as reviews ({str(error).splitlines()[0]}); "
@@ -129,7 +131,7 @@ def _about_texts(paths: list[Path]) -> tuple[float, int, int, dict[str, float]]:
         ) from error
     filled = found["filled"]
     return (
-        found["words"] / max(filled, 1),
+        words / max(filled, 1),
         found["rows"] - filled,
         filled - found["distinct"],
         language_mix(sample),

@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from recbole_symcere.base.words import distinct_words, without
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.explain.anchor import Anchoring
 from recbole_symcere.explain.anchor_stats import Estimate, by_kind, item_bootstrap
 from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.kinds import KINDS
 from recbole_symcere.explain.loaded_run import ExplainedRun
-from recbole_symcere.explain.words import distinct_words, without
 
 __all__ = ["DELETIONS", "Deletion", "Retrained", "deletions", "retrain", "retrieval"]
 

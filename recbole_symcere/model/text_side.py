@@ -45,6 +45,7 @@ def review_encoder(
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
+    encoder.refuse_unreadable(reviews.store)
     if mode == "lora":
         encoder.add_lora(
             options.lora_rank,
@@ -79,7 +80,7 @@ def item_vectors(
     Raises:
         InputError: for an encoder that can't be had, or a data set without item texts.
     """
-    store, source = item_tokens(dataset, options, options.max_length)
+    store, source = item_tokens(dataset, options)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     vectors = encoded(encoder, tokenizer, store, f"item texts ({source})", options, device)
@@ -101,6 +102,7 @@ def text_facts(
         "pooling": encoder.pooling,
         "distinct_texts": len(store),
         "empty_texts": int((store.lengths == 0).sum()),
+        "unknown_tokens": round(store.unknown_share, 4),
     }
 
 

@@ -59,7 +59,6 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.epoch_labels: dict[str, Any] = {}
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self.in_search = False
-        # RecBole's logger, which does nothing unless log_wandb
         self._log_metrics = self.wandblogger.log_metrics
         self.wandblogger.log_metrics = self._log_terms
         self._user_callback: Callable[[int, float], None] | None = None
@@ -173,10 +172,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         terms = metrics.get("train_loss")
         if isinstance(terms, tuple):
             named = zip(self._term_names, terms, strict=True)
-            metrics = {
-                **{key: value for key, value in metrics.items() if key != "train_loss"},
-                **{f"train_loss/{name}": float(value) for name, value in named},
-            }
+            metrics = {key: value for key, value in metrics.items() if key != "train_loss"}
+            metrics |= {f"train_loss/{name}": float(value) for name, value in named}
         self._log_metrics(metrics, **how)
 
     def _check_nan(self, loss: torch.Tensor) -> None:

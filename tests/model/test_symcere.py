@@ -9,7 +9,9 @@ import pytest
 import torch
 from model.test_contract import all_scores, prepare, trained
 from recbole.data.interaction import Interaction
+from small_data import small_rows, write_rows
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.data import dataloader as batch
 from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model.symcere import SymCERE, SymCEREOptions
@@ -209,6 +211,18 @@ def test_a_checkpoint_holds_no_encoder(small, frozen):
     learned = {name for name, p in model.named_parameters() if p.requires_grad}
     assert names == learned
     assert any("lora_" in name for name in names) != frozen
+
+
+@pytest.mark.parametrize("mode", ["frozen", "lora"])
+def test_a_review_that_the_encoder_cannot_read_stops_before_training(small, tmp_path, mode):
+    rows = small_rows()
+    user, item, rating, time, _ = rows[3]
+    rows[3] = user, item, rating, time, "bala " * 100
+    write_rows(tmp_path, "small", rows)
+    options = {"data_path": str(tmp_path), "text_mode": mode, "max_length": 512}
+    message = r"max_length=512: a text has 202 tokens, the text encoder reads 66\."
+    with pytest.raises(InputError, match=message):
+        prepare("SymCERE", {**small, **options})
 
 
 def test_lora_lowers_the_loss_and_moves_nothing_else_of_the_encoder(small):
