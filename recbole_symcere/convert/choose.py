@@ -36,8 +36,8 @@ class Chosen(NamedTuple):
         distinct_texts: number of different texts that stay.
         empty_texts: number of empty texts that stay.
         size: size of what stays.
-        first_time: earliest UTC second.
-        last_time: latest UTC second.
+        pairs: different pairs of a user and an item, among all reviews.
+        times: earliest and latest UTC second, or None where there are no times.
     """
 
     order: NDArray[np.uint32]
@@ -50,12 +50,12 @@ class Chosen(NamedTuple):
     distinct_texts: int
     empty_texts: int
     size: Size
-    first_time: int
-    last_time: int
+    pairs: int
+    times: tuple[int, int] | None
 
 
-def choose(rows: Rows, filters: Filters) -> Chosen:
-    """Order the rows by (user, time, source line) and filter them.
+def choose(rows: Rows, filters: Filters, timed: bool = True) -> Chosen:
+    """Order the rows by (user, time, source line), or (user, item, source line), and filter them.
 
     The first of repeated pairs stays, then copied texts are merged, reviews drawn, cores taken and
     users drawn. Draws are made over rows and users in order of their ids, so the order of the dump
@@ -64,6 +64,7 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
     Args:
         rows: all rows, in the order of the source.
         filters: what stays.
+        timed: whether there are times.
 
     Returns:
         The rows that stay, and the account of the others.
@@ -72,7 +73,7 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
         InputError: if nothing stays.
     """
     rng = np.random.default_rng(filters.sample_seed)
-    order = _order(rows)
+    order = _order(rows.users, rows.times if timed else rows.items)
     rows = rows.take(order)
     first = _is_first(rows.users, rows.items)
     repeats = int((~first).sum())
@@ -103,14 +104,14 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
         pl.Series(left.texts).n_unique(),
         int((left.texts == 0).sum()),
         _size(left),
-        int(left.times.min()),
-        int(left.times.max()),
+        int(first.sum()),
+        (int(left.times.min()), int(left.times.max())) if timed else None,
     )
 
 
-def _order(rows: Rows) -> NDArray[np.uint32]:
-    """Return the row numbers by user, time and place in the source."""
-    key = rows.users.astype(np.uint64) << np.uint64(32) | rows.times
+def _order(users: NDArray[np.uint32], then: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the row numbers by user, what comes then and place in the source."""
+    key = users.astype(np.uint64) << np.uint64(32) | then
     frame = pl.DataFrame({"key": key}).with_row_index("row")
     return frame.sort("key", maintain_order=True)["row"].to_numpy()
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.clean import clean_texts
-from recbole_symcere.convert.lines import LineBlocks, check_file, decode_line
+from recbole_symcere.convert.encodings import decode_line
+from recbole_symcere.convert.lines import LineBlocks, check_file
 from recbole_symcere.convert.readers.yelp import member_lines
 
 _COLUMNS = ("item_id", "title", "brand", "category", "description")

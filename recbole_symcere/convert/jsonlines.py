@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from recbole_symcere.convert.lines import Block, decode_line, invalid_note
+from recbole_symcere.convert.encodings import decode_line, invalid_note
+from recbole_symcere.convert.lines import Block
 from recbole_symcere.convert.raw import Columns, RawBuilder, RawTable
 
 NOT_JSON = "not valid JSON"
@@ -36,8 +37,8 @@ class JsonLines:
 
     polars parses a block at once, several times as fast as Python's own parser. What it refuses
     (a broken line, bytes that are not UTF-8, raw control characters) and what it would write
-    otherwise than the file does (an id 1.10 or 1e3, half a character, a list) goes to Python's
-    parser, in small pieces, so that every line has its own verdict.
+    otherwise than the file does (an id 1.10 or 1e3, half a character, a list) is narrowed down by
+    halving and goes to Python's parser, so that every line has its own verdict.
 
     Numbers become text; those of ids and texts exactly as written, so 7 is "7" and 1.10 is "1.10".
     A key that is absent or null gives null. Blank lines are passed over and noted.
@@ -60,15 +61,24 @@ class JsonLines:
         Raises:
             InputError: if no line of the first block has a key that is not optional.
         """
-        table = self._fast(block)
-        if table is None:
-            parts = [self._fast(piece) or self._careful(piece) for piece in _pieces(block)]
-            notes = sum((part.notes for part in parts), Counter[str]())
-            table = RawTable(pl.concat([part.frame for part in parts]), notes)
+        parts = list(self._parts(block))
+        notes = sum((part.notes for part in parts), Counter(block.notes))
+        table = RawTable(pl.concat([part.frame for part in parts]), notes)
         if not self._checked:
             self._check_keys(table.frame, block)
             self._checked = True
         return table
+
+    def _parts(self, block: Block) -> Iterator[RawTable]:
+        """Yield the rows in order; what the fast parser refuses is halved until it is small."""
+        table = self._fast(block)
+        if table is not None:
+            yield table
+        elif len(block.data) <= _PIECE or block.n_lines == 1:
+            yield self._careful(block)
+        else:
+            for half in _halves(block):
+                yield from self._parts(half)
 
     def _fast(self, block: Block) -> RawTable | None:
         data = block.data
@@ -116,7 +126,7 @@ class JsonLines:
             if isinstance(record, str):
                 builder.add_problem(record, number)
                 continue
-            values = [record.get(key) for key in keys]
+            values = [self._spelled(key, record.get(key)) for key in keys]
             if _TEXT_TYPES.issuperset(map(type, values)):
                 builder.add(values, number)
             else:
@@ -126,10 +136,13 @@ class JsonLines:
         table.notes.update({BLANK_LINES: n_blank} if n_blank else {})
         return table
 
+    def _spelled(self, key: str, value: Any) -> Any:
+        """A truth value as polars writes it: it may stand for a rating."""
+        return str(value).lower() if isinstance(value, bool) and key not in self._exact else value
+
     def _check_keys(self, frame: pl.DataFrame, block: Block) -> None:
         whole = frame.filter(pl.col("problem").is_null())
-        needed = self._columns.names.keys() - self._columns.optional
-        if all(whole[ours].null_count() < len(whole) for ours in needed):
+        if all(whole[ours].null_count() < len(whole) for ours in self._columns.names):
             return
         records = (_parse(decode_line(line)[0]) for line in io.BytesIO(block.data))
         # a dict keeps the order in which keys were met
@@ -145,13 +158,12 @@ def _all_strings(key: str, frame: pl.DataFrame, data: bytes) -> bool:
     return n_values in {data.count(name + b': "'), data.count(name + b':"')}
 
 
-def _pieces(block: Block) -> Iterator[Block]:
-    start, line, data = 0, block.first_line, block.data
-    while start < len(data):
-        end = data.find(b"\n", min(start + _PIECE, len(data) - 1)) + 1 or len(data)
-        yield Block(data[start:end], line)
-        line += data.count(b"\n", start, end)
-        start = end
+def _halves(block: Block) -> tuple[Block, Block]:
+    """Cut a block of several lines at the line break that is nearest to its middle from above."""
+    data = block.data
+    end = data.rfind(b"\n", 0, len(data) // 2) + 1 or data.find(b"\n") + 1
+    first = Block(data[:end], block.first_line)
+    return first, Block(data[end:], block.first_line + first.n_lines)
 
 
 def _parse(line: str) -> dict[str, Any] | str:

@@ -37,7 +37,7 @@ class Rows(NamedTuple):
     Attributes:
         users: (rows,) user numbers; a smaller number is a smaller id.
         items: (rows,) item numbers, likewise.
-        times: (rows,) UTC seconds, which fit 32 bits until 2106.
+        times: (rows,) UTC seconds, which fit 32 bits until 2106; 0 where there are none.
         texts: (rows,) uint64, equal for equal texts; 0 for an empty one.
     """
 
@@ -83,7 +83,8 @@ class Spill:
         )
         text = reviews["text"]
         hashes = text.hash().set(text == "", int(_EMPTY))
-        columns = (users, items, reviews["timestamp"].cast(pl.UInt32), hashes, text.str.len_bytes())
+        times = reviews["timestamp"].cast(pl.UInt32).fill_null(0)
+        columns = (users, items, times, hashes, text.str.len_bytes())
         self._parts.append(tuple(column.to_numpy() for column in columns))
         self._write("read", reviews.select(users, items, "rating", "timestamp", "text"))
 
