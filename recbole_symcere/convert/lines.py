@@ -63,7 +63,8 @@ def check_file(path: Path, option: str = "--input") -> None:
         raise InputError(f"{option}: there is no file {path}; check the path")
     if path.is_dir():
         raise InputError(
-            f"{option}: {path} is a folder; name a file in it, or several with '{path}/*'"
+            f"{option}: {path} is a folder; name one file in it, or several by a pattern such as "
+            "'FOLDER/*.csv'"
         )
     if not path.is_file():
         raise InputError(f"{option}: {path} is no ordinary file; save its content as one")
@@ -187,7 +188,7 @@ class TextLines:
             except UnicodeDecodeError:
                 for line in io.BytesIO(block.data):
                     text, valid = decode_line(line)
-                    self._notes.update(invalid_note(not valid))
+                    self._notes.update(invalid_note(int(not valid)))
                     yield text
 
     def notes(self) -> Counter[str]:
