@@ -32,6 +32,8 @@ from recbole_symcere.convert.writer import (
     write_tables,
 )
 
+# runs, tables and pages show it
+_UNORDERED = "{name} has no times, so each run splits it at random, by its seed"
 REJECTED_FILE = "rejected.jsonl"
 
 #: Writes item texts for the items that stay: (file to write, ids of the items) -> the account.
@@ -56,7 +58,7 @@ class Summary:
     """What a conversion did.
 
     Attributes:
-        inputs: what was read.
+        notice: what a person should see of the data, or None.
         report: rows read, kept and left out.
         texts: texts that each cleaning rule changed.
         chosen: what the filters did.
@@ -65,7 +67,7 @@ class Summary:
         files: the files written.
     """
 
-    inputs: Inputs
+    notice: str | None
     report: ReadReport
     texts: TextCounts
     chosen: Chosen
@@ -102,6 +104,7 @@ def convert(
                 for path, label in _files(inputs, items).items()
             ]
             timed = "timestamp" not in report.absent
+            notice = inputs.first.notice if timed else _UNORDERED.format(name=target.name)
             chosen = choose(spill.rows(), filters, timed)
             tables = spill.ordered(chosen.order)
             hashes = write_tables(folder, target.name, tables, report.absent)
@@ -109,6 +112,7 @@ def convert(
         _write_extras(folder, inputs.first, report)
         manifest = {
             **_origin(inputs.first, command),
+            "notice": notice,
             "order": "time" if timed else UNKNOWN_ORDER,
             "inputs": [future.result() for future in described],
             "filters": asdict(filters),
@@ -122,7 +126,7 @@ def convert(
         }
         write_manifest(folder, target.name, manifest, hashes)
     files = tuple(sorted(target.iterdir()))
-    return Summary(inputs, report, texts, chosen, filters, written, files)
+    return Summary(notice, report, texts, chosen, filters, written, files)
 
 
 def _files(inputs: Inputs, items: Items | None) -> dict[Path, str]:
@@ -151,7 +155,6 @@ def _origin(reading: Reading, command: str) -> dict[str, Any]:
     return {
         "source": reading.source,
         "synthetic": reading.synthetic,
-        "notice": reading.notice,
         "command": command,
     }
 

@@ -31,7 +31,7 @@ def format_summary(summary: Summary, preset: Preset | None = None) -> str:
             *_about_result(summary),
             f"  files        {names} ({size / 1e6:.1f} MB)",
             *_about_copies(summary),
-            *([f"note: {notice}"] if (notice := summary.inputs.first.notice) else []),
+            *([f"note: {summary.notice}"] if summary.notice else []),
             "",
         ]
     )
@@ -101,7 +101,7 @@ def _about_result(summary: Summary) -> list[str]:
         f"  size         {users:,} users, {items:,} items, "
         f"{reviews:,} reviews, density {reviews / (users * items):.4%}",
         f"  texts        {chosen.empty_texts:,} empty, {chosen.distinct_texts:,} distinct",
-        f"  times        {days or 'unknown: a run on this data set splits at random'}",
+        f"  times        {days or 'unknown'}",
     ]
     if summary.items:
         lines.append(

@@ -4,7 +4,7 @@ RecBole itself fails with a bare conversion error, or silently drops a column th
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from recbole_symcere.base.errors import InputError
@@ -38,25 +38,28 @@ def _fields(path: str | Path, separator: str, encoding: str) -> list[tuple[str, 
 
 
 def check_header(
-    path: str | Path, separator: str, needed: Iterable[str], encoding: str = "utf-8"
+    path: str | Path, separator: str, needed: Mapping[str, str], encoding: str = "utf-8"
 ) -> None:
     """Stop if the file lacks a column.
 
     Args:
         path: the ``.inter`` file.
         separator: what stands between columns.
-        needed: names of columns that must be there.
+        needed: RecBole's setting that names a column -> the column, which must be there.
         encoding: of the file.
 
     Raises:
         InputError: naming the missing column and those found, or what is wrong with the header.
     """
     found = [name for name, _ in _fields(path, separator, encoding)]
-    for name in needed:
+    for field, name in needed.items():
         if name not in found:
+            otherwise = ""
+            if field == "TIME_FIELD":
+                otherwise = ", or split data without times at random with --eval_args='{order: RO}'"
             raise InputError(
-                f"{path} has no column {name!r}; it has {', '.join(found)}. Name another one with "
-                "USER_ID_FIELD, ITEM_ID_FIELD or TIME_FIELD, or convert the data set again."
+                f"{path} has no column {name!r}; it has {', '.join(found)}. Name the one that "
+                f"holds it with --{field}=NAME, or convert the data set again{otherwise}."
             )
 
 

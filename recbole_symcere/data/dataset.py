@@ -57,9 +57,9 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
     def _load_feat(self, filepath: str, source: Any) -> Any:
         separator, encoding = self.config["field_separator"], self.config["encoding"] or "utf-8"
         if source == FeatureSource.INTERACTION:
-            needed = [self.uid_field, self.iid_field]
+            needed = {"USER_ID_FIELD": self.uid_field, "ITEM_ID_FIELD": self.iid_field}
             if self.config["eval_args"]["order"] == "TO":
-                needed.append(self.time_field)
+                needed["TIME_FIELD"] = self.time_field
             check_header(filepath, separator, needed, encoding)
         try:
             return super()._load_feat(filepath, source)

@@ -109,10 +109,11 @@ def _check_file(config: Any) -> None:
     file = Path(config["data_path"], f"{config['dataset']}.inter")
     if text_use(config["model"]) != "none" or not file.is_file():  # or benchmark files
         return
-    needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
+    needed = ["USER_ID_FIELD", "ITEM_ID_FIELD"]
     if (config["eval_args"] or {}).get("order") == "TO":
-        needed.append(config["TIME_FIELD"])
-    check_header(file, config["field_separator"], needed, encoding)
+        needed.append("TIME_FIELD")
+    columns = {field: config[field] for field in needed}
+    check_header(file, config["field_separator"], columns, encoding)
 
 
 @contextmanager

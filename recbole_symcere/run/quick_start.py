@@ -212,6 +212,7 @@ def _protocol(config: Any, model: Any) -> dict[str, Any]:
         **{key: config[key] for key in keys},
         "masked_at_valid": "nothing" if config["repeatable"] else "train",
         "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
+        "random_split": config["eval_args"]["order"] == "RO" and not config["benchmark_filename"],
         "selected_on": "valid" if config["eval_step"] > 0 else "nothing: the last epoch",
         **_text_facts(config, model),
     }
