@@ -1,5 +1,4 @@
-"""What a data set says of the settings of a run on it: what its columns are called, and whether its
-interactions have an order in time."""
+"""What a data set says of the settings of a run: names of its columns, and whether it has times."""
 
 import json
 from pathlib import Path

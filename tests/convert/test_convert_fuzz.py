@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 
+import polars as pl
 import pytest
 from convert_tables import READERS, read_all
 from hypothesis import HealthCheck, example, given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.clean import clean_texts
-from recbole_symcere.convert.jsonlines import JsonLines
+from recbole_symcere.convert.jsonlines import JsonLines, _numbered
 from recbole_symcere.convert.lines import Block
 from recbole_symcere.convert.raw import Columns
 from recbole_symcere.convert.readers.generic import read_generic
@@ -90,11 +91,11 @@ def test_the_fast_parser_agrees_with_the_careful_one(lines):
     parse = JsonLines(columns, "f")
     parse._checked = True
     block = Block(b"".join(line + b"\n" for line in lines), 1)
-    fast, careful = parse(block), parse._careful(block)
+    fast, careful = parse(block), parse._careful(_numbered(block))
     assert fast.frame.equals(careful.frame.select(fast.frame.columns))
     assert fast.notes == careful.notes
     good = Block(b"".join(json.dumps(GOOD).encode() + b"\n" for _ in lines) or b"{}\n", 1)
-    assert parse._fast(good) is not None
+    assert parse._fast(good.data, pl.Series(range(good.n_lines))) is not None
 
 
 def test_every_line_of_a_file_is_a_row_or_blank(tmp_path):
@@ -108,7 +109,8 @@ def test_every_line_of_a_file_is_a_row_or_blank(tmp_path):
         "not valid JSON": 20_000, "not a JSON object": 10_000, "no item_id": 10_000,
     }  # fmt: skip
     assert report.notes == (
-        "the file is not UTF-8; read as cp1252, which its bytes look like; --encoding names another",
+        "the file is not UTF-8; read as cp1252, which its bytes look like; --encoding names "
+        "another",
         "10000 blank lines passed over",
     )
     assert report.skipped[0].lines == (2, 6, 8)

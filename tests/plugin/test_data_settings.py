@@ -45,7 +45,6 @@ def split_pairs(settings, seed, model):
     return [pairs_of(part) for part in split_dataset(config, read_dataset(config))]
 
 
-
 @pytest.mark.parametrize("model", ["SymCERE", "BPR"])
 def test_data_without_times_are_split_at_random_and_every_run_says_so(
     untimed, untimed_folder, capsys, model
@@ -81,7 +80,7 @@ def test_stock_functions_split_at_random_too(untimed, monkeypatch):
 @pytest.mark.parametrize("model", ["SymCERE", "Pop"])
 def test_an_order_of_times_that_are_not_there_is_refused(untimed, model):
     asked = {"eval_args": {"order": "TO", "split": {"RS": [0.8, 0.1, 0.1]}}}
-    with pytest.raises(InputError, match="order is TO, but untimed has no times.*Leave order out"):
+    with pytest.raises(InputError, match=r"order is TO, but untimed has no times.*Leave order"):
         Config(model, "untimed", config_dict=untimed | asked)
 
 
@@ -90,7 +89,9 @@ def test_times_that_are_there_keep_their_order(small):
     assert config["eval_args"]["order"] == "TO"
 
 
-def test_a_data_set_of_others_without_times_is_told_how_to_be_split(small, untimed_folder, tmp_path):
+def test_a_data_set_of_others_without_times_is_told_how_to_be_split(
+    small, untimed_folder, tmp_path
+):
     folder = shutil.copytree(untimed_folder, tmp_path / "bare")
     (folder / "untimed" / "manifest.json").unlink()
     settings = small | {"data_path": str(folder)}
