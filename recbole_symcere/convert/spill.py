@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 
 from recbole_symcere.convert.parallel import ordered_map
 
-# of text: sorted at once, and dealt out at once
-_BUCKET_BYTES = 48 << 20
-_GROUP_BYTES = 96 << 20
-# texts up to here are sorted without another trip to the disk
-_IN_MEMORY = 1 << 30
+# of text: sorted at once, and dealt out at once; several of each are in work at a time
+_BUCKET_BYTES = 16 << 20
+_GROUP_BYTES = 48 << 20
+# each is an open file, of which a process may have about a thousand
+_MOST_BUCKETS = 400
+# texts up to here are sorted without another trip to the disk, at about three times their size
+_IN_MEMORY = 128 << 20
 _EMPTY = np.uint64(0)
 
 
@@ -121,7 +123,7 @@ class Spill:
         ends = np.cumsum(self._sizes[order], dtype=np.int64)
         spans = _spans(ends)
         groups = _groups(self._folder / "read", place)
-        if len(spans) * _BUCKET_BYTES <= _IN_MEMORY:
+        if not len(ends) or ends[-1] <= _IN_MEMORY:
             parts = _cut(pl.concat(itertools.chain(*groups), rechunk=True), spans) if spans else []
         else:
             parts = self._dealt(groups, spans)
@@ -225,8 +227,9 @@ def _cut(frame: pl.DataFrame, spans: list[_Span]) -> list[Callable[[], pl.DataFr
 
 def _spans(ends: NDArray[np.int64]) -> list[_Span]:
     """Cut places into runs of about `_BUCKET_BYTES` of text, given the bytes up to each place."""
-    n_buckets = int(ends[-1]) // _BUCKET_BYTES + 1 if len(ends) else 0
-    starts = np.searchsorted(ends, np.arange(1, n_buckets) * _BUCKET_BYTES, side="right")
+    total = int(ends[-1]) if len(ends) else 0
+    size = max(_BUCKET_BYTES, total // _MOST_BUCKETS + 1)
+    starts = np.searchsorted(ends, np.arange(1, total // size + 1) * size, side="right")
     bounds = itertools.pairwise([0, *starts.tolist(), len(ends)])
     return [_Span(start, end) for start, end in bounds if start < end]
 
