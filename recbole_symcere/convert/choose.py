@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.convert_options import Filters
 from recbole_symcere.convert.kcore import filter_core
 from recbole_symcere.convert.spill import Rows
+
+# rows looked at in one go
+_SLICE = 1_000_000
 
 
 class Size(NamedTuple):
@@ -88,9 +92,11 @@ def choose(rows: Rows, filters: Filters, timed: bool = True) -> Chosen:
     before = _size(rows)
     core = filter_core(rows.users, rows.items, filters.k_core, filters.user_core)
     order, rows = order[core], rows.take(core)
-    of_users = _drawn_users(rows.users, filters.sample_users, rng)
-    sampled_out += int((~of_users).sum())
-    order, left = order[of_users], rows.take(of_users)
+    n_before_draw = len(order)
+    if filters.sample_users:
+        of_users = _drawn_users(rows.users, filters.sample_users, rng)
+        order, rows = order[of_users], rows.take(of_users)
+    sampled_out += n_before_draw - len(order)
     if not len(order):
         raise InputError("--sample_reviews: no review was drawn; choose a larger share")
     return Chosen(
@@ -100,20 +106,19 @@ def choose(rows: Rows, filters: Filters, timed: bool = True) -> Chosen:
         n_merged,
         sampled_out,
         before,
-        before.reviews - len(rows.users),
-        pl.Series(left.texts).n_unique(),
-        int((left.texts == 0).sum()),
-        _size(left),
+        before.reviews - n_before_draw,
+        _count_distinct(rows.texts),
+        int((rows.texts == 0).sum()),
+        _size(rows),
         int(first.sum()),
-        (int(left.times.min()), int(left.times.max())) if timed else None,
+        (int(rows.times.min()), int(rows.times.max())) if timed else None,
     )
 
 
 def _order(users: NDArray[np.uint32], then: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Return the row numbers by user, what comes then and place in the source."""
     key = users.astype(np.uint64) << np.uint64(32) | then
-    frame = pl.DataFrame({"key": key}).with_row_index("row")
-    return frame.sort("key", maintain_order=True)["row"].to_numpy()
+    return np.argsort(key, kind="stable").astype(np.uint32)
 
 
 def _size(rows: Rows) -> Size:
@@ -122,9 +127,22 @@ def _size(rows: Rows) -> Size:
 
 
 def _is_first(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Mark the first row of each user and item."""
-    pairs = users.astype(np.uint64) << np.uint64(32) | items
-    return pl.Series(pairs).is_first_distinct().to_numpy()
+    """Mark the first row of each user and item, of rows in order of users."""
+    marks = np.empty(len(users), dtype=bool)
+    for part in _parts(users):
+        pairs = users[part].astype(np.uint64) << np.uint64(32) | items[part]
+        marks[part] = pl.Series(pairs).is_first_distinct().to_numpy()
+    return marks
+
+
+def _parts(users: NDArray[np.uint32]) -> Iterator[slice]:
+    """Cut rows in order of users into slices of whole users: what is kept of all takes memory."""
+    start = 0
+    while start < len(users):
+        last = users[min(start + _SLICE, len(users)) - 1]
+        end = int(np.searchsorted(users, last, side="right"))
+        yield slice(start, end)
+        start = end
 
 
 def _is_copy(rows: Rows) -> NDArray[np.bool_]:
@@ -138,17 +156,28 @@ def _is_copy(rows: Rows) -> NDArray[np.bool_]:
     among = follows.copy()
     among[:-1] |= follows[1:]
     among &= rows.texts != 0
-    some = pl.DataFrame(rows.take(among)._asdict()).select("users", "times", "texts")
     marks = np.zeros(len(among), dtype=bool)
-    marks[among] = ~some.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+    for part in _parts(rows.users):
+        here = among[part]
+        some = pl.DataFrame({
+            name: getattr(rows, name)[part][here] for name in ("users", "times", "texts")
+        })  # fmt: skip
+        firsts = some.select(pl.struct(pl.all()).is_first_distinct()).to_series()
+        marks[part][here] = ~firsts.to_numpy()
     return marks
+
+
+def _count_distinct(values: NDArray[np.uint64]) -> int:
+    """Count different values; a set of them would take several times their memory."""
+    ordered = np.sort(values)
+    return int(len(ordered) > 0) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _drawn_users(
     users: NDArray[np.integer], n_users: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Mark the rows of ``n_users`` random users, or all where there are no more."""
-    present = np.unique(users) if n_users else users[:0]
+    present = np.unique(users)
     if n_users >= len(present):
         return np.ones(len(users), dtype=bool)
     drawn = np.zeros(int(present[-1]) + 1, dtype=bool)

@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from encodings.aliases import aliases
 
+import regex
+
 from recbole_symcere.base.errors import InputError, did_you_mean
 
 AUTO = "auto"
 
 #: What is tried where bytes are not UTF-8; of two that fit equally well the first is taken.
 GUESSES = (
-    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "gb18030",
-    "big5", "cp932", "euc_jp", "cp949", "koi8_r",
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "gb18030", "big5",
+    "cp932", "euc_jp", "cp949", "koi8_r",
 )  # fmt: skip
 
 # what files under these names really hold
@@ -31,6 +33,16 @@ _SAMPLE = 64 << 10
 _INVALID = "{} lines held bytes that are not {encoding}; replaced by U+FFFD"
 # the share of characters that make no sense, up to which a guess is taken: first the usual one
 _MOST_MESS = (0.2, 0.6)
+# how much a language that is recognised weighs against such characters
+_LANGUAGE = 0.3
+# what comes of the wrong table: no character, a narrow kana, a sign between two letters, a capital
+# behind a small letter
+_ODD = regex.compile(
+    r"(?V1)[\p{Cn}\p{Co}\u0080-\u009f\ufffd\uff61-\uff9f]"
+    r"|(?<=\p{L})[[\u00a1-\u00bf\u00d7\u00f7\u2020\u2021\u2030\u2122]"
+    r"--[\u00aa\u00ab\u00b0\u00b7\u00ba\u00bb]](?=\p{L})"
+    r"|(?<=[\p{Ll}--[a-z]])[\p{Lu}--[A-Z]]"
+)
 
 
 def codec_of(name: str) -> str:
@@ -136,13 +148,20 @@ def guessed(data: bytes, guesses: Sequence[str] = GUESSES) -> str:
     for mess in _MOST_MESS:
         found = from_bytes(sample, cp_isolation=list(guesses), threshold=mess)
         fits = [
-            (round(match.chaos, 2), -round(match.coherence, 2), guesses.index(match.encoding))
+            (_oddness(str(match)), round(match.chaos - _LANGUAGE * match.coherence, 2), place)
             for match in found
-            if match.encoding in guesses
+            for place, name in enumerate(guesses)
+            if match.encoding == name
         ]
         if fits:
             return guesses[min(fits)[-1]]
     return "utf-8"
+
+
+def _oddness(text: str) -> float:
+    """Return the share of characters beyond ASCII that no person writes in their place."""
+    beyond = sum(not character.isascii() for character in text)
+    return round(len(_ODD.findall(text)) / max(beyond, 1), 2)
 
 
 def _telling(data: bytes) -> bytes:

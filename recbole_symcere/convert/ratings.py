@@ -77,7 +77,7 @@ def rating_form(rating_map: str | None, decimal: str, hint: str = "") -> RatingF
         InputError: if the map is neither pairs of a word and a number nor a fraction.
     """
     if rating_map is None:
-        return RatingForm(decimal=decimal, hint=hint)
+        return RatingForm(decimal=decimal, hint=hint if decimal == "." else "")
     kind, _, whole = rating_map.strip().partition(":")
     if kind == _FRACTION:
         return RatingForm(of=_number(whole, rating_map) if whole else 1.0, decimal=decimal)

@@ -169,7 +169,7 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         elif not folder.parent.is_dir():
             raise InputError(
                 f"data_path is {self.external_config_dict['data_path']!r}, but there is no such "
-                f"folder. Name the one that holds {name}, or leave data_path out to look in {usual}."
+                f"folder. Name the one that holds {name}, or leave it out to look in {usual}."
             )
         else:
             places, where = [folder.parent], f"{folder.parent}, which data_path names"

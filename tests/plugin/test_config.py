@@ -145,7 +145,7 @@ def test_data_is_found_here_or_among_the_bundled(tmp_path):
     assert Config("BPR", "yelp")["data_path"] == str(mine)
     with pytest.raises(
         InputError,
-        match=r"data_path is 'elsewhere', but there is no such folder.*leave data_path out to look "
+        match=r"data_path is 'elsewhere', but there is no such folder.*leave it out to look "
         r"in \./dataset_atomic, in \./dataset and among the bundled",
     ):
         Config("BPR", "yelp", config_dict={"data_path": "elsewhere"})

@@ -86,7 +86,7 @@ def read_generic(
         columns.optional,
         rating_range=_range(options.rating_range),
         ratings=rating_form(options.rating_map, options.decimal, _RATING_HINT),
-        date_format=options.date_format and checked_format(options.date_format),
+        date_format=None if options.date_format is None else checked_format(options.date_format),
         date_hint=_DATE_HINT,
         anonymous=anonymous,
     )
