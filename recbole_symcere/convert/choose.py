@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from recbole_symcere.base.errors import InputError
@@ -82,7 +81,7 @@ def choose(rows: Rows, filters: Filters, timed: bool = True) -> Chosen:
     first = _is_first(rows.users, rows.items)
     repeats = int((~first).sum())
     stay = np.ones_like(first) if filters.keep_repeats else first
-    copied = first & _is_copy(rows)
+    copied = _is_copy(rows, first)
     if filters.copied_texts == "merge":
         stay = stay & ~copied
     n_merged = int((copied & first).sum()) if filters.copied_texts == "merge" else 0
@@ -128,10 +127,10 @@ def _size(rows: Rows) -> Size:
 
 def _is_first(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Mark the first row of each user and item, of rows in order of users."""
-    marks = np.empty(len(users), dtype=bool)
+    marks = np.zeros(len(users), dtype=bool)
     for part in _parts(users):
         pairs = users[part].astype(np.uint64) << np.uint64(32) | items[part]
-        marks[part] = pl.Series(pairs).is_first_distinct().to_numpy()
+        marks[part][np.unique(pairs, return_index=True)[1]] = True
     return marks
 
 
@@ -145,25 +144,27 @@ def _parts(users: NDArray[np.uint32]) -> Iterator[slice]:
         start = end
 
 
-def _is_copy(rows: Rows) -> NDArray[np.bool_]:
+def _is_copy(rows: Rows, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark rows whose text their user has in an earlier row of the same time.
 
     Args:
         rows: in order of user and time.
+        first: the rows that are looked at: a repeat of a pair is no original, and no copy.
     """
-    follows = np.zeros(len(rows.users), dtype=bool)
-    follows[1:] = (rows.users[1:] == rows.users[:-1]) & (rows.times[1:] == rows.times[:-1])
-    among = follows.copy()
-    among[:-1] |= follows[1:]
-    among &= rows.texts != 0
-    marks = np.zeros(len(among), dtype=bool)
+    marks = np.zeros(len(rows.users), dtype=bool)
     for part in _parts(rows.users):
-        here = among[part]
-        some = pl.DataFrame({
-            name: getattr(rows, name)[part][here] for name in ("users", "times", "texts")
-        })  # fmt: skip
-        firsts = some.select(pl.struct(pl.all()).is_first_distinct()).to_series()
-        marks[part][here] = ~firsts.to_numpy()
+        users, _, times, texts = rows.take(part)
+        begins = np.ones(len(users), dtype=bool)
+        begins[1:] = (users[1:] != users[:-1]) | (times[1:] != times[:-1])
+        # few rows share their moment with a neighbour
+        some = ~begins
+        some[:-1] |= some[1:]
+        some &= first[part] & (texts != 0)
+        at, moments, texts = np.flatnonzero(some), np.cumsum(begins)[some], texts[some]
+        order = np.lexsort((texts, moments))  # stable, so the first of equal ones stays the first
+        later, before = order[1:], order[:-1]
+        same = (moments[later] == moments[before]) & (texts[later] == texts[before])
+        marks[part][at[later[same]]] = True
     return marks
 
 

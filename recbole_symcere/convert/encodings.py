@@ -151,7 +151,7 @@ def guessed(data: bytes, guesses: Sequence[str] = GUESSES) -> str:
             (_oddness(str(match)), round(match.chaos - _LANGUAGE * match.coherence, 2), place)
             for match in found
             for place, name in enumerate(guesses)
-            if match.encoding == name
+            if name in match.could_be_from_charset  # all that give this text
         ]
         if fits:
             return guesses[min(fits)[-1]]

@@ -31,6 +31,8 @@ _MOST_BUCKETS = 400
 # texts up to here are sorted without another trip to the disk, at about three times their size
 _IN_MEMORY = 128 << 20
 _EMPTY = np.uint64(0)
+# of the columns kept in memory: user, item, time, hash and size of the text
+_KINDS = (np.uint32, np.uint32, np.uint32, np.uint64, np.uint32)
 
 
 class Rows(NamedTuple):
@@ -48,7 +50,7 @@ class Rows(NamedTuple):
     times: NDArray[np.uint32]
     texts: NDArray[np.uint64]
 
-    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Rows:
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Rows:
         """Return some of the rows."""
         return Rows(self.users[rows], self.items[rows], self.times[rows], self.texts[rows])
 
@@ -74,7 +76,7 @@ class Spill:
         self._ids = {name: pl.Categories.random() for name in ("user_id", "item_id")}
         # polars forgets the categories when no series knows them any more
         self._known = [pl.Series([], dtype=pl.Categorical(ids)) for ids in self._ids.values()]
-        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._parts: list[list[NDArray[Any]]] = [[] for _ in _KINDS]
         self._sizes = np.empty(0, dtype=np.uint32)
 
     def add(self, reviews: pl.DataFrame) -> None:
@@ -87,7 +89,8 @@ class Spill:
         hashes = text.hash().set(text == "", int(_EMPTY))
         times = reviews["timestamp"].cast(pl.UInt32).fill_null(0)
         columns = (users, items, times, hashes, text.str.len_bytes())
-        self._parts.append(tuple(column.to_numpy() for column in columns))
+        for parts, column in zip(self._parts, columns, strict=True):
+            parts.append(column.to_numpy())
         self._write("read", reviews.select(users, items, "rating", "timestamp", "text"))
 
     def __enter__(self) -> Spill:
@@ -100,12 +103,11 @@ class Spill:
     def rows(self) -> Rows:
         """Return what is known of the rows added; none can be added afterwards."""
         self._close()
-        kinds = (np.uint32, np.uint32, np.uint32, np.uint64, np.uint32)
         users, items, times, texts, self._sizes = (
-            np.concatenate([np.empty(0, kind), *(part[n] for part in self._parts)])
-            for n, kind in enumerate(kinds)
+            # the parts go as their whole comes: both of all columns would be much at once
+            np.concatenate([np.empty(0, kind), *self._parts.pop(0)])
+            for kind in _KINDS
         )
-        self._parts = []
         return Rows(_ranked(self._ids["user_id"], users), _ranked(self._ids["item_id"], items),
                     times, texts)  # fmt: skip
 

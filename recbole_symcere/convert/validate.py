@@ -13,7 +13,7 @@ import polars as pl
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert import times
 from recbole_symcere.convert.ratings import RatingForm
-from recbole_symcere.convert.raw import OPTIONS, RawTable
+from recbole_symcere.convert.raw import RawTable
 from recbole_symcere.convert.records import REJECTED, SCHEMA, WITHOUT, Batch
 
 # What pandas, through which RecBole reads .inter, takes for a missing value, and RecBole's own
@@ -153,8 +153,7 @@ class Validator:
                 raise InputError(
                     f"{self._file}, row {given['source_line'][0]}: {self._expect.names[ours]} is "
                     f"{given[ours][0]!r}, but the file's first rows have none; expected all or "
-                    f"none; mend the file, name the column with {OPTIONS[ours]} to count rows "
-                    f"without it as unusable, or say {WITHOUT[ours]}"
+                    f"none; mend the file, or say {WITHOUT[ours]}"
                 )
         return frame
 
