@@ -61,7 +61,10 @@ class TextLimits:
 
     max_chars: int = option(20_000, "cut texts after N characters; 0 for no limit", minimum=0)
     max_bad: float = option(
-        0.01, "largest share of unusable rows before it is an error", minimum=0, maximum=1
+        0.01,
+        "largest share of unusable rows, and of texts with lost characters, before it is an error",
+        minimum=0,
+        maximum=1,
     )
 
 
@@ -149,7 +152,7 @@ class FieldOptions(TableOptions):
         "or lower case; fraction reads 3/5 as 0.6, fraction:5 reads 3/5 as 3 and 8/10 as 4. Other "
         "values are unusable",
     )
-    decimal: Literal[".", ","] = option(".", "decimal mark of the ratings")
+    decimal: str = option(".", "decimal mark of the ratings, a point or a comma (--decimal=,)")
     rating_range: str | None = option(
         None, "MIN,MAX: other ratings are unusable; any is usable if not given"
     )

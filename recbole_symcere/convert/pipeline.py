@@ -177,6 +177,7 @@ def _account(
         ],
         "notes": report.notes,
         "anonymous_removed": report.anonymous,
+        "texts_damaged": report.damaged,
         **{f"texts_{rule}": count for rule, count in texts._asdict().items()},
         "repeats_found": chosen.repeats,
         "repeats_removed": 0 if filters.keep_repeats else chosen.repeats,

@@ -74,8 +74,11 @@ def rating_form(rating_map: str | None, decimal: str, hint: str = "") -> RatingF
     """Read ``--rating_map`` and ``--decimal``.
 
     Raises:
-        InputError: if the map is neither pairs of a word and a number nor a fraction.
+        InputError: if the map is neither pairs of a word and a number nor a fraction, or the mark
+            neither a point nor a comma.
     """
+    if decimal not in {".", ","}:
+        raise InputError(f"--decimal: {decimal!r} is no decimal mark; expected . or ,")
     if rating_map is None:
         return RatingForm(decimal=decimal, hint=hint if decimal == "." else "")
     kind, _, whole = rating_map.strip().partition(":")

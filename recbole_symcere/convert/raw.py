@@ -28,6 +28,7 @@ _ALIKE = {
     "rating": r"\w*ratings?|\w*stars?|scores?|overall|grade",
     "timestamp": r"\w*times?|\w*date|timestamp|created|when",
 }
+_WRONG_SOURCE = "give a file of this source, or use 'convert generic' and name the columns"
 _MOST_NAMES = 20
 _LONGEST_NAME = 40
 
@@ -63,32 +64,37 @@ class Columns:
             InputError: if a column that is not optional is missing, or one that is doubted and
                 another looks like it.
         """
-        for ours, theirs in self.names.items():
-            if theirs in found:
-                continue
-            if ours in self.doubted:
-                self._refuse_alike(ours, found, file)
-            if ours in self.optional:
-                continue
-            remedy = (
-                f"name the column that holds the {ours} with {OPTIONS[ours]}=NAME{further}"
-                if self.renamable
-                else "give a file of this source, or use 'convert generic' and name the columns"
-            )
+        lacking = [ours for ours, theirs in self.names.items() if theirs not in found]
+        alike = {ours: self._alike(ours, found) for ours in lacking if ours in self.doubted}
+        missing = [ours for ours in lacking if ours not in self.optional]
+        looks = {ours: name for ours, name in alike.items() if name is not None}
+        if missing:
             raise InputError(
-                f"{file}: there is no column {theirs!r}; found {named(found) or 'none'}; {remedy}"
+                f"{file}: there is no column {self.names[missing[0]]!r}; found "
+                f"{named(found) or 'none'}; "
+                + (self._remedy(missing, looks) + further if self.renamable else _WRONG_SOURCE)
+            )
+        for ours, name in looks.items():
+            raise InputError(
+                f"{file}: there is no column {self.names[ours]!r}, but {name!r} looks like it; "
+                f"name the column that holds the {ours} with {OPTIONS[ours]}={name}, or say "
+                f"{WITHOUT[ours]}"
             )
 
-    def _refuse_alike(self, ours: str, found: Collection[str], file: str) -> None:
+    def _remedy(self, missing: Sequence[str], looks: Mapping[str, str]) -> str:
+        first, *others = missing
+        remedy = f"name the column that holds the {first} with {OPTIONS[first]}=NAME"
+        options = [f"{OPTIONS[ours]}={looks.get(ours, 'NAME')}" for ours in (*others, *looks)]
+        return f"{remedy}, and the others with {' '.join(options)}" if options else remedy
+
+    def _alike(self, ours: str, found: Collection[str]) -> str | None:
+        """Return another column whose name tells of what ours holds."""
         for name in found:
             # the words of review_date and of reviewDate
             parts = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().replace("_", " ")
             if name not in self.names.values() and re.search(rf"\b(?:{_ALIKE[ours]})\b", parts):
-                raise InputError(
-                    f"{file}: there is no column {self.names[ours]!r}, but {name!r} looks like it; "
-                    f"name the column that holds the {ours} with {OPTIONS[ours]}={name}, or say "
-                    f"{WITHOUT[ours]}"
-                )
+                return name
+        return None
 
 
 def named(names: Collection[str]) -> str:

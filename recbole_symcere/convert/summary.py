@@ -50,6 +50,8 @@ def _about_reading(summary: Summary) -> list[str]:
         f"{texts.html_removed:,} freed of HTML, {texts.made_nfc:,} brought to Unicode NFC, "
         f"{texts.cut:,} cut",
     ]
+    if report.damaged:
+        lines.append(f"  damaged      {report.damaged:,} texts hold U+FFFD for lost characters")
     if report.anonymous:
         lines.append(f"  anonymous    {report.anonymous:,} reviews by shared names removed")
     return lines

@@ -79,7 +79,8 @@ def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, 
         "skipped": [
             {"file": "r.jsonl", "reason": "no user_id", "count": 1, "first_lines": [12]}
         ],
-        "texts_html_removed": 0, "texts_tidied": 9, "texts_made_nfc": 0, "texts_cut": 0,
+        "texts_damaged": 0, "texts_html_removed": 0, "texts_tidied": 9, "texts_made_nfc": 0,
+        "texts_cut": 0,
         "repeats_found": 1, "repeats_removed": 1, "copied_texts": 0, "copies_removed": 0,
         "sampled_out": 0, "removed_by_core": 1,
     }  # fmt: skip

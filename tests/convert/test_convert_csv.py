@@ -309,6 +309,17 @@ def test_wrong_columns_are_refused(read, columns, message):
         read(table(ROW, names=None), columns=columns)
 
 
+def test_all_columns_of_other_names_are_told_at_once(read):
+    content = table(["user", "product", "stars", "date", "review"], names=None)
+    with pytest.raises(
+        InputError,
+        match=r"r\.csv: there is no column 'user_id'; found 'user', .*; name the column that holds "
+        r"the user_id with --user_field=NAME, and the others with --item_field=NAME "
+        r"--text_field=NAME --rating_field=stars --time_field=date, or, where the file has no head",
+    ):
+        read(content)
+
+
 @pytest.mark.parametrize("n_columns", [5_000, 50_000])
 def test_thousands_of_columns_are_refused_at_once(read, n_columns):
     content = table([f"c{n}" for n in range(n_columns)], names=None) * 30
@@ -380,6 +391,7 @@ def test_a_zip_file_that_leaves_a_choice_is_refused(read):
         ("r.csv", {"implicit": True, "decimal": ","}, "--implicit: no ratings are read"),
         ("r.csv", {"order": "unknown", "time_field": "a"}, "--order: no times are read"),
         ("r.csv", {"rating_map": "yes:1", "decimal": ","}, "--decimal: words have no decimal mark"),
+        ("r.csv", {"decimal": "'"}, '--decimal: "\'" is no decimal mark; expected . or ,'),
     ],
 )
 def test_an_option_without_effect_is_refused(read, name, options, message):

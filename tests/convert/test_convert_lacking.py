@@ -154,7 +154,7 @@ def test_the_summary_and_the_manifest_say_what_was_done(tmp_path, convert):
 
 
 @pytest.mark.parametrize("options", [(), ("--order=unknown",)])
-def test_without_times_the_order_is_unknown(tmp_path, convert, options):
+def test_without_times_the_order_is_unknown(tmp_path, convert, capsys, options):
     content = "user_id,item_id,rating,text\nv,i,4,s\nu,j,4,t\nu,i,3,r\nu,i,1,again\n"
     out = convert(content, *options)
     assert inter(tmp_path) == [
@@ -167,6 +167,7 @@ def test_without_times_the_order_is_unknown(tmp_path, convert, options):
     assert "  times        unknown\n" in out
     assert "1 later reviews of the same user and item removed" in out
     main(["stats", "--name=d", f"--output_dir={tmp_path / 'out'}"])
+    assert "  times             unknown\n" in capsys.readouterr().out
 
 
 def test_unknown_times_are_not_looked_at(tmp_path, convert):
