@@ -184,7 +184,8 @@ def _numbered(records: Any, file: str, n_above: int) -> Iterator[tuple[int, list
 
 def _header(records: Any, file: str) -> list[str]:
     try:
-        header = [str(name).strip() for name in next(records, [])]
+        first = next((record for record in records if record), [])  # blank lines may come before
+        header = [str(name).strip() for name in first]
     except csv.Error as error:
         raise InputError(
             f"{file}: the header line cannot be read ({error}); {_NO_QUOTES_HINT}"
@@ -195,7 +196,8 @@ def _header(records: Any, file: str) -> list[str]:
             f"{named(header)}; expected at most {_MOST_COLUMNS:,}; name the right --delimiter, or "
             "give the right file"
         )
-    doubled = sorted(name for name, count in Counter(header).items() if count > 1)
+    # a spreadsheet ends its lines with columns that have no name
+    doubled = sorted(name for name, count in Counter(header).items() if name and count > 1)
     if doubled:
         raise InputError(
             f"{file}: the header names {doubled[0]!r} more than once; rename one of the columns"

@@ -213,6 +213,10 @@ def test_a_named_encoding_holds_and_its_damage_is_counted(read):
     content = table(*(("u", f"i{n}", "4", "5", f'"{text}"') for n, text in enumerate(said)))
     assert texts(read(content.encode("cp1252"), encoding="windows-1252")) == said
     assert texts(read(content.encode("utf-16"), encoding="utf-16")) == said
+    assert texts(read(content.encode("utf-8-sig"), encoding="utf-8-sig")) == said
+    assert (
+        texts(read(content.encode("cp500"), encoding="cp500")) == said
+    )  # its line ends differ too
     assert texts(read(content.encode("utf-16-le"), encoding="utf-16-le")) == said
     reading = read(content.encode("cp1252").replace(b"uns", b"\x81"), encoding="cp1252")
     assert "1 lines held bytes that are not cp1252; replaced by U+FFFD" in reading.report.notes
@@ -289,6 +293,13 @@ def test_a_file_without_a_header_is_told_of_the_option(read):
         r"where the file has no header line, all columns with --columns=user_id,item_id",
     ):
         read(table(ROW, names=None))
+
+
+def test_what_a_spreadsheet_leaves_around_a_table(read):
+    rows = table((*ROW, "", ""), names=(*NAMES, "", ""), delimiter=";")
+    reading = read("\r\n\r\n" + rows)
+    assert texts(reading) == ["fine"]
+    assert reading.reviews["source_line"].to_list() == [4]
 
 
 def test_a_header_is_no_review(read):

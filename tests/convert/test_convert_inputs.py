@@ -189,3 +189,15 @@ def test_many_files_are_told_in_some_lines(write, convert):
     assert "read p019.csv\nread 30 more files\n" in out
     assert "and 30 more reasons" in out
     assert len(out.splitlines()) < 60
+
+
+def test_reviews_of_several_files_are_attached(tmp_path, write, convert, capsys):
+    write(a_csv=rows(0, 3), b_csv=rows(3, 4))
+    convert("a.csv,b.csv")
+    (tmp_path / "out" / "d" / "d.reviews.parquet").unlink()
+    inputs = f"--input={tmp_path}/?.csv"
+    main(["attach", inputs, "--name=d", f"--output_dir={tmp_path / 'out'}"])
+    assert "7 interactions, 7 matched by time" in capsys.readouterr().out
+    attached = json.loads((tmp_path / "out" / "d" / "attach.json").read_text())
+    assert [entry["file"] for entry in attached["inputs"]] == ["a.csv", "b.csv", "d.inter"]
+    assert items(tmp_path) == [f"i{k}" for k in range(7)]
