@@ -184,7 +184,9 @@ def _numbered(records: Any, file: str, n_above: int) -> Iterator[tuple[int, list
 
 def _header(records: Any, file: str) -> list[str]:
     try:
-        first = next((record for record in records if record), [])  # blank lines may come before
+        first: list[str] = next(
+            (record for record in records if record), []
+        )  # blank lines may come before
         header = [str(name).strip() for name in first]
     except csv.Error as error:
         raise InputError(

@@ -25,6 +25,8 @@ GUESSES = (
 _WIDER = {
     "shift_jis": "cp932", "gbk": "gb18030", "gb2312": "gb18030", "euc_kr": "cp949", "utf_8": "utf-8"
 }  # fmt: skip
+# Python's names of what is no way to write a text
+_NO_TEXTS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
@@ -58,7 +60,7 @@ def codec_of(name: str) -> str:
         found = codecs.lookup(wanted)
     except (LookupError, ValueError):
         found = None
-    if found is None or not getattr(found, "_is_text_encoding", True):
+    if found is None or found.name in _NO_TEXTS or not getattr(found, "_is_text_encoding", True):
         raise InputError(
             f"--encoding: {name!r} is no encoding that Python knows.{did_you_mean(wanted, aliases)}"
             " Expected auto or a name such as utf-8, cp1252, gb18030, cp932 or utf-16."

@@ -1,6 +1,7 @@
 """What a data set says of the settings of a run: names of its columns, and whether it has times."""
 
 import json
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ def fit_to_data(config: Any) -> None:
             "seed, or convert the data set again with its times."
         )
     settings["eval_args"] = {**settings["eval_args"], "order": "RO"}
+    if not config.common_protocol:  # runs of ours show what the manifest says
+        getLogger(__name__).warning(
+            f"{settings['dataset']} has no times, so it is split at random, by the seed."
+        )
 
 
 def _order_is_unknown(folder: Path) -> bool:

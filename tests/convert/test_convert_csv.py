@@ -233,7 +233,7 @@ def test_a_byte_order_mark_tells_the_encoding(read, monkeypatch, codec, size):
     assert reading.report.notes == said
 
 
-@pytest.mark.parametrize("given", ["latin-99", "rot13", "", "zip"])
+@pytest.mark.parametrize("given", ["latin-99", "rot13", "", "zip", "idna", "unicode_escape"])
 def test_an_encoding_that_is_none_is_refused(read, given):
     with pytest.raises(InputError, match=r"--encoding: .* is no encoding that Python knows"):
         read(table(ROW), encoding=given)

@@ -68,13 +68,15 @@ def test_the_seed_decides_the_random_split(untimed):
     assert first[2] == split_pairs(untimed, 1, "LightGCN")[2]
 
 
-def test_stock_functions_split_at_random_too(untimed, monkeypatch):
+def test_stock_functions_split_at_random_too(untimed, monkeypatch, caplog):
     from recbole.config import Config as StockConfig
 
     monkeypatch.setattr("sys.argv", ["x"])
     for model in ("SymCERE", "BPR"):
         config = StockConfig(model, "untimed", config_dict=dict(untimed))
         assert config["eval_args"]["order"] == "RO"
+        assert "untimed has no times, so it is split at random, by the seed." in caplog.messages
+        caplog.clear()
 
 
 @pytest.mark.parametrize("model", ["SymCERE", "Pop"])
