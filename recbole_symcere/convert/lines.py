@@ -123,6 +123,11 @@ class LineBlocks:
                     block = Block(lines, n_lines + 1, notes)
                     n_lines += block.n_lines
                     yield block
+        except UnicodeError as error:
+            raise InputError(
+                f"{self.path.name}: the file is not in the encoding that --encoding names ({error}); "
+                "name another, such as utf-16-le where a file has no byte order mark"
+            ) from error
         except (*DAMAGED, OSError) as error:
             raise InputError(
                 f"{self.path.name}: the file is damaged or cut short after line {n_lines} "

@@ -239,6 +239,14 @@ def test_an_encoding_that_is_none_is_refused(read, given):
         read(table(ROW), encoding=given)
 
 
+@pytest.mark.parametrize("given", ["utf-16", "utf-32"])
+def test_a_file_that_is_not_in_the_named_encoding_is_refused(read, given):
+    with pytest.raises(
+        InputError, match=r"r\.csv: the file is not in the encoding that --encoding"
+    ):
+        read(table(ROW), encoding=given)
+
+
 def test_names_of_encodings():
     assert codec_of("Shift_JIS") == codec_of("ms932") == "cp932"
     assert codec_of("GBK") == "gb18030"
