@@ -125,8 +125,8 @@ class LineBlocks:
                     yield block
         except UnicodeError as error:
             raise InputError(
-                f"{self.path.name}: the file is not in the encoding that --encoding names ({error}); "
-                "name another, such as utf-16-le where a file has no byte order mark"
+                f"{self.path.name}: the file is not in the encoding that --encoding names "
+                f"({error}); name another, such as utf-16-le where it has no byte order mark"
             ) from error
         except (*DAMAGED, OSError) as error:
             raise InputError(
