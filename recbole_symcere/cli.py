@@ -8,6 +8,7 @@ from importlib import import_module
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.options import parse_pairs, parse_value, suggesting, take_options
+from recbole_symcere.base.program import program
 from recbole_symcere.plugin.run_options import FileOptions, JobOptions
 from recbole_symcere.version import __version__
 
@@ -17,29 +18,29 @@ _HELP = """\
 Review-enhanced recommendation for RecBole.
 
 Train, choose the epoch on validation, test once:
-  run_recbole_symcere.py --model=SymCERE --dataset=yelp [--run_dir=DIR] [--key=value ...]
-  run_recbole_symcere.py --model=SymCERE --help     what a model reads, with its defaults
+  PROGRAM --model=SymCERE --dataset=yelp [--run_dir=DIR] [--key=value ...]
+  PROGRAM --model=SymCERE --help     what a model reads, with its defaults
 
 Go on with a run that was stopped:
-  run_recbole_symcere.py --resume=RUN_DIR
+  PROGRAM --resume=RUN_DIR
 
 Make a data set from review files, describe it, add reviews to an existing one:
-  run_recbole_symcere.py convert SOURCE --input=FILE --name=NAME
-  run_recbole_symcere.py convert stats --name=NAME
-  run_recbole_symcere.py convert attach --input=FILE --name=NAME
+  PROGRAM convert SOURCE --input=FILE --name=NAME
+  PROGRAM convert stats --name=NAME
+  PROGRAM convert attach --input=FILE --name=NAME
 
 Search the settings of a model on validation, then test the best once:
-  run_recbole_symcere.py tune --model=NAME --dataset=NAME [--num_samples=12]
+  PROGRAM tune --model=NAME --dataset=NAME [--num_samples=12]
 
 Compare models over data sets and seeds, in one table with significance tests:
-  run_recbole_symcere.py compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
+  PROGRAM compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
 
 Ask a finished run what it reads in the reviews, put all of it on one page:
-  run_recbole_symcere.py explain anchor --run=RUN_DIR
-  run_recbole_symcere.py report --run=RUN_DIR
+  PROGRAM explain anchor --run=RUN_DIR
+  PROGRAM report --run=RUN_DIR
 
 Show that no held-out review reaches a model:
-  run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
+  PROGRAM audit --dataset=NAME [--model=NAME]
 
 Each command has a --help of its own; --version tells the version. Options and settings are written
 --key=value or --key value, by their whole names; yes and no are True and False.
@@ -118,7 +119,8 @@ def _train(words: list[str]) -> int:
     if asks:
         from recbole_symcere.plugin.settings_help import settings_help
 
-        return _say(("" if "model" in pairs else _HELP) + settings_help(pairs.get("model")))
+        about = "" if "model" in pairs else _HELP.replace("PROGRAM", program())
+        return _say(about + settings_help(pairs.get("model")))
     # torch, RecBole and transformers take seconds to load; a typing error shouldn't
     from recbole_symcere.run import quick_start
 

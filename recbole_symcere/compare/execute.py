@@ -6,11 +6,12 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ class Execution:
     def __init__(self, out: Path, seeds: Sequence[int], jobs: int) -> None:
         self.out, self.seeds, self.jobs = out, seeds, jobs
         self._processes = multiprocessing.get_context("forkserver")
+        # starting a process reads the status of others; who reads it second is told 255
+        self._reaping = threading.Lock()
         _start_server()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         self._threads = max(1, (cores or 1) // jobs) if jobs > 1 else None
@@ -149,13 +152,16 @@ class Execution:
         crashes: list[str] = []
         for attempt in range(1, _ATTEMPTS + 1):
             process = self._processes.Process(target=target, args=arguments)
-            process.start()
+            with self._reaping:
+                process.start()
             try:
-                process.join()
+                connection.wait([process.sentinel])
             except BaseException:
                 process.terminate()
                 process.join()
                 raise
+            with self._reaping:
+                process.join()
             status = process.exitcode or 0
             if status == 0:
                 return None, attempt, crashes

@@ -165,9 +165,9 @@ def format_stats(name: str, stats: Stats, preset: Preset | None = None) -> str:
         f"  {'repeated pairs':18}{stats.repeated_pairs:,}",
         f"  {'repeated texts':18}{stats.repeated_texts:,}",
     ]
-    if stats.first_time is not None and stats.last_time is not None:
-        days = (datetime.fromtimestamp(t, UTC) for t in (stats.first_time, stats.last_time))
-        lines.append(f"  {'times':18}{' to '.join(f'{day:%Y-%m-%d}' for day in days)}")
+    ends = [time for time in (stats.first_time, stats.last_time) if time is not None]
+    days = " to ".join(f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d}" for time in ends)
+    lines.append(f"  {'times':18}{days or 'unknown'}")
     mix = ", ".join(f"{language} {share:.1%}" for language, share in stats.languages.items())
     lines.append(f"  {'languages':18}{mix or 'no text'}")
     if table1:

@@ -5,7 +5,7 @@ missing one, and fails with a bare conversion error.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def _fields(path: str | Path, separator: str, encoding: str) -> list[tuple[str, 
 def check_header(
     path: str | Path,
     separator: str,
-    needed: Iterable[str],
+    needed: Mapping[str, str],
     encoding: str = "utf-8",
     asked: Iterable[str] = (),
 ) -> None:
@@ -65,7 +65,7 @@ def check_header(
     Args:
         path: the ``.inter`` file.
         separator: what stands between columns.
-        needed: names of columns that must be there.
+        needed: RecBole's setting that names a column -> the column, which must be there.
         encoding: of the file.
         asked: names of columns that ``load_col`` asks for.
 
@@ -73,11 +73,14 @@ def check_header(
         InputError: naming the missing column and those found, or what is wrong with the header.
     """
     found = [name for name, _ in _fields(path, separator, encoding)]
-    for name in needed:
+    for field, name in needed.items():
         if name not in found:
+            otherwise = ""
+            if field == "TIME_FIELD":
+                otherwise = ", or split data without times at random with --eval_args='{order: RO}'"
             raise InputError(
-                f"{path} has no column {name!r}; it has {', '.join(found)}. Name another one with "
-                "USER_ID_FIELD, ITEM_ID_FIELD or TIME_FIELD, or convert the data set again."
+                f"{path} has no column {name!r}; it has {', '.join(found)}. Name the one that "
+                f"holds it with --{field}=NAME, or convert the data set again{otherwise}."
             )
     for name in asked:
         if name not in found:

@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
+from recbole_symcere.base.program import program
 from recbole_symcere.data.history import history_matrix
 from recbole_symcere.data.text_control import controlled
 from recbole_symcere.text.text_options import ControlOptions
@@ -49,8 +50,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         # RecBole would fetch a data set of this name, without reviews, from a bucket that is gone
         raise InputError(
             f"There is no data set {self.dataset_name!r}: {self.dataset_path} doesn't exist. "
-            "Convert one with: run_recbole_symcere.py convert SOURCE --input FILE "
-            f"--name {self.dataset_name}"
+            f"Convert one with: {program()} convert SOURCE --input=FILE --name={self.dataset_name}"
         )
 
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
@@ -88,9 +88,9 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         for path in self.review_files():
             if not path.is_file():
                 raise InputError(
-                    f"{path} doesn't exist, but {self.config['model']} learns from reviews. Row n "
-                    "of it must hold user_id, item_id and text of row n of the .inter file; "
-                    "`run_recbole_symcere.py convert` writes both."
+                    f"{path} doesn't exist, but {self.config['model']} learns from reviews. Add "
+                    f"those of the interactions with: {program()} convert attach --input=FILE "
+                    f"--name={self.dataset_name} --output_dir={path.parents[1]}"
                 )
             try:
                 found = pq.read_schema(path).names

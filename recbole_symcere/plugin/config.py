@@ -15,6 +15,7 @@ from recbole.utils import get_model
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.files import bundled_data_path
+from recbole_symcere.base.program import program
 from recbole_symcere.model.registry import MODELS, adopted
 from recbole_symcere.plugin.nested_settings import NESTED, merged
 from recbole_symcere.plugin.refusals import check_settings
@@ -95,15 +96,31 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
         return super()._get_model_and_dataset(model, dataset)  # type: ignore[no-any-return]
 
     def _refuse_missing_data(self) -> None:
-        folder = Path(self["data_path"])
+        folder, name = Path(self["data_path"]), self["dataset"]
         if folder.is_dir():
             return
-        bundled = sorted(path.name for path in bundled_data_path().iterdir() if path.is_dir())
+        usual = "./dataset_atomic, in ./dataset and among the bundled ones"
+        if "data_path" not in self.external_config_dict:
+            places, where = [folder.parent, Path("dataset"), bundled_data_path()], usual
+        elif not folder.parent.is_dir():
+            raise InputError(
+                f"data_path is {self.external_config_dict['data_path']!r}, but there is no such "
+                f"folder. Name the one that holds {name}, or leave it out to look in {usual}."
+            )
+        else:
+            places, where = [folder.parent], f"{folder.parent}, which data_path names"
+        found = _folders(places)
         raise InputError(
-            f"There is no data set {self['dataset']!r}: {folder} doesn't exist."
-            f"{did_you_mean(self['dataset'], bundled)} Bundled: {', '.join(bundled)}. Convert your "
-            f"own with: run_recbole_symcere.py convert SOURCE --input FILE --name {self['dataset']}"
+            f"There is no data set {name!r} in {where}.{did_you_mean(name, found)} There "
+            f"{'are' if len(found) > 1 else 'is'} {', '.join(found) or 'none'}. Convert your own "
+            f"with: {program()} convert SOURCE --input=FILE --name={name}"
         )
+
+
+def _folders(places: Iterable[Path]) -> list[str]:
+    """The names of the folders that stand in some folders, hidden ones left out."""
+    inside = [path for place in places if place.is_dir() for path in place.iterdir()]
+    return sorted({path.name for path in inside if path.is_dir() and path.name[0] != "."})
 
 
 class StoredConfig(RecBoleConfig):  # type: ignore[misc] # RecBole has no types

@@ -16,6 +16,7 @@ from typing import Any
 from recbole_symcere.base.files import bundled_data_path, properties_path
 from recbole_symcere.base.options import defaults_of, hints_of, parse_as, parse_value
 from recbole_symcere.model.registry import adopt, adopted, is_ours, lineage, trainer_of
+from recbole_symcere.plugin.data_settings import fit_to_data
 from recbole_symcere.plugin.import_hooks import offer_model
 from recbole_symcere.plugin.nested_settings import NESTED, check_nested, merged
 from recbole_symcere.plugin.run_options import RUN_GROUPS
@@ -166,7 +167,7 @@ def _warn_of_two_splits(config: Any) -> None:
 
 
 def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., None]:
-    """Make data_path absolute; look for the data set where converted and bundled ones lie."""
+    """Look for the data set where converted and bundled ones lie, and fit the settings to it."""
 
     @wraps(set_parameters)
     def found(self: Any) -> None:
@@ -182,6 +183,7 @@ def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., Non
         self.final_config_dict["data_path"] = str(
             next((place for place in places if place.is_dir()), wanted)
         )
+        fit_to_data(self)
 
     return found
 

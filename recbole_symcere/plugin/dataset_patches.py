@@ -77,11 +77,11 @@ def _checked_load(load: Callable[..., Any]) -> Callable[..., Any]:
                 f"encoding is {encoding!r}, which Python doesn't know; expected a name such as "
                 "utf-8."
             ) from None
-        needed = []
+        needed = {}
         if kind == "inter" and _is_strict(config):
-            needed = [self.uid_field, self.iid_field]
+            needed = {"USER_ID_FIELD": self.uid_field, "ITEM_ID_FIELD": self.iid_field}
             if (config["eval_args"] or {}).get("order") == "TO":
-                needed.append(self.time_field)
+                needed["TIME_FIELD"] = self.time_field
         asked = (config.external_config_dict.get("load_col") or {}).get(kind) or ()
         check_header(
             filepath, config["field_separator"], needed, encoding, () if asked == "*" else asked

@@ -99,6 +99,7 @@ def checked_scores(model: Any, when: str) -> Iterator[None]:
         return scored
 
     names = [name for name in ("full_sort_predict", "predict") if hasattr(model, name)]
+    own = {name: vars(model)[name] for name in names if name in vars(model)}
     try:
         for name in names:
             object.__setattr__(model, name, checked(getattr(model, name)))
@@ -106,6 +107,7 @@ def checked_scores(model: Any, when: str) -> Iterator[None]:
     finally:
         for name in names:
             vars(model).pop(name, None)
+        vars(model).update(own)
 
 
 def _count(values: Tensor) -> int:

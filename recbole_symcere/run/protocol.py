@@ -24,6 +24,7 @@ def protocol_of(config: Any, model: Any, loaders: tuple[Any, Any, Any]) -> dict[
         **{key: config[key] for key in _ALWAYS},
         "masked_at_valid": "nothing" if config["repeatable"] else "train",
         "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
+        "random_split": config["eval_args"]["order"] == "RO" and not config["benchmark_filename"],
         "repeated_when_held_out": "anything" if config["repeatable"] else again,
         "selected_on": _selected_on(config, valid),
         "tested_on": "test" if test else "nothing: there is no test part",

@@ -152,7 +152,11 @@ def edit(path, old, new):
 def test_a_missing_review_file(damaged):
     folder, settings = damaged
     (folder / "small.reviews.parquet").unlink()
-    with pytest.raises(InputError, match=r"small\.reviews\.parquet doesn't exist, but SymCERE"):
+    with pytest.raises(
+        InputError,
+        match=r"small\.reviews\.parquet doesn't exist, but SymCERE learns from reviews\. .*"
+        r" convert attach --input=FILE --name=small --output_dir=/",
+    ):
         built(settings)
     built(settings, model="BPR")  # which reads no reviews
 
