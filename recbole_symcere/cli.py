@@ -7,7 +7,7 @@ from importlib import import_module
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.files import properties_path
-from recbole_symcere.base.options import parse_pairs, parse_value, suggesting, take_options
+from recbole_symcere.base.options import parse_pairs, suggesting, take_options
 from recbole_symcere.plugin.run_options import FileOptions, JobOptions
 from recbole_symcere.version import __version__
 
@@ -120,12 +120,12 @@ def _train(words: list[str]) -> int:
 
         return _say(("" if "model" in pairs else _HELP) + settings_help(pairs.get("model")))
     # torch, RecBole and transformers take seconds to load; a typing error shouldn't
+    from recbole_symcere.plugin.config_patches import as_parsed
     from recbole_symcere.run import quick_start
 
     run_dir = pairs.pop("resume", None)
     if run_dir is not None:
-        changes = {key: parse_value(value) for key, value in pairs.items()}
-        quick_start.resume(run_dir, changes)
+        quick_start.resume(run_dir, as_parsed(pairs))
         return 0
     job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
     with suggesting(JobOptions, FileOptions):

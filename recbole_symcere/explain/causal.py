@@ -167,10 +167,10 @@ def _trained(
     run: ExplainedRun, texts: Sequence[str], folder: Path, n_seeds: int
 ) -> dict[str, list[float]]:
     from recbole_symcere.run.quick_start import run_recbole
-    from recbole_symcere.run.run_directory import RunDirectory
+    from recbole_symcere.run.run_directory import portable_settings
 
     data = _write_data(run, texts, folder / "data")
-    settings = {**RunDirectory(run.path).read_config(), "data_path": str(data), "run_dir": None}
+    settings = {**portable_settings(run.config), "data_path": str(data), "run_dir": None}
     # the texts are those that the model read, so a control has been applied to them already
     settings |= {"text_mode": "lora" if _is_tuned(run) else "frozen", "text_control": "none"}
     metrics: dict[str, list[float]] = {}

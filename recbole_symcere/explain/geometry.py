@@ -13,7 +13,14 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.explain.anchor_stats import superiority
-from recbole_symcere.explain.loaded_run import ExplainedRun, load_run, run_folder
+from recbole_symcere.explain.loaded_run import (
+    NOWHERE_ELSE,
+    ExplainedRun,
+    Places,
+    load_run,
+    run_folder,
+    what_is_left_out,
+)
 from recbole_symcere.graph.encoders import NGCF
 from recbole_symcere.loss.contrastive import alignment, uniformity
 from recbole_symcere.model.base import VectorRecommender
@@ -99,18 +106,19 @@ def _spectrum(vectors: Tensor) -> _Floats:
 
 
 @torch.no_grad()
-def measure(path: str, n: int, seed: int) -> Geometry:
+def measure(path: str, n: int, seed: int, places: Places = NOWHERE_ELSE) -> Geometry:
     """Measure a run.
 
     Args:
         path: the run's folder.
         n: reviews and pairs that are drawn at random.
         seed: of the draws.
+        places: see `load_run`.
 
     Raises:
         InputError: if there is no such run, or its model has no vectors of users and items.
     """
-    config, model, dataset, train, *_ = load_run(path)
+    config, model, dataset, train, *_ = load_run(path, places)
     users, items = _vectors(model, path)
     rng = np.random.default_rng(seed)
     pairs = _pairs(dataset, train.dataset, n, rng)
@@ -161,7 +169,8 @@ def measure(path: str, n: int, seed: int) -> Geometry:
         largest_logit=logit,
         normalised=getattr(getattr(model, "options", None), "l2_normalize", None),
         lengths=lengths,
-        facts={"model": config["model"], "dataset": config["dataset"], "run": Path(path).name},
+        facts={name: config[name] for name in ("model", "dataset")}
+        | {"run": Path(path).name, **what_is_left_out(config, model)},
     )
 
 

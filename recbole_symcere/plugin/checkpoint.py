@@ -28,7 +28,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing
 from recbole_symcere.base.storage import writing
 
-__all__ = ["DamagedError", "load", "save"]
+__all__ = ["DamagedError", "load", "load_weights", "save"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +101,22 @@ def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, An
         raise DamagedError(
             f"{path} can't be read as a checkpoint: it is damaged, for its header isn't what this "
             f"package writes ({error!r}). Take it from a backup, or train the model again."
+        ) from None
+
+
+def load_weights(model: Any, state: Mapping[str, Any]) -> None:
+    """Give a RecBole model the weights of a checkpoint.
+
+    Raises:
+        InputError: if they are of another model, or of one with other settings.
+    """
+    try:
+        model.load_state_dict(state["state_dict"])
+        model.load_other_parameter(state["other_parameter"])
+    except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"The weights of the checkpoint don't fit {type(model).__name__} with these settings: "
+            f"{' '.join(str(error).split())}. Give the settings and data that it was trained with."
         ) from None
 
 

@@ -7,7 +7,7 @@ settings from ``properties/``.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from recbole_symcere.plugin.import_hooks import offer_model
 from recbole_symcere.plugin.run_options import RUN_GROUPS
 from recbole_symcere.text.text_options import TextOptions
 
-__all__ = ["extend_recbole_config", "known_keys", "option_groups"]
+__all__ = ["as_parsed", "extend_recbole_config", "known_keys", "option_groups"]
 
 # Keys that RecBole or we read although no yaml lists them.
 _UNLISTED_KEYS = frozenset(
@@ -34,7 +34,12 @@ _HINTS = hints_of(*RUN_GROUPS, TextOptions) | dict.fromkeys(("model", "dataset",
 
 
 def _convert_config_dict(self: Any, settings: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """`Config._convert_config_dict` without ``eval``; a new dictionary, the caller's stays."""
+    """`Config._convert_config_dict` without ``eval``."""
+    return as_parsed(settings)
+
+
+def as_parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose strings stand for what they mean; a new dictionary, the caller's stays."""
     return {k: _parsed(k, v) if isinstance(v, str) else v for k, v in settings.items()}
 
 

@@ -41,6 +41,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         offer_model(name, partial(class_of, name))
     for name, change in (
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
+        ("recbole.data.dataset.dataset", _check_data),
         ("recbole.trainer.trainer", compat.torch_proxy),
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
@@ -67,6 +68,12 @@ def _offer_config(module: ModuleType) -> None:
     from recbole_symcere.plugin.config_patches import extend_recbole_config
 
     extend_recbole_config(module.Config)
+
+
+def _check_data(module: ModuleType) -> None:
+    from recbole_symcere.plugin.data_check import check_before_loading
+
+    check_before_loading(module.Dataset)
 
 
 def _change_neumf(module: ModuleType) -> None:

@@ -9,7 +9,6 @@ would be blind.
 import hashlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from recbole.data.interaction import Interaction
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import option, suggesting, take_options
+from recbole_symcere.base.storage import scratch_folder
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.items import item_file
 from recbole_symcere.plugin.config import Config
@@ -144,8 +144,7 @@ def audit(
     parts = split_dataset(config, data)
     rows = [part.inter_feat[ROW_FIELD].numpy() for part in parts]
     held_out = np.concatenate(rows[1:])
-    with tempfile.TemporaryDirectory(prefix="recbole_symcere-audit-") as folder:
-        place = Path(folder)
+    with scratch_folder("recbole_symcere-audit-") as place:
 
         def observe(name: str, planted: np.ndarray, **how: bool) -> dict[str, Any]:
             source = _planted_copy(data, place / name, planted, items=name == "control")

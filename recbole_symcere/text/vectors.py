@@ -22,7 +22,7 @@ from recbole_symcere.text.encode import Plan, encode_plan, make_plan
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.tokens import TokenStore
 
-__all__ = ["TextVectors", "text_vectors", "weights_fingerprint"]
+__all__ = ["TextVectors", "encoder_key", "text_vectors", "weights_fingerprint"]
 
 _LOG = logging.getLogger("recbole_symcere")
 _FORMAT = 2
@@ -99,6 +99,12 @@ def text_vectors(
         rows = found
     none = np.zeros((0, len(plan.text_ids), encoder.width), dtype=np.float32)
     return _spread(rows["original"], rows.get("masked", none), plan.text_ids, len(store))
+
+
+def encoder_key(encoder: TextEncoder, store: TokenStore) -> str:
+    """A sha256 over the weights of an encoder and the tokenizer of a store."""
+    told = f"{weights_fingerprint(encoder)} {store.meta['tokenizer_fingerprint']}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def weights_fingerprint(encoder: TextEncoder) -> str:

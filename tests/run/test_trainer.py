@@ -147,14 +147,6 @@ def test_resuming_nothing(folder, message):
         resume(folder)
 
 
-def test_a_damaged_last_checkpoint_is_reported(small):
-    run_recbole("SymCERE", "small", config_dict={**small, "run_dir": "run"})
-    path = Path("run/checkpoint/last.safetensors")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"last\.safetensors can't be read as a checkpoint"):
-        resume("run")
-
-
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_with_the_term_and_the_batch(small, monkeypatch, bad):
     from recbole_symcere.model.symcere import SymCERE
