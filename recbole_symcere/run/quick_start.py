@@ -14,7 +14,12 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
-from recbole_symcere.run.run_directory import RunDirectory, data_fingerprint, versions
+from recbole_symcere.run.run_directory import (
+    RunDirectory,
+    data_fingerprint,
+    portable_settings,
+    versions,
+)
 from recbole_symcere.run.run_log import run_log
 from recbole_symcere.run.stored_run import (
     MAY_CHANGE,
@@ -100,8 +105,6 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
     stored = folder.read_config()
     with folder.locked():
         state = newest_state(folder)
-        if state is not None:
-            check_settings(folder, state, "the checkpoint that it would go on from")
         known = folder.check_fingerprint(state["data_fingerprint"] if state else None)
         settings = {**stored, **{key: changes[key] for key in MAY_CHANGE & changes.keys()}}
         settings = located(settings, folder.path, changes, known)
@@ -110,6 +113,9 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
         if state is not None and text_use(model) == "batch":
             settings["text_mode"] = text_mode_of(state)
         config = Config(model, name, config_dict=settings)
+        if state is not None:
+            whole = portable_settings(config)
+            check_settings(folder, state, "the checkpoint that it would go on from", whole)
         if has_changed:
             folder.write_config(config)
         try:

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from recbole_symcere.base.errors import InputError
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 MAY_CHANGE = frozenset({"epochs", "stopping_step", "show_progress"})
 """What a resumed run may be told anew; anything else would make it another run."""
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
 # They decide where something lies or how much is said, not what comes out.
 _BESIDE = MAY_CHANGE | {*PLACES, "runs_dir", "state"}
 
@@ -72,23 +74,33 @@ def _with_progress(file: Path) -> dict[str, Any]:
     return state
 
 
-def check_settings(folder: RunDirectory, state: Mapping[str, Any], name: str) -> None:
+def check_settings(
+    folder: RunDirectory, state: Mapping[str, Any], name: str, others: Mapping[str, Any] = _NONE
+) -> None:
     """Stop if config.yaml tells other settings than those that a checkpoint was trained with.
+
+    What one of both lacks isn't compared: another version may know settings that this one doesn't.
+
+    Args:
+        folder: the run's.
+        state: what the checkpoint holds.
+        name: what the message calls it.
+        others: what is in force for settings that config.yaml lacks.
 
     Raises:
         InputError: with every setting that differs and both of its values.
     """
-    there = as_parsed(folder.read_config())
+    there = as_parsed({**others, **folder.read_config()})
     stored = as_parsed(state.get("settings") or state["config"])
-    keys = set(there) | set(stored)
+    keys = there.keys() & stored.keys()
     if "settings" not in state:  # an earlier version stored what was given alone, as it was given
-        keys = {k for k in there.keys() & stored.keys() if _plain(there[k]) and _plain(stored[k])}
+        keys = {key for key in keys if _plain(there[key]) and _plain(stored[key])}
     if "auto" in {there.get("text_mode"), stored.get("text_mode")}:
-        keys.discard("text_mode")  # the weights tell what it was
+        keys -= {"text_mode"}  # the weights tell what it was
     differ = [
-        f"{key} is {_shown(there, key)} in config.yaml, {_shown(stored, key)} in the checkpoint"
+        f"{key} is {_shown(there[key])} in config.yaml, {_shown(stored[key])} in the checkpoint"
         for key in sorted(keys - _BESIDE)
-        if _shown(there, key) != _shown(stored, key)
+        if _shown(there[key]) != _shown(stored[key])
     ]
     if differ:
         raise InputError(
@@ -103,11 +115,8 @@ def _plain(value: Any) -> bool:
     return isinstance(value, bool | int | float | str)
 
 
-def _shown(settings: Mapping[str, Any], key: str) -> str:
+def _shown(value: Any) -> str:
     """A value in one way, whether it comes from YAML or from JSON."""
-    if key not in settings:
-        return "missing"
-    value = settings[key]
     number = isinstance(value, float) and value.is_integer()
     return json.dumps(int(value) if number else value, sort_keys=True, default=str)
 
