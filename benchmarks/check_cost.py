@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from recbole_symcere.base.known_hashes import known_sha256
@@ -21,7 +22,7 @@ from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset
 REPEATS = 5
 
 
-def seconds(work):
+def seconds(work: Callable[[], object]) -> float:
     """Median time of calls."""
     times = []
     for _ in range(REPEATS):
@@ -31,13 +32,13 @@ def seconds(work):
     return statistics.median(times)
 
 
-def prepare(config):
+def prepare(config: Config) -> None:
     """Everything before the first epoch."""
     train, *_ = split_data(config, read_dataset(config))
     build_trainer(config, build_model(config, train))
 
 
-def main():
+def main() -> None:
     """Print a line per model."""
     pairs = parse_pairs(sys.argv[1:])
     models, dataset = pairs.pop("models", "LightGCN,SymCERE").split(","), pairs.pop("dataset")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
-from recbole_symcere.base.storage import aside_of, locked, writing
+from recbole_symcere.base.storage import aside_folder, writing
 
 __all__ = [
     "HashedFile",
@@ -83,7 +83,7 @@ class HashedFile:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], make_folder: bool = True) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; at the end it is synced and takes its name.
+    """Give a path in a folder beside to write to; at the end it is synced and becomes ``path``.
 
     If the block fails that file is removed and what stood at ``path`` is untouched.
 
@@ -95,18 +95,14 @@ def replacing(path: str | os.PathLike[str], make_folder: bool = True) -> Iterato
         StorageError: if it can't be written.
     """
     path = Path(path)
-    aside = aside_of(path)
     with writing(path):
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        aside.touch()
-        try:
-            with locked(aside):  # nobody takes it for a killed writer's
-                yield aside
-                sync(aside)
-                aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        # in a folder, because some libraries write aside once more
+        with aside_folder(path) as aside:
+            yield aside / path.name
+            sync(aside / path.name)
+            (aside / path.name).replace(path)
         sync(path.parent)
 
 

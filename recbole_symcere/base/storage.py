@@ -19,13 +19,13 @@ from pathlib import Path
 from recbole_symcere.base.errors import StorageError
 
 __all__ = [
-    "STORAGE_ERRORS",
-    "aside_of",
+    "aside_folder",
     "locked",
     "put_back",
     "remove_leftovers",
     "replaced_place",
     "scratch_folder",
+    "storage_cause",
     "storage_error",
     "writing",
 ]
@@ -33,25 +33,43 @@ __all__ = [
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
-STORAGE_ERRORS = frozenset(_FULL | _FORBIDDEN | {errno.EIO, errno.ESTALE, errno.ENODEV})
-"""Numbers of errors that are the disk's and not the program's."""
+_OF_THE_DISK = _FULL | _FORBIDDEN | {errno.EIO, errno.ESTALE, errno.ENODEV}
 
-_ASIDE = re.compile(r"\..{1,32}\.[0-9a-f]{32}")
+_ASIDE = re.compile(r"\..{1,32}\.[0-9a-f]{32}(\.broken)?")
 _JUST_MADE = 2.0  # seconds in which an empty one may be waiting for its lock
 
 
 def storage_error(path: str | os.PathLike[str], error: OSError) -> StorageError:
     """What to tell of a place that can't be written: where, why, and what to do."""
-    if error.errno in _FULL:
+    number = _number(error)
+    if number in _FULL:
         advice = f"free some space there{_left(Path(path))}, or name another folder"
-    elif error.errno in _FORBIDDEN:
+    elif number in _FORBIDDEN:
         advice = "make the folder writable, or name another one"
-    elif error.errno in _GONE:
+    elif number in _GONE:
         advice = "its folder was moved or removed meanwhile; put it back, or name another one"
     else:
         advice = "check the disk, or name another folder"
-    reason = error.strerror or str(error) or type(error).__name__
+    reason = os.strerror(number) if number else error.strerror or str(error)
     return StorageError(f"{path} can't be written: {reason}; {advice}.")
+
+
+def storage_cause(error: BaseException) -> StorageError | None:
+    """The error of the disk behind an error that a library raised in its place, if it is one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StorageError):
+            return cause
+        if isinstance(cause, OSError) and _number(cause) in _OF_THE_DISK:
+            return storage_error(cause.filename or "A file", cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _number(error: OSError) -> int | None:
+    """The number of an error; some libraries have it in words alone."""
+    told = re.search(r"(?i)\berrno (\d+)|os error (\d+)", str(error))
+    return error.errno or (int(told[1] or told[2]) if told else None)
 
 
 def _left(path: Path) -> str:
@@ -77,9 +95,16 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 # --- what killed writers leave --------------------------------------------------------------------
 
 
-def aside_of(path: Path, length: int = 32) -> Path:
-    """A new path beside ``path`` to write to, known by its name as such."""
-    return path.with_name(f".{path.name[:length]}.{uuid.uuid4().hex}")
+@contextlib.contextmanager
+def aside_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path`` to write to, removed at the end if it is still there."""
+    aside = path.with_name(f".{path.name[:16]}.{uuid.uuid4().hex}")
+    aside.mkdir()
+    try:
+        with locked(aside):
+            yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -120,7 +145,7 @@ def remove_leftovers(*folders: Path) -> None:
 
 def _remove_if_left(path: Path) -> None:
     with contextlib.suppress(OSError):
-        is_folder = path.is_dir()
+        is_folder = path.is_dir()  # earlier versions wrote files aside
         empty = not (any(path.iterdir()) if is_folder else path.stat().st_size)
         if empty and time.time() - path.stat().st_mtime < _JUST_MADE:
             return

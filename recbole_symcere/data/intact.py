@@ -1,6 +1,7 @@
 """Whether a data set's files are still what `convert` wrote, by the hashes of its manifest."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.known_hashes import known_sha256
 
-__all__ = ["check_files", "memory_of"]
+__all__ = ["check_files", "copy_to_change", "memory_of"]
 
 _CONVERTED, _ATTACHED = "manifest.json", "attach.json"
 
@@ -46,6 +47,11 @@ def check_files(folder: Path, names: Iterable[str], memory: Path | None) -> str 
     if not unknown:
         return None
     return f"{folder} has no manifest of {unknown}, so that damage to it can't be seen."
+
+
+def copy_to_change(folder: Path, target: Path) -> None:
+    """A copy of a data set's folder whose files may be changed: it has no manifest."""
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns(_CONVERTED, _ATTACHED))
 
 
 def _differs(path: Path, sha256: str, memory: Path | None) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from recbole_symcere.base.files import bundled_data_path, properties_path
 from recbole_symcere.base.options import defaults_of, hints_of, parse_as, parse_value
+from recbole_symcere.base.storage import put_back
 from recbole_symcere.model.registry import adopt, adopted, lineage, trainer_of
 from recbole_symcere.plugin.import_hooks import offer_model
 from recbole_symcere.plugin.run_options import RUN_GROUPS
@@ -119,6 +120,8 @@ def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., Non
         if "data_path" not in self.external_config_dict:
             places += [Path("dataset_atomic", name).absolute(), Path("dataset", name).absolute()]
             places += [bundled_data_path() / name]
+        for place in places:
+            put_back(place)
         self.final_config_dict["data_path"] = str(
             next((place for place in places if place.is_dir()), wanted)
         )

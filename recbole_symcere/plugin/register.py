@@ -135,9 +135,9 @@ def _move_tensorboard(module: ModuleType) -> None:
     def in_run_folder(logger: Any) -> Any:
         folders = [h.run_dir for h in logger.handlers if hasattr(h, "run_dir")]
         if folders:
-            from torch.utils.tensorboard import SummaryWriter
+            from recbole_symcere.plugin.curves import Curves
 
-            return SummaryWriter(folders[-1] / "tensorboard")
+            return Curves(folders[-1] / "tensorboard")
         return get_tensorboard(logger)
 
     module.get_tensorboard = in_run_folder  # type: ignore[attr-defined]

@@ -1,20 +1,25 @@
 """RecBole's quick start with its signatures: train, test once, leave everything in a folder."""
 
+import contextlib
 import logging
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.errors import InputError, StorageError
+from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
-from recbole_symcere.run.log_lines import data_line, epoch_line, result_table
+from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
 from recbole_symcere.run.run_directory import (
+    BEST_CHECKPOINT,
+    LAST_CHECKPOINT,
     RunDirectory,
     data_fingerprint,
     portable_settings,
@@ -132,6 +137,31 @@ def _run(
     state: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Prepare, train, evaluate, write; a resumed run goes on from ``state``, if there is one."""
+    cache = Path(config["cache_dir"])
+    remove_leftovers(cache, cache / "tokens", cache / "vectors")
+    with _telling_how_to_go_on(folder):
+        return _whole_run(config, folder, saved, resumed, state)
+
+
+@contextlib.contextmanager
+def _telling_how_to_go_on(folder: RunDirectory) -> Iterator[None]:
+    """Let what stops a run say by which command it goes on, if it has a finished epoch."""
+    try:
+        yield
+    except (KeyboardInterrupt, StorageError) as stop:
+        if any((folder.path / file).is_file() for file in (LAST_CHECKPOINT, BEST_CHECKPOINT)):
+            path = short_path(folder.path)
+            stop.add_note(f"--resume={path} goes on after the last finished epoch")
+        raise
+
+
+def _whole_run(
+    config: Any,
+    folder: RunDirectory,
+    saved: bool,
+    resumed: bool,
+    state: dict[str, Any] | None,
+) -> dict[str, Any]:
     config["run_dir"] = str(folder.path)
     config["checkpoint_dir"] = str(folder.path / "checkpoint")
     with run_log(folder.path, config["state"] or "INFO"):

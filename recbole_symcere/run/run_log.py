@@ -41,6 +41,14 @@ class _FileHandler(logging.FileHandler):
             super().close()
 
 
+class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg] # of text
+    """What a person sees; a terminal or pipe that is gone stops no run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # logging's
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 def _for_people(record: logging.LogRecord) -> bool:
     """Our own messages and everybody's warnings, except those of the Python warnings module."""
     ours = record.name.startswith("recbole_symcere")
@@ -53,7 +61,7 @@ def run_log(folder: Path, level: str = "INFO") -> Iterator[None]:
     root = logging.getLogger()
     to_file = _FileHandler(folder)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    to_terminal = logging.StreamHandler(sys.stdout)
+    to_terminal = _TerminalHandler(sys.stdout)
     to_terminal.addFilter(_for_people)
     level_before = root.level
     root.setLevel(level.upper())

@@ -4,9 +4,11 @@ A vector depends on the text, the model and the masking seed; not on the other t
 (up to rounding) nor on its place in the data. Only the texts asked for are read.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -93,8 +95,8 @@ def text_vectors(
         known, where = rows.get("original"), torch.device(device)
         found = encode_plan(encoder, store, plan, batch_tokens, where, show_progress, known)
         for name in paths.keys() - rows.keys():
-            with replacing(paths[name]) as aside:
-                only = {name: found[name]}
+            only = {name: found[name]}
+            with replacing(paths[name]) as aside, _as_os_error():
                 save_file(only, aside, metadata={"sha256": _digest(only)})
         rows = found
     none = np.zeros((0, len(plan.text_ids), encoder.width), dtype=np.float32)
@@ -174,6 +176,15 @@ def _spread(
         return torch.from_numpy(spread)
 
     return TextVectors(full(original), full(masked))
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Tell what safetensors can't write as Python does."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _digest(rows: dict[str, _Floats]) -> str:
