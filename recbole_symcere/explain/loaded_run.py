@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,18 +21,16 @@ from recbole_symcere.text.load import load_tokenizer
 from recbole_symcere.text.text_options import TextOptions
 
 __all__ = [
-    "NOWHERE_ELSE",
     "ExplainedRun",
     "Places",
+    "facts_of",
     "load_run",
     "load_text_run",
     "run_folder",
-    "what_is_left_out",
 ]
 
 
 Places = Mapping[str, str | None]
-NOWHERE_ELSE: Places = MappingProxyType({})
 
 
 class ExplainedRun:
@@ -188,7 +185,7 @@ def run_folder(path: str) -> RunDirectory:
     return folder
 
 
-def load_run(path: str, places: Places = NOWHERE_ELSE) -> tuple[Any, ...]:
+def load_run(path: str, places: Places | None = None) -> tuple[Any, ...]:
     """RecBole's tuple of a run: config, model, dataset and the three loaders.
 
     Args:
@@ -198,12 +195,12 @@ def load_run(path: str, places: Places = NOWHERE_ELSE) -> tuple[Any, ...]:
     Raises:
         InputError: if there is no run, or its data have changed since.
     """
-    loaded: tuple[Any, ...] = load_data_and_model(run_folder(path).path, **places)
+    loaded: tuple[Any, ...] = load_data_and_model(run_folder(path).path, **(places or {}))
     loaded[1].eval()
     return loaded
 
 
-def load_text_run(path: str, places: Places = NOWHERE_ELSE) -> ExplainedRun:
+def load_text_run(path: str, places: Places | None = None) -> ExplainedRun:
     """A run of a model that aligns each review with its interaction.
 
     Args:
@@ -236,14 +233,15 @@ def load_text_run(path: str, places: Places = NOWHERE_ELSE) -> ExplainedRun:
     return ExplainedRun(Path(path).absolute(), config, trained, train_data.dataset)
 
 
-def what_is_left_out(config: Any, model: Any) -> dict[str, str]:
-    """A sentence for a page that can't tell of reviews, because the text encoder is gone."""
-    if not isinstance(model, StoredVectors) or text_use(config["model"]) != "batch":
-        return {}
-    return {
-        "left_out": f"The text encoder is gone ({config['text_encoder']}), so that vectors of "
-        "reviews are left out; --text_encoder=DIR names where it is now."
-    }
+def facts_of(path: str, config: Any, model: Any) -> dict[str, str]:
+    """What a page says of a run: its model, data set and name, and what it can't tell."""
+    facts = {"model": config["model"], "dataset": config["dataset"], "run": Path(path).name}
+    if isinstance(model, StoredVectors) and text_use(config["model"]) == "batch":
+        facts["left_out"] = (
+            f"The text encoder is gone ({config['text_encoder']}), so that vectors of reviews are "
+            "left out; --text_encoder=DIR names where it is now."
+        )
+    return facts
 
 
 def _read_parts(texts: list[str], tokenizer: Any, max_length: int) -> list[str]:

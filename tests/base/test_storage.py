@@ -359,8 +359,8 @@ SLOW = """
 import sys, time
 import recbole_symcere.cli as cli
 def slow(words):
-    print("there", flush=True)
     try:
+        print("there", flush=True)
         time.sleep(60)
     finally:
         print("cleaning", flush=True)
@@ -450,7 +450,7 @@ def test_an_interrupted_run_names_its_folder_if_it_can_go_on(small, monkeypatch,
     said = capsys.readouterr().err
     (run,) = [path for path in Path("runs").iterdir() if (path / "config.yaml").is_file()]
     hint = f"; --resume={run} goes on after the last finished epoch"
-    assert said == f"\ninterrupted{hint if finished else ''}\n"
+    assert said.endswith(f"\ninterrupted{hint if finished else ''}\n")
 
 
 @pytest.mark.slow
