@@ -9,6 +9,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import parse_pairs, refuse_unknown, take_options
+from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.explain.explain_options import (
     AnchorOptions,
     GeometryOptions,
@@ -95,7 +96,10 @@ def run(words: Sequence[str]) -> int:
 
 
 def _out(run: str, out: str | None, kind: str) -> Path:
-    return Path(out) if out else Path(run) / "explain" / kind
+    """Where a page goes, without what killed commands left there."""
+    folder = Path(out) if out else Path(run) / "explain" / kind
+    remove_leftovers(folder)
+    return folder
 
 
 def _anchor(options: AnchorOptions) -> None:

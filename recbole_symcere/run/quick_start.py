@@ -20,6 +20,7 @@ from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset
 from recbole_symcere.run.run_directory import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
+    PER_USER,
     RunDirectory,
     data_fingerprint,
     portable_settings,
@@ -209,7 +210,8 @@ def _whole_run(
             "history": epochs,
         }
         if final.columns:
-            folder.write_per_user(final.users, final.n_test, final.columns)
+            written = folder.write_per_user(final.users, final.n_test, final.columns)
+            metrics[PER_USER] = written
         folder.write_metrics(metrics)
         _log.info(result_table(metrics, folder.path))
     return {

@@ -16,14 +16,16 @@ from typing import Any
 import yaml
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.files import replacing
+from recbole_symcere.base.files import replacing, sha256_of
 from recbole_symcere.base.known_hashes import known_sha256
 from recbole_symcere.base.storage import remove_leftovers, writing
 from recbole_symcere.data.intact import memory_of
+from recbole_symcere.run.metrics_file import checksum, damage_of, has
 
 __all__ = [
     "BEST_CHECKPOINT",
     "LAST_CHECKPOINT",
+    "PER_USER",
     "RunDirectory",
     "data_fingerprint",
     "fingerprint_of",
@@ -37,6 +39,9 @@ LAST_CHECKPOINT = Path("checkpoint", "last.safetensors")
 
 BEST_CHECKPOINT = LAST_CHECKPOINT.with_name("best.safetensors")
 """Below a run's folder: what is tested."""
+
+PER_USER = "per_user_sha256"
+"""In metrics.json: which per_user.parquet belongs to it."""
 
 # What RecBole or we derive from other settings, or what belongs to one machine or one run.
 _DERIVED = {
@@ -55,13 +60,6 @@ _DERIVED = {
 
 _FINGERPRINT = "data_fingerprint"
 _NEEDED = ("model", "dataset", "data_path")
-# What metrics.json has for every run.
-_RESULTS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("model", "dataset", "device"), str),
-    **dict.fromkeys(("seed", "epochs_run", "parameters"), int),
-    **dict.fromkeys(("valid", "test", "seconds", "data", "protocol", "versions"), dict),
-    **{"history": list, "peak_memory_mb": (int, float), "best_epoch": (int, type(None))},
-}
 
 
 class RunDirectory:
@@ -138,7 +136,7 @@ class RunDirectory:
                 f"{file} isn't valid YAML: {' '.join(str(error).split())}. Mend it, or take it "
                 "from a backup."
             ) from None
-        missing = [key for key in _NEEDED if not _is(settings, key, str)]
+        missing = [key for key in _NEEDED if not has(settings, key, str)]
         if missing:
             raise InputError(
                 f"{file} holds no settings of a run: {', '.join(missing)} is missing or no text. "
@@ -148,7 +146,7 @@ class RunDirectory:
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """metrics.json, with a checksum of what it tells."""
-        whole = {**metrics, "checksum": _checksum(metrics)}
+        whole = {**metrics, "checksum": checksum(metrics)}
         self._write("metrics.json", json.dumps(whole, indent=1, ensure_ascii=False))
 
     def read_metrics(self) -> dict[str, Any] | None:
@@ -162,7 +160,7 @@ class RunDirectory:
             return None
         try:
             metrics = json.loads(file.read_text(encoding="utf-8"))
-            reason = _damage(metrics)
+            reason = damage_of(metrics)
         except (OSError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
         if reason:
@@ -213,8 +211,12 @@ class RunDirectory:
         with replacing(self.path / name, make_folder=False) as aside:
             aside.write_text(text, encoding="utf-8")
 
-    def write_per_user(self, users: Any, n_positives: Any, values: dict[str, Any]) -> None:
-        """per_user.parquet: user_id, n_test (held-out items) and the columns; NaN becomes null."""
+    def write_per_user(self, users: Any, n_positives: Any, values: dict[str, Any]) -> str:
+        """per_user.parquet: user_id, n_test (held-out items) and the columns; NaN becomes null.
+
+        Returns:
+            Its sha256, for metrics.json.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -224,32 +226,28 @@ class RunDirectory:
         )
         with replacing(self.path / "per_user.parquet", make_folder=False) as aside:
             pq.write_table(table, aside)
+            return sha256_of(aside)
 
+    def read_per_user(self, metric: str) -> dict[str, float]:
+        """A metric of each user, by per_user.parquet.
 
-def _is(settings: Any, key: str, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(settings, dict) and isinstance(settings.get(key), kind)
+        Raises:
+            InputError: if it is damaged.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-
-def _checksum(metrics: dict[str, Any]) -> str:
-    """sha256 of what metrics.json tells, however it is laid out."""
-    content = {key: value for key, value in metrics.items() if key != "checksum"}
-    as_read = json.loads(json.dumps(content))  # JSON makes text of a number that is a key
-    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
-
-
-def _damage(metrics: Any) -> str | None:
-    """What is wrong with the content of a metrics.json; earlier versions wrote no checksum."""
-    wrong = [key for key, kind in _RESULTS.items() if not _is(metrics, key, kind)]
-    if wrong:
-        return f"{wrong[0]} is missing or of another type"
-    times, numbers = metrics["seconds"], {**metrics["valid"], **metrics["test"]}
-    if not times.keys() >= {"prepare", "train", "evaluate"}:
-        return "seconds lacks a part"
-    if not all(isinstance(value, int | float) for value in [*numbers.values(), *times.values()]):
-        return "a metric or time is no number"
-    if metrics.get("checksum", _checksum(metrics)) != _checksum(metrics):
-        return "its content isn't what its checksum says"
-    return None
+        file, written = self.path / "per_user.parquet", (self.read_metrics() or {}).get(PER_USER)
+        try:
+            if written not in {None, sha256_of(file)}:
+                raise ValueError("it isn't the file that metrics.json tells of")
+            table = pq.read_table(file, columns=["user_id", metric])
+            return dict(zip(table["user_id"].to_pylist(), table[metric].to_pylist(), strict=True))
+        except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+            raise InputError(
+                f"{file} can't be read: {error}. Remove metrics.json beside it, and let "
+                f"--resume={self.path} test the run again."
+            ) from None
 
 
 def portable_settings(config: Any) -> dict[str, Any]:

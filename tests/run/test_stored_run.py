@@ -16,6 +16,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
+from recbole_symcere.run.run_directory import RunDirectory
 from recbole_symcere.run.trainer import Resumable, ReviewTrainer
 
 MODELS = [
@@ -226,6 +227,22 @@ def test_another_digit_in_metrics_json_is_seen(run, capsys):
     assert "its content isn't what its checksum says" in capsys.readouterr().err
     (run / "metrics.json").write_text(json.dumps(json.loads(text)))  # another layout does no harm
     assert main(["report", "--run=run"]) == 0
+
+
+def test_damaged_results_are_in_no_table(run):
+    from recbole_symcere.compare.table import metrics_of
+
+    folder = RunDirectory(run)
+    assert len(folder.read_per_user("ndcg@10")) == 24
+    flip(run / "per_user.parquet", 0.3)
+    with pytest.raises(InputError, match=r"per_user\.parquet can't be read: it isn't the file"):
+        folder.read_per_user("ndcg@10")
+    flip(run / "metrics.json", 0.5)
+    with pytest.raises(InputError, match=r"metrics\.json is damaged"):
+        metrics_of(run)
+    (run / "metrics.json").unlink()
+    with pytest.raises(InputError, match=r"has lost its metrics\.json"):
+        metrics_of(run)
 
 
 @pytest.mark.parametrize(
