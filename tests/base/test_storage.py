@@ -364,7 +364,12 @@ def slow(words):
         time.sleep(60)
     finally:
         print("cleaning", flush=True)
-        time.sleep({clean})
+        end = time.monotonic() + {clean}
+        while time.monotonic() < end:
+            try:
+                time.sleep(1)
+            except KeyboardInterrupt:  # as a library may
+                pass
 cli._run = slow
 sys.exit(cli.main())
 """
@@ -414,7 +419,10 @@ def test_further_signals_end_at_once_without_a_traceback():
     for _ in range(3):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    _, err = process.communicate(timeout=20)
+    try:
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
 
