@@ -46,15 +46,17 @@ def test_what_is_not_understood(given, message):
         parse_pairs(given)
 
 
-def test_an_interrupted_search_says_how_to_go_on(monkeypatch, capsys):
-    from recbole_symcere.tune import tune_command as command
+def test_an_interrupted_search_says_how_to_go_on(small, monkeypatch, capsys):
+    from recbole_symcere.tune import search
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run", interrupted)
-    assert main(["tune", "--model=BPR"]) == 130
-    assert "tune --resume=DIR goes on" in capsys.readouterr().err
+    monkeypatch.setattr(search, "_run_trials", interrupted)
+    given = [word for word in words(small) if "max_l" not in word and "embed" not in word]
+    assert main(["tune", "--model=BPR", "--dataset=small", "--out=found", *given]) == 130
+    said = capsys.readouterr().err
+    assert said == "\ninterrupted; tune --resume=found goes on with the search\n"
 
 
 @pytest.mark.parametrize("model", ["SymCERE", "BPR"])

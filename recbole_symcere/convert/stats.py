@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.storage import put_back
 from recbole_symcere.base.word_counts import n_words
 from recbole_symcere.convert.atomic_files import read_inter, reviews_path_of
 from recbole_symcere.convert.language import language_mix
@@ -98,6 +99,7 @@ def inter_files(folder: Path) -> list[Path]:
     Raises:
         InputError: if there is none.
     """
+    put_back(folder)
     one = folder / f"{folder.name}.inter"
     paths = [one] if one.is_file() else sorted(folder.glob(f"{folder.name}.*.inter"))
     if not paths:

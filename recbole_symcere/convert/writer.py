@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import HashedFile, sha256_of, sync
+from recbole_symcere.base.storage import locked, put_back, replaced_place
 from recbole_symcere.convert.parallel import ordered_map
 from recbole_symcere.version import __version__
 
@@ -64,9 +65,7 @@ def check_target(output_dir: Path, name: str, overwrite: bool) -> Path:
             "'-' and '.', not starting with '.' or '-'; choose another name"
         )
     target = output_dir / name
-    aside = _aside(target)
-    if aside.exists() and not target.exists():
-        aside.rename(target)
+    put_back(target)
     if not target.exists():
         return target
     if not overwrite:
@@ -235,17 +234,18 @@ def _is_alive(pid: int) -> bool:
 
 
 def _move_into_place(partial: Path, target: Path) -> None:
-    aside = _aside(target)
+    aside = replaced_place(target)
     shutil.rmtree(aside, ignore_errors=True)
     replaces = target.exists()
-    if replaces:
-        target.rename(aside)
-    try:
-        partial.rename(target)
-    except BaseException:
+    with locked(target):  # also when it stands aside, so that nobody puts it back
         if replaces:
-            aside.rename(target)
-        raise
+            target.rename(aside)
+        try:
+            partial.rename(target)
+        except BaseException:
+            if replaces:
+                aside.rename(target)
+            raise
     sync(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -264,7 +264,3 @@ def _check_replaceable(target: Path) -> None:
             f"--overwrite: {target} holds {foreign[0]!r}, which no conversion wrote; move it away "
             "or choose another --name"
         )
-
-
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.replaced")

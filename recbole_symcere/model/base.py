@@ -72,6 +72,18 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
             self._scoring = self.blended(*self.as_scored(*self.forward()))
         return self._scoring
 
+    @torch.no_grad()
+    def stored_vectors(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that scoring needs neither text encoder nor reviews.
+
+        Returns:
+            "raw", the vectors of users and of items that `forward` gives, and "scored", those of
+            `scoring_vectors`, or None where they are the same.
+        """
+        raw, scored = self.forward(), self.scoring_vectors()
+        same = all(torch.equal(ours, theirs) for ours, theirs in zip(raw, scored, strict=True))
+        return {"raw": raw, "scored": None if same else scored}
+
     def as_scored(
         self, users: torch.Tensor, items: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:

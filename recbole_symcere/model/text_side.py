@@ -12,7 +12,7 @@ from recbole_symcere.text.encoder import TextEncoder, load_encoder, resolve_text
 from recbole_symcere.text.review import FrozenReviews, TunedReviews
 from recbole_symcere.text.text_options import EncoderOptions, TextOptions
 from recbole_symcere.text.tokens import TokenStore
-from recbole_symcere.text.vectors import TextVectors, text_vectors
+from recbole_symcere.text.vectors import TextVectors, encoder_key, text_vectors
 
 __all__ = ["encoded", "item_vectors", "review_encoder", "text_facts"]
 
@@ -99,6 +99,7 @@ def text_facts(
         "text_encoder": options.text_encoder,
         "text_mode": mode,
         "text_level": level,
+        "text_encoder_fingerprint": encoder_key(encoder, store),
         "pooling": encoder.pooling,
         "distinct_texts": len(store),
         "empty_texts": int((store.lengths == 0).sum()),

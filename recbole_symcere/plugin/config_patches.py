@@ -7,7 +7,7 @@ settings from ``properties/``.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from logging import getLogger
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from recbole_symcere.base.files import bundled_data_path, properties_path
 from recbole_symcere.base.options import defaults_of, hints_of, parse_as, parse_value
+from recbole_symcere.base.storage import put_back
 from recbole_symcere.model.registry import adopt, adopted, is_ours, lineage, trainer_of
 from recbole_symcere.plugin.data_settings import fit_to_data
 from recbole_symcere.plugin.import_hooks import offer_model
@@ -22,7 +23,7 @@ from recbole_symcere.plugin.nested_settings import NESTED, check_nested, merged
 from recbole_symcere.plugin.run_options import RUN_GROUPS
 from recbole_symcere.text.text_options import TextOptions
 
-__all__ = ["extend_recbole_config", "known_keys", "option_groups"]
+__all__ = ["as_parsed", "extend_recbole_config", "known_keys", "option_groups"]
 
 # What decides which pairs are held out.
 _SPLIT = (
@@ -42,7 +43,12 @@ _HINTS = hints_of(*RUN_GROUPS, TextOptions) | dict.fromkeys(("model", "dataset",
 
 
 def _convert_config_dict(self: Any, settings: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """`Config._convert_config_dict` without ``eval``; a new dictionary, the caller's stays."""
+    """`Config._convert_config_dict` without ``eval``."""
+    return as_parsed(settings)
+
+
+def as_parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose strings stand for what they mean; a new dictionary, the caller's stays."""
     return {k: _parsed(k, v) if isinstance(v, str) else v for k, v in settings.items()}
 
 
@@ -180,6 +186,8 @@ def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., Non
         if "data_path" not in self.external_config_dict:
             places += [Path("dataset_atomic", name).absolute(), Path("dataset", name).absolute()]
             places += [bundled_data_path() / name]
+        for place in places:
+            put_back(place)
         self.final_config_dict["data_path"] = str(
             next((place for place in places if place.is_dir()), wanted)
         )

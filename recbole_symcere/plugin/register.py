@@ -44,6 +44,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
     for name, change in (
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
         ("recbole.data.dataset.dataset", change_dataset),
+        ("recbole.data.dataset.dataset", _check_data),
         ("recbole.trainer.trainer", compat.torch_proxy),
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
@@ -73,6 +74,12 @@ def _offer_config(module: ModuleType) -> None:
         check_settings(config)
 
     extend_recbole_config(module.Config, check)
+
+
+def _check_data(module: ModuleType) -> None:
+    from recbole_symcere.plugin.data_check import check_before_loading
+
+    check_before_loading(module.Dataset)
 
 
 def _change_neumf(module: ModuleType) -> None:
@@ -134,9 +141,9 @@ def _move_tensorboard(module: ModuleType) -> None:
     def in_run_folder(logger: Any) -> Any:
         folders = [h.run_dir for h in logger.handlers if hasattr(h, "run_dir")]
         if folders:
-            from torch.utils.tensorboard import SummaryWriter
+            from recbole_symcere.plugin.curves import Curves
 
-            return SummaryWriter(folders[-1] / "tensorboard")
+            return Curves(folders[-1] / "tensorboard")
         return get_tensorboard(logger)
 
     module.get_tensorboard = in_run_folder  # type: ignore[attr-defined]

@@ -4,22 +4,23 @@
 resumed and reported like our own models. It hooks into `fit` and never copies it.
 """
 
-import random
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from recbole.trainer.trainer import Trainer
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.storage import writing
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
+from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.divergence import check_loss, check_weights, checked_scores
-from recbole_symcere.run.run_directory import LAST_CHECKPOINT
+from recbole_symcere.run.random_states import random_states, set_random_states
+from recbole_symcere.run.run_directory import LAST_CHECKPOINT, portable_settings
 
 __all__ = ["Resumable", "ReviewTrainer", "resumable"]
 
@@ -77,6 +78,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         if config["run_dir"]:
             self.last_file = Path(config["run_dir"], LAST_CHECKPOINT)
             self.saved_model_file = str(self.last_file.with_name("best.safetensors"))
+            with writing(self.last_file):
+                self.last_file.parent.mkdir(parents=True, exist_ok=True)
 
     # --- training --------------------------------------------------------------------------------
 
@@ -101,7 +104,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
         if self.history and self._is_over():
             if saved and not self._evaluates:  # it may have been killed before it stored the last
-                self._save_checkpoint(self.history[-1]["epoch"], verbose)
+                self.store_best()
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
         best: tuple[float, Any] = super().fit(
@@ -234,6 +237,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def _state(self, epoch: int) -> dict[str, Any]:
         return {
             "config": self.config,
+            "settings": portable_settings(self.config),
+            "protocol": getattr(self.model, "protocol", {}),
             "data_fingerprint": self.config["data_fingerprint"],
             "epoch": epoch,
             "cur_step": self.cur_step,
@@ -249,48 +254,38 @@ class Resumable(_Base):  # type: ignore[misc] # see above
 
     def _progress(self) -> dict[str, Any]:
         """What only the next epoch needs."""
-        version, words, position, *gauss = np.random.get_state()  # noqa: NPY002 # RecBole draws from it
-        return {
-            "rng": {
-                "python": random.getstate(),
-                "numpy": (version, words, position, *gauss),
-                "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if self.gpu_available else [],
-                "loader": [g.get_state() for g in _generators(self._train_data)],
-            }
-        }
+        return {"rng": random_states(self._train_data, self.gpu_available)}
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         path = kwargs.pop("saved_model_file", self.saved_model_file)
         # RecBole saves before it notes that this is the best result
         valid = self.history[-1].get("valid") if self.history else None
         best = {"best_epoch": epoch, "best_valid_result": valid}
-        checkpoint.save(path, self._state(epoch) | best)
+        # with all that the next epoch needs: a run whose last checkpoint is lost goes on from here
+        checkpoint.save(path, self._state(epoch) | self._progress() | self._vectors() | best)
         if verbose:
             self.logger.info(f"Saving current: {path}")
 
-    def resume(self, train_data: Any) -> bool:
-        """Go on after the last finished epoch of this run's folder.
+    def store_best(self) -> None:
+        """Store the weights as they are as those of the best epoch."""
+        self._save_checkpoint(self.history[-1]["epoch"])
+
+    def _vectors(self) -> dict[str, Any]:
+        """What a model of ours scores by."""
+        if self.in_search or not isinstance(self.model, VectorRecommender):
+            return {}
+        self.model.eval()
+        return {"vectors": self.model.stored_vectors()}
+
+    def go_on_from(self, state: dict[str, Any], train_data: Any) -> None:
+        """Continue as if the epoch that a checkpoint of this run holds had just ended.
 
         Args:
+            state: what the checkpoint holds.
             train_data: the training loader, whose random generator is set too.
-
-        Returns:
-            Whether there was an epoch to go on from.
         """
-        if self.last_file is None or not self.last_file.is_file():
-            return False
-        state = checkpoint.load(self.last_file)
         self._restore(state)
-        rng = state["rng"]
-        random.setstate(rng["python"])
-        np.random.set_state(rng["numpy"])  # noqa: NPY002 # RecBole's samplers draw from it
-        torch.set_rng_state(rng["torch"])
-        if rng["cuda"] and self.gpu_available:
-            torch.cuda.set_rng_state_all(rng["cuda"])
-        for generator, loader_state in zip(_generators(train_data), rng["loader"], strict=True):
-            generator.set_state(loader_state)
-        return True
+        set_random_states(state["rng"], train_data, self.gpu_available)
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """RecBole's way to go on: weights and optimizer of a checkpoint, no random states."""
@@ -307,16 +302,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         for name in ("cur_step", "best_valid_score", "best_valid_result", "best_epoch", "history"):
             setattr(self, name, state[name])
         self._first_loss = state.get("first_loss")  # runs of before have none
-        self.model.load_state_dict(state["state_dict"])
-        self.model.load_other_parameter(state["other_parameter"])
+        checkpoint.load_weights(self.model, state)
         self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _generators(train_data: Any) -> list[torch.Generator]:
-    """The generators of a loader, or of the two that a knowledge-aware loader is made of."""
-    names = ("general_dataloader", "kg_dataloader")
-    loaders = [getattr(train_data, name) for name in names if hasattr(train_data, name)]
-    return [loader.generator for loader in loaders or [train_data]]
 
 
 class ReviewTrainer(Resumable, Trainer):  # type: ignore[misc] # RecBole has no types

@@ -4,9 +4,11 @@ A vector depends on the text, the model and the masking seed; not on the other t
 (up to rounding) nor on its place in the data. Only the texts asked for are read.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +24,7 @@ from recbole_symcere.text.encode import Plan, encode_plan, make_plan
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.tokens import TokenStore
 
-__all__ = ["TextVectors", "text_vectors", "weights_fingerprint"]
+__all__ = ["TextVectors", "encoder_key", "text_vectors", "weights_fingerprint"]
 
 _LOG = logging.getLogger("recbole_symcere")
 _FORMAT = 2
@@ -96,14 +98,20 @@ def text_vectors(
         known, where = rows.get("original"), torch.device(device)
         found = encode_plan(encoder, store, plan, batch_tokens, where, show_progress, known)
         for name in paths.keys() - rows.keys():
-            with replacing(paths[name]) as aside:
-                only = {name: found[name]}
+            only = {name: found[name]}
+            with replacing(paths[name]) as aside, _as_os_error():
                 save_file(only, aside, metadata={"sha256": _digest(only)})
         rows = found
     written = store.lengths[plan.text_ids] > 0
     _refuse_useless(rows["original"][written], f"{store.meta['tokenizer']}, {encoder.pooling}")
     none = np.zeros((0, len(plan.text_ids), encoder.width), dtype=np.float32)
     return _spread(rows["original"], rows.get("masked", none), plan.text_ids, len(store))
+
+
+def encoder_key(encoder: TextEncoder, store: TokenStore) -> str:
+    """A sha256 over the weights of an encoder and the tokenizer of a store."""
+    told = f"{weights_fingerprint(encoder)} {store.meta['tokenizer_fingerprint']}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def weights_fingerprint(encoder: TextEncoder) -> str:
@@ -189,6 +197,15 @@ def _spread(
         return torch.from_numpy(spread)
 
     return TextVectors(full(original), full(masked))
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Tell what safetensors can't write as Python does."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _digest(rows: dict[str, _Floats]) -> str:
