@@ -28,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no blend": {"blend": None},
     "blend of words alone": {"blend": "words"},
     "blend of EASE alone": {"blend": "ease"},
-    "words of the encoder's 128 tokens": {"lexical_max_length": 128},
+    "the first 128 words": {"lexical_max_length": 128},
     "no cross-modal term": {"cross_weight": 0.0},
     "cross-modal term 0.1": {"cross_weight": 0.1},
     "intra-modal term 0.03": {"alpha": 0.03},

@@ -35,7 +35,7 @@ _HOMES = {
     "bpr": "recbole_symcere.loss",
     "history_mask": "recbole_symcere.data.history",
     "info_nce": "recbole_symcere.loss",
-    "load_data_and_model": "recbole_symcere.run.quick_start",
+    "load_data_and_model": "recbole_symcere.run.stored_run",
     "objective_function": "recbole_symcere.run.quick_start",
     "run_recbole": "recbole_symcere.run.quick_start",
     "sincere": "recbole_symcere.loss",
@@ -43,10 +43,10 @@ _HOMES = {
 }
 
 
-def _load_data_and_model(model_file: str) -> Any:
-    from recbole_symcere.run.quick_start import load_data_and_model
+def _load_data_and_model(model_file: str, **places: str) -> Any:
+    from recbole_symcere.run.stored_run import load_data_and_model
 
-    return load_data_and_model(model_file)
+    return load_data_and_model(model_file, **places)
 
 
 check_recbole()

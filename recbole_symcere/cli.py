@@ -1,5 +1,6 @@
 """The command line: training without a sub-command, and the sub-commands."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -7,7 +8,10 @@ from importlib import import_module
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.files import properties_path
-from recbole_symcere.base.options import parse_pairs, parse_value, suggesting, take_options
+from recbole_symcere.base.interrupts import end_at_once, exit_status, take_signals
+from recbole_symcere.base.options import parse_pairs, suggesting, take_options
+from recbole_symcere.base.program import program
+from recbole_symcere.base.storage import storage_cause
 from recbole_symcere.plugin.run_options import FileOptions, JobOptions
 from recbole_symcere.version import __version__
 
@@ -17,29 +21,33 @@ _HELP = """\
 Review-enhanced recommendation for RecBole.
 
 Train, choose the epoch on validation, test once:
-  run_recbole_symcere.py --model=SymCERE --dataset=yelp [--run_dir=DIR] [--key=value ...]
-  run_recbole_symcere.py --model=SymCERE --help     what a model reads, with its defaults
+  PROGRAM --model=SymCERE --dataset=yelp [--run_dir=DIR] [--key=value ...]
+  PROGRAM --model=SymCERE --help     what a model reads, with its defaults
 
 Go on with a run that was stopped:
-  run_recbole_symcere.py --resume=RUN_DIR
+  PROGRAM --resume=RUN_DIR
 
 Make a data set from review files, describe it, add reviews to an existing one:
-  run_recbole_symcere.py convert SOURCE --input=FILE --name=NAME
-  run_recbole_symcere.py convert stats --name=NAME
-  run_recbole_symcere.py convert attach --input=FILE --name=NAME
+  PROGRAM convert SOURCE --input=FILE --name=NAME
+  PROGRAM convert stats --name=NAME
+  PROGRAM convert attach --input=FILE --name=NAME
 
 Search the settings of a model on validation, then test the best once:
-  run_recbole_symcere.py tune --model=NAME --dataset=NAME [--num_samples=12]
+  PROGRAM tune --model=NAME --dataset=NAME [--num_samples=12]
 
 Compare models over data sets and seeds, in one table with significance tests:
-  run_recbole_symcere.py compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
+  PROGRAM compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
 
 Ask a finished run what it reads in the reviews, put all of it on one page:
-  run_recbole_symcere.py explain anchor --run=RUN_DIR
-  run_recbole_symcere.py report --run=RUN_DIR
+  PROGRAM explain anchor --run=RUN_DIR
+  PROGRAM report --run=RUN_DIR
 
 Show that no held-out review reaches a model:
-  run_recbole_symcere.py audit --dataset=NAME [--model=NAME]
+  PROGRAM audit --dataset=NAME [--model=NAME]
+
+A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged; 2, a
+mistake in the input or a place that can't be written; 130, 143 and 129, ended by SIGINT (Ctrl-C),
+SIGTERM and SIGHUP.
 
 Each command has a --help of its own; --version tells the version. Options and settings are written
 --key=value or --key value, by their whole names; yes and no are True and False.
@@ -57,8 +65,8 @@ _COMMANDS = {
 _THEN = {
     "convert": "nothing was written; start the conversion again",
     "compare": "the same command goes on with the comparison",
-    "tune": "tune --resume=DIR goes on with the search",
 }
+_SIGNALLED = 128  # a status above is that of a signal
 _ASKS = {"-h", "--help", "help"}
 
 
@@ -66,29 +74,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: the words after the program's name; by default those of this process.
+        arguments: the words after the program's name; by default those of this process, which then
+            ends in an orderly way at SIGINT, SIGTERM and SIGHUP.
 
     Returns:
-        The exit status: 0, 1 for a diverged run, 2 for a mistake in the input, 130 when
-        interrupted.
+        The exit status: 0, 1 for a diverged run, 2 for a mistake in the input or a place that can't
+        be written, and when interrupted 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _status(list(arguments))
+    take_signals()
+    status = _status(sys.argv[1:])
+    if status > _SIGNALLED:
+        end_at_once(status)
+    return status
+
+
+def _status(words: list[str]) -> int:
+    """Run a command and say in one line what kept it from its end."""
     # Before torch is loaded: threads that wait by spinning make an epoch ten times as long where
     # another process wants the same cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         return _run(words)
     except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+        return _end(f"error: {error}", error, 2)
     except ArithmeticError as error:  # a loss that is no longer finite
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        usual = "--resume=RUN_DIR goes on after the last finished epoch"
-        then = _THEN.get(words[0], usual) if words else usual
-        sys.stderr.write(f"\ninterrupted; {then}\n")
-        return 130
+        return _end(f"error: {error}", error, 1)
+    except KeyboardInterrupt as stop:
+        then = _THEN.get(words[0]) if words else None
+        return _end("\ninterrupted" + (f"; {then}" if then else ""), stop, exit_status())
+    except Exception as error:
+        cause = storage_cause(error)
+        if cause is None:
+            raise
+        return _end(f"error: {cause}", cause, 2)
+
+
+def _end(said: str, error: BaseException, status: int) -> int:
+    """Print what happened and the error's notes, which tell how to go on."""
+    notes = getattr(error, "__notes__", [])
+    mark = "; " if isinstance(error, KeyboardInterrupt) else " "
+    with contextlib.suppress(OSError):  # a terminal that hung up
+        sys.stderr.write(mark.join([said, *notes]) + "\n")
+        sys.stderr.flush()
+    return status
 
 
 def _run(words: list[str]) -> int:
@@ -118,14 +148,15 @@ def _train(words: list[str]) -> int:
     if asks:
         from recbole_symcere.plugin.settings_help import settings_help
 
-        return _say(("" if "model" in pairs else _HELP) + settings_help(pairs.get("model")))
+        about = "" if "model" in pairs else _HELP.replace("PROGRAM", program())
+        return _say(about + settings_help(pairs.get("model")))
     # torch, RecBole and transformers take seconds to load; a typing error shouldn't
+    from recbole_symcere.plugin.config_patches import as_parsed
     from recbole_symcere.run import quick_start
 
     run_dir = pairs.pop("resume", None)
     if run_dir is not None:
-        changes = {key: parse_value(value) for key, value in pairs.items()}
-        quick_start.resume(run_dir, changes)
+        quick_start.resume(run_dir, as_parsed(pairs))
         return 0
     job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
     with suggesting(JobOptions, FileOptions):

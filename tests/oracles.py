@@ -4,6 +4,8 @@ Nothing of the package is imported here, and no formula is rearranged for speed 
 that the largest logit is taken out of a sum of exponentials.
 """
 
+import hashlib
+
 import numpy as np
 
 
@@ -125,3 +127,18 @@ def mlp(x, layers):
         if n < len(layers) - 1:
             x = np.where(x > 0, x, 0)
     return x
+
+
+def tie_key(user, item, seed):
+    """What decides among interactions of one time: 64-bit arithmetic in Python's own numbers."""
+
+    def mixed(x):
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
+        return x ^ x >> 31
+
+    def hashed(token):
+        return int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "little")
+
+    start = mixed((hashed(user) + (seed + 1) * 0x9E3779B97F4A7C15) % 2**64)
+    return mixed(start ^ hashed(item) * 0xD1B54A32D192ED03 % 2**64)

@@ -46,15 +46,17 @@ def test_what_is_not_understood(given, message):
         parse_pairs(given)
 
 
-def test_an_interrupted_search_says_how_to_go_on(monkeypatch, capsys):
-    from recbole_symcere.tune import tune_command as command
+def test_an_interrupted_search_says_how_to_go_on(small, monkeypatch, capsys):
+    from recbole_symcere.tune import search
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run", interrupted)
-    assert main(["tune", "--model=BPR"]) == 130
-    assert "tune --resume=DIR goes on" in capsys.readouterr().err
+    monkeypatch.setattr(search, "_run_trials", interrupted)
+    given = [word for word in words(small) if "max_l" not in word and "embed" not in word]
+    assert main(["tune", "--model=BPR", "--dataset=small", "--out=found", *given]) == 130
+    said = capsys.readouterr().err
+    assert said == "\ninterrupted; tune --resume=found goes on with the search\n"
 
 
 @pytest.mark.parametrize("model", ["SymCERE", "BPR"])
@@ -161,7 +163,8 @@ def test_convert_then_train(small, capsys):
         (["--model=SymCERE", "--dataset=yelp", "--state=foo"], "state is 'foo', but it must be"),
         (["--model=SymCERE", "--dataset=yelp", "--rm_dup_inter=foo"], "rm_dup_inter is 'foo'"),
         (["--model=SymCERE", "--dataset=yelp", "--load_col=abc"], "load_col is 'abc'"),
-        (["--model=BPR", "--dataset=yelp", "--eval_args={order: XX}"], "RecBole can't prepare"),
+        (["--model=BPR", "--dataset=yelp", "--eval_args={order: XX}"],
+         "eval_args's order is 'XX', but it must be one of TO, RO"),
         (["--model=SymCERE", "--dataset=yelp", "--run_dir=/proc"], "/proc can't be written"),
         (["--model=SymCERE", "--dataset=yelp", "--config_files=none.yaml"], "none.yaml"),
         (["--model=SymCERE", "--dataset=yelp", "--text_encoder=./nowhere"], "there is no such"),

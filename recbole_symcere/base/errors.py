@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "UnknownKeyError", "did_you_mean"]
+__all__ = ["InputError", "StorageError", "UnknownKeyError", "did_you_mean"]
 
 
 class InputError(ValueError):
@@ -12,6 +12,10 @@ class InputError(ValueError):
     The message names the file and row or the key, the value found, what was expected and what to
     do. The command line prints it without a traceback.
     """
+
+
+class StorageError(InputError):
+    """A file or folder that can't be written: the disk is full, read-only, or gone."""
 
 
 class UnknownKeyError(InputError):

@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import os
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
+
+from recbole_symcere.base.storage import aside_folder, writing
 
 __all__ = [
     "HashedFile",
@@ -81,21 +82,28 @@ class HashedFile:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; at the end it is synced and takes its name.
+def replacing(path: str | os.PathLike[str], make_folder: bool = True) -> Iterator[Path]:
+    """Give a path in a folder beside to write to; at the end it is synced and becomes ``path``.
 
     If the block fails that file is removed and what stood at ``path`` is untouched.
+
+    Args:
+        path: the file.
+        make_folder: whether its folder is made if it is missing.
+
+    Raises:
+        StorageError: if it can't be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
-    try:
-        yield aside
-        sync(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    sync(path.parent)
+    with writing(path):
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        # in a folder, because some libraries write aside once more
+        with aside_folder(path) as aside:
+            yield aside / path.name
+            sync(aside / path.name)
+            (aside / path.name).replace(path)
+        sync(path.parent)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -8,6 +8,7 @@ missing key, a wrong type and a value out of range are errors that name the key.
 import ast
 import contextlib
 import dataclasses
+import math
 import operator
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,6 +152,8 @@ def _checked(key: str, value: Any, hint: Any) -> Any:
     kind = get_origin(hint) or hint
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{key} is {value!r}, but it must be a finite number.")
     if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):

@@ -6,11 +6,12 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,11 @@ class Execution:
 
     def __init__(self, out: Path, seeds: Sequence[int], jobs: int) -> None:
         self.out, self.seeds, self.jobs = out, seeds, jobs
+        self._alive: set[Any] = set()  # processes
+        self._stopped = False
         self._processes = multiprocessing.get_context("forkserver")
+        # starting a process reads the status of others; who reads it second is told 255
+        self._reaping = threading.Lock()
         _start_server()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         self._threads = max(1, (cores or 1) // jobs) if jobs > 1 else None
@@ -91,8 +96,20 @@ class Execution:
         wanted = [
             (task, seed, of) for task, of in zip(tasks, found, strict=True) for seed in self.seeds
         ]
-        with ThreadPoolExecutor(self.jobs) as pool:
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
             return list(pool.map(lambda run: self._run(*run), wanted))
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _stop(self) -> None:
+        """End what runs: a signal to this process alone would leave its threads waiting for it."""
+        self._stopped = True
+        for process in [*self._alive]:
+            process.terminate()
 
     def _tuned(self, task: Task, search: Search) -> _Found:
         """What the search found, from an earlier comparison if that is all that is needed."""
@@ -148,18 +165,26 @@ class Execution:
         """Try, and after a crash try once more; why it failed or None, attempts, crashes."""
         crashes: list[str] = []
         for attempt in range(1, _ATTEMPTS + 1):
+            if self._stopped:
+                raise KeyboardInterrupt
             process = self._processes.Process(target=target, args=arguments)
-            process.start()
+            with self._reaping:
+                process.start()
+            self._alive.add(process)
             try:
-                process.join()
+                connection.wait([process.sentinel])
             except BaseException:
                 process.terminate()
                 process.join()
                 raise
+            finally:
+                self._alive.discard(process)
+            with self._reaping:
+                process.join()
             status = process.exitcode or 0
             if status == 0:
                 return None, attempt, crashes
-            if status == 130:
+            if self._stopped or status == 130:
                 raise KeyboardInterrupt
             crashes.append(_reason(status, folder))
             if status == worker.INPUT_ERROR:
@@ -207,7 +232,9 @@ def _reason(status: int, folder: Path) -> str:
     file = folder / "output.txt"
     lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
     said = [line.strip() for line in lines if line.strip()]
-    return said[-1].removeprefix("error: ") if said else f"ended with status {status}"
+    if not said:
+        return f"ended with status {status} and could say nothing in {file}: is the disk full?"
+    return said[-1].removeprefix("error: ")
 
 
 def _say(text: str) -> None:

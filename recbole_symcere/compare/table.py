@@ -1,17 +1,16 @@
 """From runs to the lines of a table: means, deviations, marks, improvements and tests."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.plan import MORE_IS_BETTER, Row
 from recbole_symcere.evaluate.significance import Comparison, compare, holm, user_means
+from recbole_symcere.run.run_directory import RunDirectory
 
 __all__ = ["Block", "Cell", "Line", "make_block", "metrics_of", "values_of"]
 
@@ -141,8 +140,14 @@ def make_block(
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
-    """What metrics.json of a finished run holds."""
-    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    """What metrics.json of a finished run holds.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    metrics = RunDirectory(folder).read_metrics()
+    if metrics is None:
+        raise InputError(f"{folder} has lost its metrics.json; give the same command again.")
     return metrics
 
 
@@ -216,8 +221,13 @@ def _tested(
 ) -> list[Line]:
     """Each line of two or more seeds against the reference; Holm's correction is over them."""
     users = {
-        line.row.label: user_means([_per_user(run.folder, metric) for run in runs[line.row.label]
-                                    if run.error is None])
+        line.row.label: user_means(
+            [
+                RunDirectory(run.folder).read_per_user(metric)
+                for run in runs[line.row.label]
+                if run.error is None
+            ]
+        )
         for line in lines
     }  # fmt: skip
     base = users[reference.row.label]
@@ -230,8 +240,3 @@ def _tested(
         else line
         for line in lines
     ]
-
-
-def _per_user(folder: Path, metric: str) -> dict[str, float]:
-    table = pq.read_table(folder / "per_user.parquet", columns=["user_id", metric])
-    return dict(zip(table["user_id"].to_pylist(), table[metric].to_pylist(), strict=True))

@@ -21,6 +21,7 @@ import torch
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import write_bytes
+from recbole_symcere.base.storage import storage_cause, writing
 from recbole_symcere.run import quick_start
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT
 from recbole_symcere.tune.search_options import SearchOptions
@@ -86,22 +87,31 @@ def forget_if_all_failed(search: Path) -> None:
 def _alone(run: Callable[[], None], folder: Path) -> None:
     """Run with everything that is said in output.txt, and not longer than the parent lives."""
     threading.Thread(target=_follow_parent, daemon=True).start()
-    folder.mkdir(parents=True, exist_ok=True)
-    said = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    for stream in (1, 2):
-        os.dup2(said, stream)
     try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            said = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for stream in (1, 2):
+            os.dup2(said, stream)
         run()
     except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.stderr.flush()
-        sys.exit(INPUT_ERROR)
+        _end(f"error: {error}", INPUT_ERROR)
     except ArithmeticError as error:  # a loss that is no longer finite
-        sys.stderr.write(f"error: {error}\n")
-        sys.stderr.flush()
-        sys.exit(1)
+        _end(f"error: {error}", 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        cause = storage_cause(error)
+        if cause is None:
+            raise
+        _end(f"error: {cause}", INPUT_ERROR)
+
+
+def _end(said: str, status: int) -> None:
+    with contextlib.suppress(OSError):  # a full disk
+        sys.stderr.write(f"{said}\n")
+        sys.stderr.flush()
+    sys.exit(status)
 
 
 def _follow_parent() -> None:

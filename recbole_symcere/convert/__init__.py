@@ -3,9 +3,10 @@
 Importing this package loads nothing heavy; its modules import polars, pyarrow and numpy, never
 torch or RecBole. The way through it::
 
-    lines, archives                   -> blocks of whole lines out of any file
+    inputs                            -> the files, one after the other
+    lines, encodings, archives        -> blocks of whole lines of UTF-8 out of any file
     jsonlines, delimited              -> tables of text (raw)
-    readers/, validate                -> batches of reviews, every other row counted
+    readers/, validate (times, ratings) -> batches of reviews, every other row counted
     clean                             -> texts of one plain line
     spill                             -> rows on disk, numbers in memory
     choose, kcore                     -> which rows stay, and in which order

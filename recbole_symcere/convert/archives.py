@@ -67,6 +67,35 @@ def only_member(wanted: Wanted, what: str) -> Callable[[IO[bytes]], Any]:
     return opened
 
 
+def data_member(path: Path, endings: tuple[str, ...]) -> str | None:
+    """Return the path of the one file in a zip file, or None if it is no zip file.
+
+    Args:
+        path: the file.
+        endings: of a file that counts, in lower case; where no name has one, every file does.
+
+    Raises:
+        InputError: if there are several, or none that can be read.
+    """
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+    # what a Mac adds to every archive
+    infos = [info for info in infos if not info.filename.startswith(("__MACOSX/", "."))]
+    infos = [i for i in infos if i.filename.lower().endswith(endings)] or infos
+    names = [info.filename for info in infos]
+    if len(names) != 1:
+        raise InputError(
+            f"{path.name}: the archive holds {len(names)} files"
+            f"{f', such as {names[0]} and {names[1]}' if names else ''}; expected one; unpack it "
+            "and name those to be read with --input=FILE,FILE"
+        )
+    if infos[0].flag_bits & 1:
+        raise InputError(f"{path.name}: {names[0]} is locked by a password; unpack it")
+    return names[0]
+
+
 class _Held:
     """A member's stream; the archive stays open as long as the search for members is not over."""
 

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing, write_bytes
 from recbole_symcere.convert.atomic_files import read_inter, reviews_path_of
-from recbole_symcere.convert.clean import TextCounts, clean_texts
-from recbole_symcere.convert.records import Account, Reading, ReadReport
+from recbole_symcere.convert.clean import TextCounts
+from recbole_symcere.convert.inputs import Inputs, read_inputs
+from recbole_symcere.convert.records import ReadReport
 from recbole_symcere.convert.stats import inter_files
 from recbole_symcere.convert.times import parse_times
 from recbole_symcere.convert.writer import ATTACHED, REVIEWS_SCHEMA, describe_file
@@ -78,7 +79,7 @@ class Attached:
 
 def attach(
     folder: Path,
-    reading: Reading,
+    inputs: Inputs,
     fields: Fields,
     max_bad: float,
     max_chars: int,
@@ -89,7 +90,7 @@ def attach(
 
     Args:
         folder: the data set's folder.
-        reading: the reviews.
+        inputs: the reviews.
         fields: names of the columns of the ``.inter`` files.
         max_bad: largest share of unusable review rows.
         max_chars: most characters of a text; 0 for no limit.
@@ -109,12 +110,12 @@ def attach(
             raise InputError(
                 f"--name: {path} exists; replace it with --overwrite=True, or name another data set"
             )
-    reviews, report, texts = _reviews(reading, max_bad, max_chars)
+    reviews, report, texts = _reviews(inputs, max_bad, max_chars)
     found = [_match(read_inter(path, *fields), reviews) for path in paths]
     parts = tuple(_count(path, table) for path, table in zip(paths, found, strict=True))
     if not sum(part.by_time + part.by_pair for part in parts):
         raise InputError(
-            f"{reading.file}: no review is of a user and item of {folder}; its first interaction "
+            f"{report.title}: no review is of a user and item of {folder}; its first interaction "
             f"is of {found[0]['user_id'].head(1).to_list()} and "
             f"{found[0]['item_id'].head(1).to_list()}, the first review of "
             f"{reviews['user_id'].head(1).to_list()} and {reviews['item_id'].head(1).to_list()}; "
@@ -125,7 +126,10 @@ def attach(
     unmatched = len(reviews.join(pairs, on=_PAIR, how="anti"))
     files = _write(paths, found, {
         "command": command,
-        "inputs": [describe_file(path) for path in (*reading.inputs, *paths)],
+        "inputs": [
+            describe_file(path, name=label)
+            for path, label in (*inputs.files().items(), *((path, path.name) for path in paths))
+        ],
         "texts": texts._asdict(),
         "parts": [asdict(part) for part in parts],
         "reviews_unmatched": unmatched,
@@ -135,19 +139,12 @@ def attach(
 
 
 def _reviews(
-    reading: Reading, max_bad: float, max_chars: int
+    inputs: Inputs, max_bad: float, max_chars: int
 ) -> tuple[pl.DataFrame, ReadReport, TextCounts]:
     """Return all reviews by user, item, time and line, numbered."""
-    account, tables, texts = Account(reading.file), [], TextCounts()
-    for block in reading.blocks:
-        batch = reading.read(block)
-        account.add(batch)
-        cleaned = clean_texts(batch.reviews, max_chars)
-        tables.append(cleaned.reviews)
-        texts = texts.plus(cleaned.counts)
-    report = account.report()
-    report.check(max_bad)
-    ordered = pl.concat(tables).sort(*_PAIR, "timestamp", "source_line")
+    tables: list[pl.DataFrame] = []
+    report, texts = read_inputs(inputs, max_bad, max_chars, tables.append)
+    ordered = pl.concat(tables).with_row_index("line").sort(*_PAIR, "timestamp", "line")
     return ordered.select(*_PAIR, "timestamp", "text").with_row_index("review"), report, texts
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.convert_options import Filters
 from recbole_symcere.convert.kcore import filter_core
 from recbole_symcere.convert.spill import Rows
+
+# rows looked at in one go
+_SLICE = 1_000_000
 
 
 class Size(NamedTuple):
@@ -36,8 +39,8 @@ class Chosen(NamedTuple):
         distinct_texts: number of different texts that stay.
         empty_texts: number of empty texts that stay.
         size: size of what stays.
-        first_time: earliest UTC second.
-        last_time: latest UTC second.
+        pairs: different pairs of a user and an item, among all reviews.
+        times: earliest and latest UTC second, or None where there are no times.
     """
 
     order: NDArray[np.uint32]
@@ -50,12 +53,12 @@ class Chosen(NamedTuple):
     distinct_texts: int
     empty_texts: int
     size: Size
-    first_time: int
-    last_time: int
+    pairs: int
+    times: tuple[int, int] | None
 
 
-def choose(rows: Rows, filters: Filters) -> Chosen:
-    """Order the rows by (user, time, source line) and filter them.
+def choose(rows: Rows, filters: Filters, timed: bool = True) -> Chosen:
+    """Order the rows by (user, time, source line), or (user, item, source line), and filter them.
 
     The first of repeated pairs stays, then copied texts are merged, reviews drawn, cores taken and
     users drawn. Draws are made over rows and users in order of their ids, so the order of the dump
@@ -64,6 +67,7 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
     Args:
         rows: all rows, in the order of the source.
         filters: what stays.
+        timed: whether there are times.
 
     Returns:
         The rows that stay, and the account of the others.
@@ -72,12 +76,12 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
         InputError: if nothing stays.
     """
     rng = np.random.default_rng(filters.sample_seed)
-    order = _order(rows)
+    order = _order(rows.users, rows.times if timed else rows.items)
     rows = rows.take(order)
     first = _is_first(rows.users, rows.items)
     repeats = int((~first).sum())
     stay = np.ones_like(first) if filters.keep_repeats else first
-    copied = first & _is_copy(rows)
+    copied = _is_copy(rows, first)
     if filters.copied_texts == "merge":
         stay = stay & ~copied
     n_merged = int((copied & first).sum()) if filters.copied_texts == "merge" else 0
@@ -87,9 +91,11 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
     before = _size(rows)
     core = filter_core(rows.users, rows.items, filters.k_core, filters.user_core)
     order, rows = order[core], rows.take(core)
-    of_users = _drawn_users(rows.users, filters.sample_users, rng)
-    sampled_out += int((~of_users).sum())
-    order, left = order[of_users], rows.take(of_users)
+    n_before_draw = len(order)
+    if filters.sample_users:
+        of_users = _drawn_users(rows.users, filters.sample_users, rng)
+        order, rows = order[of_users], rows.take(of_users)
+    sampled_out += n_before_draw - len(order)
     if not len(order):
         raise InputError("--sample_reviews: no review was drawn; choose a larger share")
     return Chosen(
@@ -99,20 +105,19 @@ def choose(rows: Rows, filters: Filters) -> Chosen:
         n_merged,
         sampled_out,
         before,
-        before.reviews - len(rows.users),
-        pl.Series(left.texts).n_unique(),
-        int((left.texts == 0).sum()),
-        _size(left),
-        int(left.times.min()),
-        int(left.times.max()),
+        before.reviews - n_before_draw,
+        _count_distinct(rows.texts),
+        int((rows.texts == 0).sum()),
+        _size(rows),
+        int(first.sum()),
+        (int(rows.times.min()), int(rows.times.max())) if timed else None,
     )
 
 
-def _order(rows: Rows) -> NDArray[np.uint32]:
-    """Return the row numbers by user, time and place in the source."""
-    key = rows.users.astype(np.uint64) << np.uint64(32) | rows.times
-    frame = pl.DataFrame({"key": key}).with_row_index("row")
-    return frame.sort("key", maintain_order=True)["row"].to_numpy()
+def _order(users: NDArray[np.uint32], then: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the row numbers by user, what comes then and place in the source."""
+    key = users.astype(np.uint64) << np.uint64(32) | then
+    return np.argsort(key, kind="stable").astype(np.uint32)
 
 
 def _size(rows: Rows) -> Size:
@@ -121,33 +126,59 @@ def _size(rows: Rows) -> Size:
 
 
 def _is_first(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Mark the first row of each user and item."""
-    pairs = users.astype(np.uint64) << np.uint64(32) | items
-    return pl.Series(pairs).is_first_distinct().to_numpy()
+    """Mark the first row of each user and item, of rows in order of users."""
+    marks = np.zeros(len(users), dtype=bool)
+    for part in _parts(users):
+        pairs = users[part].astype(np.uint64) << np.uint64(32) | items[part]
+        marks[part][np.unique(pairs, return_index=True)[1]] = True
+    return marks
 
 
-def _is_copy(rows: Rows) -> NDArray[np.bool_]:
+def _parts(users: NDArray[np.uint32]) -> Iterator[slice]:
+    """Cut rows in order of users into slices of whole users: what is kept of all takes memory."""
+    start = 0
+    while start < len(users):
+        last = users[min(start + _SLICE, len(users)) - 1]
+        end = int(np.searchsorted(users, last, side="right"))
+        yield slice(start, end)
+        start = end
+
+
+def _is_copy(rows: Rows, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark rows whose text their user has in an earlier row of the same time.
 
     Args:
         rows: in order of user and time.
+        first: the rows that are looked at: a repeat of a pair is no original, and no copy.
     """
-    follows = np.zeros(len(rows.users), dtype=bool)
-    follows[1:] = (rows.users[1:] == rows.users[:-1]) & (rows.times[1:] == rows.times[:-1])
-    among = follows.copy()
-    among[:-1] |= follows[1:]
-    among &= rows.texts != 0
-    some = pl.DataFrame(rows.take(among)._asdict()).select("users", "times", "texts")
-    marks = np.zeros(len(among), dtype=bool)
-    marks[among] = ~some.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+    marks = np.zeros(len(rows.users), dtype=bool)
+    for part in _parts(rows.users):
+        users, _, times, texts = rows.take(part)
+        begins = np.ones(len(users), dtype=bool)
+        begins[1:] = (users[1:] != users[:-1]) | (times[1:] != times[:-1])
+        # few rows share their moment with a neighbour
+        some = ~begins
+        some[:-1] |= some[1:]
+        some &= first[part] & (texts != 0)
+        at, moments, texts = np.flatnonzero(some), np.cumsum(begins)[some], texts[some]
+        order = np.lexsort((texts, moments))  # stable, so the first of equal ones stays the first
+        later, before = order[1:], order[:-1]
+        same = (moments[later] == moments[before]) & (texts[later] == texts[before])
+        marks[part][at[later[same]]] = True
     return marks
+
+
+def _count_distinct(values: NDArray[np.uint64]) -> int:
+    """Count different values; a set of them would take several times their memory."""
+    ordered = np.sort(values)
+    return int(len(ordered) > 0) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _drawn_users(
     users: NDArray[np.integer], n_users: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Mark the rows of ``n_users`` random users, or all where there are no more."""
-    present = np.unique(users) if n_users else users[:0]
+    present = np.unique(users)
     if n_users >= len(present):
         return np.ones(len(users), dtype=bool)
     drawn = np.zeros(int(present[-1]) + 1, dtype=bool)

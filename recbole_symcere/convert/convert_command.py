@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.option_help import help_of
-from recbole_symcere.base.options import (
-    hints_of,
-    parse_pairs,
-    refuse_unknown,
-    take_options,
-)
+from recbole_symcere.base.options import hints_of, parse_pairs, refuse_unknown, take_options
 from recbole_symcere.convert.convert_options import (
     AttachOptions,
     Dials,
@@ -25,6 +20,7 @@ from recbole_symcere.convert.convert_options import (
     LayoutOptions,
     MetaOptions,
     OverwriteOptions,
+    TableOptions,
     TargetOptions,
     TextLimits,
 )
@@ -33,11 +29,11 @@ from recbole_symcere.convert.sources import SOURCES, listing, reader_of
 
 if TYPE_CHECKING:
     from recbole_symcere.convert.attach import Attached
+    from recbole_symcere.convert.inputs import Inputs
     from recbole_symcere.convert.pipeline import Items
-    from recbole_symcere.convert.records import Reading
 
 _COMMON = (TargetOptions, OverwriteOptions, Filters)
-_ATTACH = (InputOptions, TargetOptions, OverwriteOptions, AttachOptions, FieldOptions, TextLimits)
+_ATTACH = (InputOptions, TargetOptions, OverwriteOptions, AttachOptions, TableOptions, TextLimits)
 _NOT_IN_MANIFEST = {"output_dir", "overwrite"}
 
 _HELP = """\
@@ -132,8 +128,8 @@ def _convert(source: str, pairs: dict[str, Any], presets: Path | None) -> None:
     from recbole_symcere.convert.writer import check_target
 
     folder = check_target(Path(target.output_dir), target.name, overwrite)
-    reading = _read(source, target.name, options, filters)
-    summary = convert(reading, filters, folder, command, _items(source, options))
+    inputs = _inputs(source, target.name, options, filters)
+    summary = convert(inputs, filters, folder, command, _items(source, options))
     _say(format_summary(summary, preset))
 
 
@@ -152,15 +148,19 @@ def _filters(pairs: dict[str, Any], preset: Preset | None) -> Filters:
     return take_options(Filters, pairs)
 
 
-def _read(source: str, name: str, options: Mapping[type, Any], filters: Filters) -> Reading:
+def _inputs(source: str, name: str, options: Mapping[type, Any], filters: Filters) -> Inputs:
+    from recbole_symcere.convert.inputs import Inputs, input_paths
+
     if Dials in options:
         from recbole_symcere.convert.synthetic import generate
 
-        return generate(name, options[Dials])
+        made = generate(name, options[Dials])
+        return Inputs([made], [made.file])
     anonymous = frozenset() if filters.keep_anonymous else SOURCES[source].anonymous
     own = [value for group in (FieldOptions, LayoutOptions) if (value := options.get(group))]
-    path = Path(options[InputOptions].input)
-    return reader_of(source)(path, *own, anonymous=anonymous)
+    read = reader_of(source)
+    paths = input_paths(options[InputOptions].input)
+    return Inputs.of(paths, lambda path: read(path, *own, anonymous=anonymous))
 
 
 def _items(source: str, options: Mapping[type, Any]) -> Items | None:
@@ -189,14 +189,15 @@ def _attach(pairs: dict[str, Any]) -> None:
     told: dict[type, Any] = {group: take_options(group, pairs) for group in _ATTACH}
     refuse_unknown(pairs, "convert attach", *_ATTACH)
     from recbole_symcere.convert.attach import Fields, attach
+    from recbole_symcere.convert.inputs import Inputs, input_paths
 
-    target, limits = told[TargetOptions], told[TextLimits]
+    target, limits, read = told[TargetOptions], told[TextLimits], reader_of("generic")
+    # an interaction needs its review's time only where a pair has several
+    options, lacking = FieldOptions(**vars(told[TableOptions]), implicit=True), {"timestamp"}
     attached = attach(
         Path(target.output_dir) / target.name,
-        reader_of("generic")(
-            Path(told[InputOptions].input),
-            told[FieldOptions],
-            optional=frozenset({"rating", "timestamp"}),
+        Inputs.of(
+            input_paths(told[InputOptions].input), lambda path: read(path, options, lacking=lacking)
         ),
         Fields(*told[AttachOptions].inter_fields[:3]),
         limits.max_bad,
@@ -210,9 +211,9 @@ def _attach(pairs: dict[str, Any]) -> None:
 def _told(attached: Attached) -> str:
     report = attached.report
     lines = [
-        f"read {report.file}",
+        *report.listed(),
         f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept",
-        *(f"  skipped      {skipped.describe()}" for skipped in report.skipped),
+        *(f"  skipped      {line}" for line in report.described()),
         *(f"  note         {note}" for note in report.notes),
         f"  unmatched    {attached.unmatched:,} reviews of pairs that no interaction has",
         f"  unused       {attached.unused:,} more reviews of a pair than it has interactions",
@@ -230,11 +231,15 @@ def _command_line(command: str, pairs: Mapping[str, Any]) -> str:
     """Spell out a command without anything that names this machine."""
     files = hints_of(InputOptions, MetaOptions)
     shown = {
-        name: Path(value).name if name in files else value
+        name: _without_folders(value) if name in files else value
         for name, value in sorted(pairs.items())
         if name not in _NOT_IN_MANIFEST
     }
     return shlex.join([*command.split(), *(f"--{name}={value}" for name, value in shown.items())])
+
+
+def _without_folders(files: str) -> str:
+    return files if Path(files).name == files else ",".join(Path(x).name for x in files.split(","))
 
 
 def _say(text: str) -> None:

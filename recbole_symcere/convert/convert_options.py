@@ -17,6 +17,7 @@ __all__ = [
     "LayoutOptions",
     "MetaOptions",
     "OverwriteOptions",
+    "TableOptions",
     "TargetOptions",
     "TextLimits",
 ]
@@ -41,7 +42,10 @@ class OverwriteOptions:
 class InputOptions:
     """What is read."""
 
-    input: str = option(help="the file to read")
+    input: str = option(
+        help="the file to read; several as a.csv,b.csv or by a pattern in quotes such as "
+        "'part-*.csv.gz', read one after the other"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,10 @@ class TextLimits:
 
     max_chars: int = option(20_000, "cut texts after N characters; 0 for no limit", minimum=0)
     max_bad: float = option(
-        0.01, "largest share of unusable rows before it is an error", minimum=0, maximum=1
+        0.01,
+        "largest share of unusable rows, and of texts with lost characters, before it is an error",
+        minimum=0,
+        maximum=1,
     )
 
 
@@ -95,20 +102,63 @@ class Filters(TextLimits):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FieldOptions:
-    """How a file of the user's own is read."""
+class TableOptions:
+    """How a file of the user's own is read, whatever it is needed for."""
 
     user_field: str | None = option(None, "column or key with the user_id, if it is another")
     item_field: str | None = option(None, "... with the item_id")
-    rating_field: str | None = option(None, "... with the rating")
     time_field: str | None = option(None, "... with the timestamp")
     text_field: str | None = option(None, "... with the text")
+    date_format: str | None = option(
+        None,
+        "form of the times: a pattern such as %d.%m.%Y or '%m/%d/%Y %I:%M %p', or seconds, "
+        "milliseconds, microseconds, nanoseconds. Understood without it: numbers in one of these "
+        "units since 1970; 2018-07-07, 2018/7/7 and 20180707; 2018-07-07 22:09, 22:09:11 and "
+        "22:09:11.5, with a T too; Z, UTC, +02:00 or +0200 after them; Jul 7, 2018, July 7, 2018, "
+        "7 Jul 2018 and 7-Jul-2018. Without a zone a time is UTC",
+    )
     input_format: Literal["csv", "tsv", "jsonl", "parquet"] | None = option(
         None, "format of the file; by its ending if not given"
     )
+    delimiter: str | None = option(
+        None,
+        "what stands between the fields (CSV, TSV): one character, or comma, semicolon, tab, pipe, "
+        "space; guessed from the first lines if not given",
+    )
+    columns: str | None = option(
+        None,
+        "the columns of a file without a header line (CSV, TSV) in order: user_id, item_id, "
+        "rating, timestamp, text, and - for others",
+    )
     no_quotes: bool = option(False, "quote marks are ordinary characters (CSV, TSV)")
+    encoding: str = option(
+        "auto",
+        "of the file, such as cp1252, gb18030 or utf-16; auto is UTF-8, and where the bytes are "
+        "none a guess, which is told",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldOptions(TableOptions):
+    """How a file of reviews is read."""
+
+    rating_field: str | None = option(None, "column or key with the rating, if it is another")
+    implicit: bool = option(
+        False, "whether to do without ratings: none is read, and the data set has none"
+    )
+    rating_map: str | None = option(
+        None,
+        "ratings that are no numbers: yes:1,no:0 or fresh:1,rotten:0 says what each word is, upper "
+        "or lower case; fraction reads 3/5 as 0.6, fraction:5 reads 3/5 as 3 and 8/10 as 4. Other "
+        "values are unusable",
+    )
+    decimal: str = option(".", "decimal mark of the ratings, a point or a comma (--decimal=,)")
     rating_range: str | None = option(
         None, "MIN,MAX: other ratings are unusable; any is usable if not given"
+    )
+    order: Literal["time", "unknown"] = option(
+        "time",
+        "unknown: do without times; the data set has none, and its runs split at random",
     )
 
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.clean import clean_texts
-from recbole_symcere.convert.lines import LineBlocks, check_file, decode_line
+from recbole_symcere.convert.encodings import decode_line
+from recbole_symcere.convert.lines import LineBlocks, check_file
 from recbole_symcere.convert.readers.yelp import member_lines
 
 _COLUMNS = ("item_id", "title", "brand", "category", "description")
@@ -96,15 +97,16 @@ class _Metadata:
         self._blocks = blocks
         self._keys = keys
         self._wanted = wanted
-        self.n_read = self.n_bad = 0
+        self.n_read = self.n_bad = self.n_damaged = 0
 
     def __iter__(self) -> Iterator[list[str]]:
         for block in self._blocks:
             for line in io.BytesIO(block.data):
-                text = decode_line(line)[0].strip()
+                text, valid = decode_line(line.strip())
                 if not text:
                     continue
                 self.n_read += 1
+                self.n_damaged += not valid
                 record = _parse(text)
                 if record is None or not _first(record, self._keys["item_id"]):
                     self.n_bad += 1
@@ -113,6 +115,11 @@ class _Metadata:
 
     def check(self) -> None:
         """Refuse metadata of which much can't be read."""
+        if self.n_damaged > _MOST_BAD * self.n_read:
+            raise InputError(
+                f"--meta: {self.n_damaged} of {self.n_read} rows of {self._blocks.path.name} hold "
+                "bytes that are not UTF-8; save the file as UTF-8"
+            )
         if self.n_bad > _MOST_BAD * self.n_read:
             raise InputError(
                 f"--meta: {self.n_bad} of {self.n_read} rows of {self._blocks.path.name} are no "

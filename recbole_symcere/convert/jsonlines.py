@@ -6,12 +6,14 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from recbole_symcere.convert.lines import Block, decode_line, invalid_note
+from recbole_symcere.convert.encodings import decode_line, invalid_note
+from recbole_symcere.convert.lines import Block
 from recbole_symcere.convert.raw import Columns, RawBuilder, RawTable
 
 NOT_JSON = "not valid JSON"
@@ -21,6 +23,7 @@ BLANK_LINES = "{} blank lines passed over"
 _EXACT = ("user_id", "item_id", "text", "summary")
 _TEXT_TYPES = frozenset({str, type(None)})
 _PIECE = 64 << 10
+_LINE_END, _RETURN, _OPENS, _CLOSES = b"\n\r{}"
 # how values look that may have been no strings, and how those start that polars writes otherwise
 _NOT_A_STRING = r"^(?:-?\d[\d.eE+-]*$|[\[{]|true$|false$)"
 _REWRITTEN = rb"(?:[-\[{tf]|\d+[.eE])"
@@ -36,8 +39,8 @@ class JsonLines:
 
     polars parses a block at once, several times as fast as Python's own parser. What it refuses
     (a broken line, bytes that are not UTF-8, raw control characters) and what it would write
-    otherwise than the file does (an id 1.10 or 1e3, half a character, a list) goes to Python's
-    parser, in small pieces, so that every line has its own verdict.
+    otherwise than the file does (an id 1.10 or 1e3, half a character, a list) is narrowed down by
+    halving and goes to Python's parser, so that every line has its own verdict.
 
     Numbers become text; those of ids and texts exactly as written, so 7 is "7" and 1.10 is "1.10".
     A key that is absent or null gives null. Blank lines are passed over and noted.
@@ -60,30 +63,41 @@ class JsonLines:
         Raises:
             InputError: if no line of the first block has a key that is not optional.
         """
-        table = self._fast(block)
-        if table is None:
-            parts = [self._fast(piece) or self._careful(piece) for piece in _pieces(block)]
-            notes = sum((part.notes for part in parts), Counter[str]())
-            table = RawTable(pl.concat([part.frame for part in parts]), notes)
+        parts = list(self._parts(block))
+        notes = sum((part.notes for part in parts), Counter(block.notes))
+        table = RawTable(pl.concat([part.frame for part in parts]).sort("source_line"), notes)
         if not self._checked:
             self._check_keys(table.frame, block)
             self._checked = True
         return table
 
-    def _fast(self, block: Block) -> RawTable | None:
-        data = block.data
+    def _parts(self, block: Block) -> Iterator[RawTable]:
+        """Yield the rows; what the fast parser refuses is halved until it is small."""
+        whole, rest = _apart(block)
+        table = self._fast(*whole)
+        if table is not None:
+            yield table
+            yield self._careful(rest)
+        elif len(block.data) <= _PIECE or block.n_lines == 1:
+            yield self._careful(_numbered(block))
+        else:
+            for half in _halves(block):
+                yield from self._parts(half)
+
+    def _fast(self, data: bytes, numbers: pl.Series) -> RawTable | None:
+        """Return a row for each line, or None if one of them is none or would be changed."""
         if data[:1] != b"{":  # polars would decompress what looks compressed
             return None
         try:
             frame = pl.read_ndjson(data, schema=self._schema)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             return None
-        if len(frame) != block.n_lines or not self._is_faithful(frame, data):
+        if len(frame) != len(numbers) or not self._is_faithful(frame, data):
             return None
         return RawTable(
             frame.select(
                 *(pl.col(theirs).alias(ours) for ours, theirs in self._columns.names.items()),
-                source_line=pl.int_range(block.first_line, block.first_line + block.n_lines),
+                source_line=numbers,
                 problem=pl.lit(None, pl.String),
             ),
             Counter(),
@@ -102,11 +116,11 @@ class JsonLines:
         names = b"|".join(re.escape(key).encode() for key in doubtful)
         return not doubtful or not re.search(rb'"(?:%s)"\s*:\s*%s' % (names, _REWRITTEN), data)
 
-    def _careful(self, block: Block) -> RawTable:
+    def _careful(self, lines: Iterable[tuple[int, bytes]]) -> RawTable:
         builder = RawBuilder(list(self._columns.names))
         keys = list(self._columns.names.values())
         n_invalid = n_blank = 0
-        for number, line in enumerate(io.BytesIO(block.data), start=block.first_line):
+        for number, line in lines:
             text, valid = decode_line(line)
             n_invalid += not valid
             if not text.strip():
@@ -116,7 +130,7 @@ class JsonLines:
             if isinstance(record, str):
                 builder.add_problem(record, number)
                 continue
-            values = [record.get(key) for key in keys]
+            values = [self._spelled(key, record.get(key)) for key in keys]
             if _TEXT_TYPES.issuperset(map(type, values)):
                 builder.add(values, number)
             else:
@@ -126,10 +140,13 @@ class JsonLines:
         table.notes.update({BLANK_LINES: n_blank} if n_blank else {})
         return table
 
+    def _spelled(self, key: str, value: Any) -> Any:
+        """A truth value as polars writes it: it may stand for a rating."""
+        return str(value).lower() if isinstance(value, bool) and key not in self._exact else value
+
     def _check_keys(self, frame: pl.DataFrame, block: Block) -> None:
         whole = frame.filter(pl.col("problem").is_null())
-        needed = self._columns.names.keys() - self._columns.optional
-        if all(whole[ours].null_count() < len(whole) for ours in needed):
+        if all(whole[ours].null_count() < len(whole) for ours in self._columns.names):
             return
         records = (_parse(decode_line(line)[0]) for line in io.BytesIO(block.data))
         # a dict keeps the order in which keys were met
@@ -145,13 +162,48 @@ def _all_strings(key: str, frame: pl.DataFrame, data: bytes) -> bool:
     return n_values in {data.count(name + b': "'), data.count(name + b':"')}
 
 
-def _pieces(block: Block) -> Iterator[Block]:
-    start, line, data = 0, block.first_line, block.data
-    while start < len(data):
-        end = data.find(b"\n", min(start + _PIECE, len(data) - 1)) + 1 or len(data)
-        yield Block(data[start:end], line)
-        line += data.count(b"\n", start, end)
-        start = end
+def _apart(block: Block) -> tuple[tuple[bytes, pl.Series], list[tuple[int, bytes]]]:
+    """Set lines apart that don't begin and end as an object does.
+
+    They are what broken lines nearly always look like, and found at a fraction of what it takes to
+    parse a block for nothing.
+
+    Returns:
+        The other lines and their numbers; the lines set apart, each with its number. Where these
+        are more than half there is more to a block than broken lines, and none is set apart.
+    """
+    octets = np.frombuffer(block.data, np.uint8)
+    ends = np.flatnonzero(octets == _LINE_END)
+    if not block.data.endswith(b"\n"):
+        ends = np.append(ends, len(octets))
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    last = octets[np.maximum(ends - 1, 0)]
+    last = np.where(last == _RETURN, octets[np.maximum(ends - 2, 0)], last)
+    ragged = np.flatnonzero((octets[starts] != _OPENS) | (last != _CLOSES))
+    numbers = pl.int_range(block.first_line, block.first_line + len(ends), eager=True)
+    if not len(ragged) or 2 * len(ragged) > len(ends):
+        return (block.data, numbers), []
+    view = memoryview(block.data)
+    bounds = zip([0, *(ends[ragged] + 1)], [*starts[ragged], len(octets)], strict=True)
+    whole = b"".join(view[start:end] for start, end in bounds)
+    lines = zip(starts[ragged].tolist(), ends[ragged].tolist(), strict=True)
+    rest = [(block.first_line + int(n), block.data[start:end])
+            for n, (start, end) in zip(ragged, lines, strict=True)]  # fmt: skip
+    keep = np.ones(len(ends), dtype=bool)
+    keep[ragged] = False
+    return (whole, numbers.filter(keep)), rest
+
+
+def _numbered(block: Block) -> Iterator[tuple[int, bytes]]:
+    return enumerate(io.BytesIO(block.data), start=block.first_line)
+
+
+def _halves(block: Block) -> tuple[Block, Block]:
+    """Cut a block of several lines at the line break that is nearest to its middle from above."""
+    data = block.data
+    end = data.rfind(b"\n", 0, len(data) // 2) + 1 or data.find(b"\n") + 1
+    first = Block(data[:end], block.first_line)
+    return first, Block(data[end:], block.first_line + first.n_lines)
 
 
 def _parse(line: str) -> dict[str, Any] | str:

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -20,16 +20,16 @@ from typing import IO, Any
 import pyarrow as pa
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.encodings import Recoder, decode_line, invalid_note
 
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_UTF8_MARK = b"\xef\xbb\xbf"
 _BLOCK = 8 << 20
 _LONGEST_LINE = 256 << 20
-_INVALID = "{} lines held bytes that are not {encoding}; replaced by U+FFFD"
+_LONGEST_MARK = 4  # of a byte order mark
 
-#: What a damaged or cut compressed file raises.
+#: What a compressed file raises that is damaged, cut or compressed in a way that Python can't undo.
 DAMAGED = (
     EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
+    NotImplementedError,
 )  # fmt: skip
 
 
@@ -40,10 +40,12 @@ class Block:
     Attributes:
         data: the bytes; only the file's last block may lack a line break at its end.
         first_line: number of the first line, counted from 1.
+        notes: what a report should say about the bytes.
     """
 
     data: bytes
     first_line: int
+    notes: Counter[str] = field(default_factory=Counter)
 
     @cached_property
     def n_lines(self) -> int:
@@ -60,7 +62,10 @@ def check_file(path: Path, option: str = "--input") -> None:
     if not path.exists():
         raise InputError(f"{option}: there is no file {path}; check the path")
     if path.is_dir():
-        raise InputError(f"{option}: {path} is a folder; name one file in it")
+        raise InputError(
+            f"{option}: {path} is a folder; name one file in it, or several by a pattern such as "
+            "'FOLDER/*.csv'"
+        )
     if not path.is_file():
         raise InputError(f"{option}: {path} is no ordinary file; save its content as one")
     if not os.access(path, os.R_OK):
@@ -70,7 +75,7 @@ def check_file(path: Path, option: str = "--input") -> None:
 
 
 class LineBlocks:
-    r"""Iterates over a file in blocks of whole lines; a line ends at ``\n``.
+    r"""Iterates over a file in blocks of whole lines of UTF-8; a line ends at ``\n``.
 
     Whether the file is gzip or zstd is read from its first bytes, not its name. A byte order mark
     is dropped.
@@ -80,6 +85,8 @@ class LineBlocks:
         opener: opens what the lines come from, given the raw file; by default the file itself,
             decompressed. It is how a member of an archive is read.
         block_size: bytes read at once.
+        recoder: what brings the lines to UTF-8; None for a file that is UTF-8 or, by its mark,
+            UTF-16 or UTF-32. Other bytes are left in the lines.
     """
 
     def __init__(
@@ -87,9 +94,11 @@ class LineBlocks:
         path: Path,
         opener: Callable[[IO[bytes]], Any] | None = None,
         block_size: int = _BLOCK,
+        recoder: Recoder | None = None,
     ) -> None:
         check_file(path)
         self.path = path
+        self._recoder = recoder or Recoder()
         self._opener = opener or decompressed
         self._block_size = block_size
         self._raw: IO[bytes] | None = None
@@ -102,27 +111,40 @@ class LineBlocks:
         """Yield the blocks.
 
         Raises:
-            InputError: if the file is UTF-16, a compressed stream is damaged or cut short, a line
-                is too long to be one, or the disk can't be read.
+            InputError: if a compressed stream is damaged or cut short, a line is too long to be
+                one, or the disk can't be read.
         """
         n_lines = 0
         try:
             with self.path.open("rb") as self._raw:
-                for data in self._whole_lines(self._opener(self._raw)):
-                    block = Block(data, n_lines + 1)
+                parts = self._parts(self._opener(self._raw))
+                for data in self._whole_lines(self._recoder.chunks(parts)):
+                    lines, notes = self._recoder.lines(data)
+                    block = Block(lines, n_lines + 1, notes)
                     n_lines += block.n_lines
                     yield block
+        except UnicodeError as error:
+            raise InputError(
+                f"{self.path.name}: the file is not in the encoding that --encoding names "
+                f"({error}); name another, such as utf-16-le where it has no byte order mark"
+            ) from error
         except (*DAMAGED, OSError) as error:
             raise InputError(
                 f"{self.path.name}: the file is damaged or cut short after line {n_lines} "
                 f"({error}); expected a complete file; download it again"
             ) from error
 
-    def _whole_lines(self, stream: Any) -> Iterator[bytes]:
-        rest, first = b"", True
+    def _parts(self, stream: Any) -> Iterator[bytes]:
+        first = True
         while data := stream.read(self._block_size):
-            if first:
-                data, first = self._without_mark(data + stream.read(2)), False
+            while first and len(data) < _LONGEST_MARK and (more := stream.read(_LONGEST_MARK)):
+                data += more
+            first = False
+            yield data
+
+    def _whole_lines(self, parts: Iterator[bytes]) -> Iterator[bytes]:
+        rest = b""
+        for data in parts:
             cut = data.rfind(b"\n") + 1
             if cut:
                 yield b"".join((rest, memoryview(data)[:cut]))
@@ -136,13 +158,6 @@ class LineBlocks:
                 )
         if rest:
             yield rest
-
-    def _without_mark(self, data: bytes) -> bytes:
-        if data.startswith(_UTF16_MARKS):
-            raise InputError(
-                f"{self.path.name}: the file is UTF-16; expected UTF-8; save it as UTF-8"
-            )
-        return data.removeprefix(_UTF8_MARK)
 
 
 def decompressed(raw: IO[bytes]) -> Any:
@@ -162,45 +177,26 @@ class TextLines:
     r"""Iterates over the lines of a file as text, line ends kept.
 
     Args:
-        blocks: the lines.
-        encoding: of the file; bytes that don't fit become U+FFFD and their lines are counted.
-
-    Attributes:
-        n_invalid: lines so far with bytes that don't fit.
+        blocks: the lines; bytes that are not UTF-8 become U+FFFD and their lines are counted.
     """
 
-    def __init__(self, blocks: LineBlocks, encoding: str = "utf-8") -> None:
+    def __init__(self, blocks: LineBlocks) -> None:
         self._blocks = blocks
-        self._encoding = encoding
-        self.n_invalid = 0
+        self._notes: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[str]:
         for block in self._blocks:
+            self._notes.update(block.notes)
             try:
                 # only \n ends a line: str.splitlines would also split at a form feed
-                yield from io.StringIO(block.data.decode(self._encoding), newline="\n")
+                yield from io.StringIO(block.data.decode(), newline="\n")
             except UnicodeDecodeError:
                 for line in io.BytesIO(block.data):
-                    text, valid = decode_line(line, self._encoding)
-                    self.n_invalid += not valid
+                    text, valid = decode_line(line)
+                    self._notes.update(invalid_note(int(not valid)))
                     yield text
 
     def notes(self) -> Counter[str]:
         """Return what a report should say about the bytes since the last call."""
-        found = invalid_note(self.n_invalid, self._encoding)
-        self.n_invalid = 0
-        return found
-
-
-def decode_line(line: bytes, encoding: str = "utf-8") -> tuple[str, bool]:
-    """Return a line as text, and whether all of its bytes fit the encoding."""
-    try:
-        return line.decode(encoding), True
-    except UnicodeDecodeError:
-        return line.decode(encoding, errors="replace"), False
-
-
-def invalid_note(count: int, encoding: str = "utf-8") -> Counter[str]:
-    """Return the remark for ``count`` lines with bytes that don't fit, if there are any."""
-    name = "UTF-8" if encoding == "utf-8" else encoding
-    return Counter({_INVALID.replace("{encoding}", name): count} if count else {})
+        notes, self._notes = self._notes, Counter()
+        return notes

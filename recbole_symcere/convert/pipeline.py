@@ -19,19 +19,21 @@ from typing import Any
 import polars as pl
 
 from recbole_symcere.convert.choose import Chosen, choose
-from recbole_symcere.convert.clean import TextCounts, clean_texts
+from recbole_symcere.convert.clean import TextCounts
 from recbole_symcere.convert.convert_options import Filters
-from recbole_symcere.convert.parallel import ordered_map
-from recbole_symcere.convert.progress import Progress
-from recbole_symcere.convert.records import Account, Batch, Reading, ReadReport
+from recbole_symcere.convert.inputs import Inputs, read_inputs
+from recbole_symcere.convert.records import Reading, ReadReport
 from recbole_symcere.convert.spill import Spill
 from recbole_symcere.convert.writer import (
+    UNKNOWN_ORDER,
     describe_file,
     new_data_set,
     write_manifest,
     write_tables,
 )
 
+# runs, tables and pages show it
+_UNORDERED = "{name} has no times, so each run splits it at random, by its seed"
 REJECTED_FILE = "rejected.jsonl"
 
 #: Writes item texts for the items that stay: (file to write, ids of the items) -> the account.
@@ -56,7 +58,7 @@ class Summary:
     """What a conversion did.
 
     Attributes:
-        reading: the source's part.
+        notice: what a person should see of the data, or None.
         report: rows read, kept and left out.
         texts: texts that each cleaning rule changed.
         chosen: what the filters did.
@@ -65,7 +67,7 @@ class Summary:
         files: the files written.
     """
 
-    reading: Reading
+    notice: str | None
     report: ReadReport
     texts: TextCounts
     chosen: Chosen
@@ -75,12 +77,12 @@ class Summary:
 
 
 def convert(
-    reading: Reading, filters: Filters, target: Path, command: str, items: Items | None = None
+    inputs: Inputs, filters: Filters, target: Path, command: str, items: Items | None = None
 ) -> Summary:
-    """Clean, filter and write what a reading holds.
+    """Clean, filter and write what files hold.
 
     Args:
-        reading: where reviews come from.
+        inputs: where reviews come from.
         filters: which reviews stay.
         target: the data set's folder, from `writer.check_target`.
         command: the command line for the manifest, without machine paths.
@@ -93,19 +95,26 @@ def convert(
         InputError: if the input cannot be read, too many rows are unusable, no review is left or
             the folder cannot be written.
     """
-    paths = [*reading.inputs, *([items.path] if items else [])]
     with new_data_set(target) as folder, ThreadPoolExecutor(1) as background:
         with Spill(folder / "spill") as spill:
-            report, texts = _read_all(reading, filters, spill)
+            report, texts = read_inputs(inputs, filters.max_bad, filters.max_chars, spill.add)
             # reading keeps all cores busy; what follows leaves time for this
-            inputs = [background.submit(describe_file, path) for path in dict.fromkeys(paths)]
-            chosen = choose(spill.rows(), filters)
-            hashes = write_tables(folder, target.name, spill.ordered(chosen.order))
+            described = [
+                background.submit(describe_file, path, name=label)
+                for path, label in _files(inputs, items).items()
+            ]
+            timed = "timestamp" not in report.absent
+            notice = inputs.first.notice if timed else _UNORDERED.format(name=target.name)
+            chosen = choose(spill.rows(), filters, timed)
+            tables = spill.ordered(chosen.order)
+            hashes = write_tables(folder, target.name, tables, report.absent)
         written = _write_items(items, folder, target.name) if items else {}
-        _write_extras(folder, reading, report)
+        _write_extras(folder, inputs.first, report)
         manifest = {
-            **_origin(reading, command),
-            "inputs": [future.result() for future in inputs],
+            **_origin(inputs.first, command),
+            "notice": notice,
+            "order": "time" if timed else UNKNOWN_ORDER,
+            "inputs": [future.result() for future in described],
             "filters": asdict(filters),
             "counts": {
                 **chosen.size._asdict(),
@@ -117,25 +126,15 @@ def convert(
         }
         write_manifest(folder, target.name, manifest, hashes)
     files = tuple(sorted(target.iterdir()))
-    return Summary(reading, report, texts, chosen, filters, written, files)
+    return Summary(notice, report, texts, chosen, filters, written, files)
 
 
-def _read_all(reading: Reading, filters: Filters, spill: Spill) -> tuple[ReadReport, TextCounts]:
-    def read_clean(block: Any) -> tuple[Batch, TextCounts]:
-        batch = reading.read(block)
-        cleaned = clean_texts(batch.reviews, filters.max_chars)
-        return batch._replace(reviews=cleaned.reviews), cleaned.counts
-
-    account, texts = Account(reading.file), TextCounts()
-    with Progress(reading) as progress:
-        for batch, counts in ordered_map(read_clean, reading.blocks):
-            account.add(batch)
-            texts = texts.plus(counts)
-            spill.add(batch.reviews)
-            progress.update(batch.n_read)
-    report = account.report()
-    report.check(filters.max_bad)
-    return report, texts
+def _files(inputs: Inputs, items: Items | None) -> dict[Path, str]:
+    """File -> its name in the manifest."""
+    named = inputs.files()
+    if items:
+        named.setdefault(items.path, items.path.name)
+    return named
 
 
 def _write_items(items: Items, folder: Path, name: str) -> dict[str, Any]:
@@ -156,7 +155,6 @@ def _origin(reading: Reading, command: str) -> dict[str, Any]:
     return {
         "source": reading.source,
         "synthetic": reading.synthetic,
-        "notice": reading.notice,
         "command": command,
     }
 
@@ -169,11 +167,17 @@ def _account(
         "rows_read": report.rows_read,
         "rows_kept": report.rows_kept,
         "skipped": [
-            {"reason": skipped.reason, "count": skipped.count, "first_lines": skipped.lines}
+            {
+                "file": skipped.file,
+                "reason": skipped.reason,
+                "count": skipped.count,
+                "first_lines": skipped.lines,
+            }
             for skipped in report.skipped
         ],
         "notes": report.notes,
         "anonymous_removed": report.anonymous,
+        "texts_damaged": report.damaged,
         **{f"texts_{rule}": count for rule, count in texts._asdict().items()},
         "repeats_found": chosen.repeats,
         "repeats_removed": 0 if filters.keep_repeats else chosen.repeats,

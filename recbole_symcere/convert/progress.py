@@ -15,14 +15,15 @@ class Progress:
 
     Args:
         reading: what is read.
+        label: what it is called.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, label: str) -> None:
         self._position = reading.position
         n_bytes = sum(path.stat().st_size for path in reading.inputs)
         in_bytes = self._position is not None
         self._bar = tqdm(
-            desc=f"reading {reading.file}",
+            desc=f"reading {label}",
             total=n_bytes if in_bytes else None,
             unit="B" if in_bytes else " rows",
             unit_scale=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.records import WITHOUT
 
 #: Our column -> the option that names the file's column.
 OPTIONS = {
@@ -19,6 +22,15 @@ OPTIONS = {
     "timestamp": "--time_field",
     "text": "--text_field",
 }
+
+# our column -> words of a name that tells of it
+_ALIKE = {
+    "rating": r"\w*ratings?|\w*stars?|scores?|overall|grade",
+    "timestamp": r"\w*times?|\w*date|timestamp|created|when",
+}
+_WRONG_SOURCE = "give a file of this source, or use 'convert generic' and name the columns"
+_MOST_NAMES = 20
+_LONGEST_NAME = 40
 
 _HALF_CHARACTERS = "{} values held half a character; replaced by U+FFFD"
 
@@ -31,34 +43,65 @@ class Columns:
         names: our column name -> the file's.
         optional: our names of columns that a file may lack; they are then null.
         renamable: whether the user can name the columns by `OPTIONS`.
+        doubted: which of the optional ones a file may lack only where no other of its columns
+            looks like it.
     """
 
     names: Mapping[str, str]
     optional: frozenset[str] = frozenset()
     renamable: bool = True
+    doubted: frozenset[str] = frozenset()
 
-    def check(self, found: Collection[str], file: str) -> None:
+    def check(self, found: Collection[str], file: str, further: str = "") -> None:
         """Refuse a file that lacks a column.
 
         Args:
             found: the column names in the file.
             file: its name, for the message.
+            further: what else may help.
 
         Raises:
-            InputError: if a column that is not optional is missing.
+            InputError: if a column that is not optional is missing, or one that is doubted and
+                another looks like it.
         """
-        for ours, theirs in self.names.items():
-            if ours in self.optional or theirs in found:
-                continue
-            remedy = (
-                f"name the column that holds the {ours} with {OPTIONS[ours]}=NAME"
-                if self.renamable
-                else "give a file of this source, or use 'convert generic' and name the columns"
-            )
+        lacking = [ours for ours, theirs in self.names.items() if theirs not in found]
+        alike = {ours: self._alike(ours, found) for ours in lacking if ours in self.doubted}
+        missing = [ours for ours in lacking if ours not in self.optional]
+        looks = {ours: name for ours, name in alike.items() if name is not None}
+        if missing:
             raise InputError(
-                f"{file}: there is no column {theirs!r}; "
-                f"found {', '.join(map(repr, found)) or 'none'}; {remedy}"
+                f"{file}: there is no column {self.names[missing[0]]!r}; found "
+                f"{named(found) or 'none'}; "
+                + (self._remedy(missing, looks) + further if self.renamable else _WRONG_SOURCE)
             )
+        for ours, name in looks.items():
+            raise InputError(
+                f"{file}: there is no column {self.names[ours]!r}, but {name!r} looks like it; "
+                f"name the column that holds the {ours} with {OPTIONS[ours]}={name}, or say "
+                f"{WITHOUT[ours]}"
+            )
+
+    def _remedy(self, missing: Sequence[str], looks: Mapping[str, str]) -> str:
+        first, *others = missing
+        remedy = f"name the column that holds the {first} with {OPTIONS[first]}=NAME"
+        options = [f"{OPTIONS[ours]}={looks.get(ours, 'NAME')}" for ours in (*others, *looks)]
+        return f"{remedy}, and the others with {' '.join(options)}" if options else remedy
+
+    def _alike(self, ours: str, found: Collection[str]) -> str | None:
+        """Return another column whose name tells of what ours holds."""
+        for name in found:
+            # the words of review_date and of reviewDate
+            parts = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().replace("_", " ")
+            if name not in self.names.values() and re.search(rf"\b(?:{_ALIKE[ours]})\b", parts):
+                return name
+        return None
+
+
+def named(names: Collection[str]) -> str:
+    """Spell out some names for a message, so that it stays readable where they are many or long."""
+    first = (repr(name[:_LONGEST_NAME]) for name in itertools.islice(names, _MOST_NAMES))
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(first) + more
 
 
 class RawTable(NamedTuple):

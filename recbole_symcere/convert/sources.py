@@ -94,7 +94,7 @@ SOURCES: Mapping[str, Source] = {
         frozenset((*_NOBODY, "a tripadvisor member", "a tripadvisor traveler", "lass=")),
     ),
     "generic": Source(
-        "CSV, TSV, JSON lines (plain, .gz or .zst) or Parquet with one review per row",
+        "CSV, TSV, JSON lines (plain, .gz, .zst or .zip) or Parquet with one review per row",
         "your own files",
         "yours",
         frozenset((*_NOBODY, "a tripadvisor member")),

@@ -23,12 +23,16 @@ from numpy.typing import NDArray
 
 from recbole_symcere.convert.parallel import ordered_map
 
-# of text: sorted at once, and dealt out at once
-_BUCKET_BYTES = 48 << 20
-_GROUP_BYTES = 96 << 20
-# texts up to here are sorted without another trip to the disk
-_IN_MEMORY = 1 << 30
+# of text: sorted at once, and dealt out at once; several of each are in work at a time
+_BUCKET_BYTES = 16 << 20
+_GROUP_BYTES = 48 << 20
+# each is an open file, of which a process may have about a thousand
+_MOST_BUCKETS = 400
+# texts up to here are sorted without another trip to the disk, at about three times their size
+_IN_MEMORY = 128 << 20
 _EMPTY = np.uint64(0)
+# of the columns kept in memory: user, item, time, hash and size of the text
+_KINDS = (np.uint32, np.uint32, np.uint32, np.uint64, np.uint32)
 
 
 class Rows(NamedTuple):
@@ -37,7 +41,7 @@ class Rows(NamedTuple):
     Attributes:
         users: (rows,) user numbers; a smaller number is a smaller id.
         items: (rows,) item numbers, likewise.
-        times: (rows,) UTC seconds, which fit 32 bits until 2106.
+        times: (rows,) UTC seconds, which fit 32 bits until 2106; 0 where there are none.
         texts: (rows,) uint64, equal for equal texts; 0 for an empty one.
     """
 
@@ -46,7 +50,7 @@ class Rows(NamedTuple):
     times: NDArray[np.uint32]
     texts: NDArray[np.uint64]
 
-    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Rows:
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Rows:
         """Return some of the rows."""
         return Rows(self.users[rows], self.items[rows], self.times[rows], self.texts[rows])
 
@@ -72,7 +76,7 @@ class Spill:
         self._ids = {name: pl.Categories.random() for name in ("user_id", "item_id")}
         # polars forgets the categories when no series knows them any more
         self._known = [pl.Series([], dtype=pl.Categorical(ids)) for ids in self._ids.values()]
-        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._parts: list[list[NDArray[Any]]] = [[] for _ in _KINDS]
         self._sizes = np.empty(0, dtype=np.uint32)
 
     def add(self, reviews: pl.DataFrame) -> None:
@@ -83,8 +87,10 @@ class Spill:
         )
         text = reviews["text"]
         hashes = text.hash().set(text == "", int(_EMPTY))
-        columns = (users, items, reviews["timestamp"].cast(pl.UInt32), hashes, text.str.len_bytes())
-        self._parts.append(tuple(column.to_numpy() for column in columns))
+        times = reviews["timestamp"].cast(pl.UInt32).fill_null(0)
+        columns = (users, items, times, hashes, text.str.len_bytes())
+        for parts, column in zip(self._parts, columns, strict=True):
+            parts.append(column.to_numpy())
         self._write("read", reviews.select(users, items, "rating", "timestamp", "text"))
 
     def __enter__(self) -> Spill:
@@ -97,12 +103,11 @@ class Spill:
     def rows(self) -> Rows:
         """Return what is known of the rows added; none can be added afterwards."""
         self._close()
-        kinds = (np.uint32, np.uint32, np.uint32, np.uint64, np.uint32)
         users, items, times, texts, self._sizes = (
-            np.concatenate([np.empty(0, kind), *(part[n] for part in self._parts)])
-            for n, kind in enumerate(kinds)
+            # the parts go as their whole comes: both of all columns would be much at once
+            np.concatenate([np.empty(0, kind), *self._parts.pop(0)])
+            for kind in _KINDS
         )
-        self._parts = []
         return Rows(_ranked(self._ids["user_id"], users), _ranked(self._ids["item_id"], items),
                     times, texts)  # fmt: skip
 
@@ -120,7 +125,7 @@ class Spill:
         ends = np.cumsum(self._sizes[order], dtype=np.int64)
         spans = _spans(ends)
         groups = _groups(self._folder / "read", place)
-        if len(spans) * _BUCKET_BYTES <= _IN_MEMORY:
+        if not len(ends) or ends[-1] <= _IN_MEMORY:
             parts = _cut(pl.concat(itertools.chain(*groups), rechunk=True), spans) if spans else []
         else:
             parts = self._dealt(groups, spans)
@@ -224,8 +229,9 @@ def _cut(frame: pl.DataFrame, spans: list[_Span]) -> list[Callable[[], pl.DataFr
 
 def _spans(ends: NDArray[np.int64]) -> list[_Span]:
     """Cut places into runs of about `_BUCKET_BYTES` of text, given the bytes up to each place."""
-    n_buckets = int(ends[-1]) // _BUCKET_BYTES + 1 if len(ends) else 0
-    starts = np.searchsorted(ends, np.arange(1, n_buckets) * _BUCKET_BYTES, side="right")
+    total = int(ends[-1]) if len(ends) else 0
+    size = max(_BUCKET_BYTES, total // _MOST_BUCKETS + 1)
+    starts = np.searchsorted(ends, np.arange(1, total // size + 1) * size, side="right")
     bounds = itertools.pairwise([0, *starts.tolist(), len(ends)])
     return [_Span(start, end) for start, end in bounds if start < end]
 

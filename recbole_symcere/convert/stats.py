@@ -10,11 +10,14 @@ from pathlib import Path
 import polars as pl
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.storage import put_back
+from recbole_symcere.base.word_counts import n_words
 from recbole_symcere.convert.atomic_files import read_inter, reviews_path_of
 from recbole_symcere.convert.language import language_mix
 from recbole_symcere.convert.presets import Preset
 
 _SAMPLE = 20_000  # texts whose language is looked at
+_CHUNK = 50_000  # texts whose words are counted at once
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Stats:
         users: number of users.
         items: number of items.
         reviews: number of interactions.
-        words_per_review: mean number of words of the texts that are not empty; words are what
-            stands between spaces, so Japanese has few.
+        words_per_review: mean number of words of the texts that are not empty, in any language (see
+            `segment`).
         empty_texts: interactions without a text.
         repeated_pairs: interactions of a user with an item that the user had before.
         repeated_texts: texts that stood before under another interaction, empty ones left out.
@@ -96,6 +99,7 @@ def inter_files(folder: Path) -> list[Path]:
     Raises:
         InputError: if there is none.
     """
+    put_back(folder)
     one = folder / f"{folder.name}.inter"
     paths = [one] if one.is_file() else sorted(folder.glob(f"{folder.name}.*.inter"))
     if not paths:
@@ -114,7 +118,6 @@ def _about_texts(paths: list[Path]) -> tuple[float, int, int, dict[str, float]]:
     try:
         texts = pl.scan_parquet(present).select(text=pl.col("text").fill_null(""))
         numbers = texts.select(
-            words=pl.col("text").str.count_matches(r"\S+").sum(),
             filled=(pl.col("text") != "").sum(),
             distinct=pl.col("text").filter(pl.col("text") != "").hash().n_unique(),
             rows=pl.len(),
@@ -122,6 +125,7 @@ def _about_texts(paths: list[Path]) -> tuple[float, int, int, dict[str, float]]:
         found = numbers.collect(engine="streaming").row(0, named=True)
         step = max(found["rows"] // _SAMPLE, 1)
         sample = texts.gather_every(step).collect(engine="streaming")["text"]
+        words = sum(n_words(chunk["text"]) for chunk in texts.collect_batches(chunk_size=_CHUNK))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(
             f"{present[0].name}: cannot be read as reviews ({str(error).splitlines()[0]}); "
@@ -129,7 +133,7 @@ def _about_texts(paths: list[Path]) -> tuple[float, int, int, dict[str, float]]:
         ) from error
     filled = found["filled"]
     return (
-        found["words"] / max(filled, 1),
+        words / max(filled, 1),
         found["rows"] - filled,
         filled - found["distinct"],
         language_mix(sample),
@@ -163,9 +167,9 @@ def format_stats(name: str, stats: Stats, preset: Preset | None = None) -> str:
         f"  {'repeated pairs':18}{stats.repeated_pairs:,}",
         f"  {'repeated texts':18}{stats.repeated_texts:,}",
     ]
-    if stats.first_time is not None and stats.last_time is not None:
-        days = (datetime.fromtimestamp(t, UTC) for t in (stats.first_time, stats.last_time))
-        lines.append(f"  {'times':18}{' to '.join(f'{day:%Y-%m-%d}' for day in days)}")
+    ends = [time for time in (stats.first_time, stats.last_time) if time is not None]
+    days = " to ".join(f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d}" for time in ends)
+    lines.append(f"  {'times':18}{days or 'unknown'}")
     mix = ", ".join(f"{language} {share:.1%}" for language, share in stats.languages.items())
     lines.append(f"  {'languages':18}{mix or 'no text'}")
     if table1:

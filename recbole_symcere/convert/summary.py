@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from recbole_symcere.convert.pipeline import Summary
 from recbole_symcere.convert.presets import Preset
 
+# past this share of the reviews, copies are worth a warning
+_MANY_COPIES = 0.2
+
 
 def format_summary(summary: Summary, preset: Preset | None = None) -> str:
     """Describe a conversion.
@@ -27,7 +30,8 @@ def format_summary(summary: Summary, preset: Preset | None = None) -> str:
             f"wrote {summary.files[0].parent}",
             *_about_result(summary),
             f"  files        {names} ({size / 1e6:.1f} MB)",
-            *([f"note: {summary.reading.notice}"] if summary.reading.notice else []),
+            *_about_copies(summary),
+            *([f"note: {summary.notice}"] if summary.notice else []),
             "",
         ]
     )
@@ -37,15 +41,17 @@ def _about_reading(summary: Summary) -> list[str]:
     report, texts = summary.report, summary.texts
     n_skipped = sum(skipped.count for skipped in report.skipped)
     lines = [
-        f"read {report.file}",
+        *report.listed(),
         f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept, "
         f"{n_skipped:,} skipped",
-        *(f"  skipped      {skipped.describe()}" for skipped in report.skipped),
+        *(f"  skipped      {line}" for line in report.described()),
         *(f"  note         {note}" for note in report.notes),
         f"  texts        {texts.tidied:,} with white space or control characters tidied, "
         f"{texts.html_removed:,} freed of HTML, {texts.made_nfc:,} brought to Unicode NFC, "
         f"{texts.cut:,} cut",
     ]
+    if report.damaged:
+        lines.append(f"  damaged      {report.damaged:,} texts hold U+FFFD for lost characters")
     if report.anonymous:
         lines.append(f"  anonymous    {report.anonymous:,} reviews by shared names removed")
     return lines
@@ -77,15 +83,27 @@ def _about_filters(summary: Summary, preset: Preset | None) -> list[str]:
     return lines
 
 
+def _about_copies(summary: Summary) -> list[str]:
+    chosen = summary.chosen
+    share = chosen.copied / chosen.pairs
+    if chosen.merged or share <= _MANY_COPIES:
+        return []
+    return [
+        f"warning: {chosen.copied:,} of {chosen.pairs:,} reviews ({share:.1%}) are copies of what "
+        "their user wrote about another item at the same time; --copied_texts=merge merges them "
+        "into the first"
+    ]
+
+
 def _about_result(summary: Summary) -> list[str]:
     chosen = summary.chosen
     users, items, reviews = chosen.size
-    first, last = (datetime.fromtimestamp(t, UTC) for t in (chosen.first_time, chosen.last_time))
+    days = " to ".join(f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d}" for t in chosen.times or ())
     lines = [
         f"  size         {users:,} users, {items:,} items, "
         f"{reviews:,} reviews, density {reviews / (users * items):.4%}",
         f"  texts        {chosen.empty_texts:,} empty, {chosen.distinct_texts:,} distinct",
-        f"  times        {first:%Y-%m-%d} to {last:%Y-%m-%d}",
+        f"  times        {days or 'unknown'}",
     ]
     if summary.items:
         lines.append(

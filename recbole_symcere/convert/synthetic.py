@@ -36,10 +36,16 @@ _MAX_SENTIMENTS = 3
 _LIKED_WEIGHT = 4.0  # odds of mentioning a liked attribute against another one
 _FIRST_SECOND = 1_262_304_000  # 2010-01-01
 _LAST_SECOND = 1_546_214_400  # 2018-12-31
+_STAND_IN = "yelp"
+_SIZES = ("n_users", "n_items", "n_reviews")
 _NOTICE = (
-    "{name} here is SYNTHETIC, a stand-in with the shape of the paper's Yelp set; the Yelp Open "
-    "Dataset may not be redistributed. Convert the real one with: python run_recbole_symcere.py "
-    "convert yelp --input yelp_dataset.tar --name {name} --overwrite=True"
+    "{name} is SYNTHETIC: its reviews are generated from a known truth, so numbers on it say "
+    "nothing about real reviews"
+)
+_NOTICE_OF_STAND_IN = (
+    f"{_STAND_IN} here is SYNTHETIC, a stand-in with the shape of the paper's Yelp set; the Yelp "
+    "Open Dataset may not be redistributed. The real one takes its place by the command: convert "
+    f"yelp --input=yelp_dataset.tar --name={_STAND_IN} --overwrite=True"
 )
 
 
@@ -80,10 +86,16 @@ def generate(name: str, dials: Dials) -> Reading:
         "the generator",
         [reviews],
         lambda block: Batch(block, pl.DataFrame(schema=dict(REJECTED)), len(block)),
-        notice=_NOTICE.format(name=name),
+        notice=_notice(name, dials),
         synthetic=True,
         extra_files={PLANTED: (json.dumps(planted, indent=1) + "\n").encode()},
     )
+
+
+def _notice(name: str, dials: Dials) -> str:
+    usual = Dials()
+    has_shape = all(getattr(dials, size) == getattr(usual, size) for size in _SIZES)
+    return _NOTICE_OF_STAND_IN if name == _STAND_IN and has_shape else _NOTICE.format(name=name)
 
 
 def write_texts(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import polars as pl
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert import times
+from recbole_symcere.convert.ratings import RatingForm
 from recbole_symcere.convert.raw import RawTable
-from recbole_symcere.convert.records import REJECTED, SCHEMA, Batch
+from recbole_symcere.convert.records import REJECTED, SCHEMA, WITHOUT, Batch
 
 # What pandas, through which RecBole reads .inter, takes for a missing value, and RecBole's own
 # padding token: an id spelled like one of them would silently become another id.
@@ -21,10 +22,17 @@ _MISSING_WORDS = (
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
     "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "[PAD]",
 )  # fmt: skip
-# .inter has neither quoting nor escapes; U+FFFD stands for lost bytes that two ids might share.
-_UNSAFE = r'[\p{Cc}\u{2028}\u{2029}"\u{FFFD}]'
+# A row of .inter is one line; U+FFFD stands for lost bytes that two ids might share.
+_UNSAFE = r"[\p{Cc}\u{2028}\u{2029}\u{FFFD}]"
 _VALUE_LENGTH = 40
-_TOLD = ("reason", "value", "expected")
+# our column -> what follows where a source has no values of it
+_MAY_LACK = {
+    "rating": "the data set has no ratings",
+    "timestamp": "the order is unknown, and runs on the data set split at random",
+}
+
+
+_NUMBERS = RatingForm()
 
 
 class _Rule(NamedTuple):
@@ -42,17 +50,23 @@ class Expectations:
     """What a source's values must be like.
 
     Attributes:
-        names: our column name -> the file's, for the reasons.
-        defaults: our column -> its value in every row where no row has one; a column that is not
-            there must have values.
+        names: our column name -> the file's, for the reasons; rating and timestamp are left out
+            where the source has none.
+        optional: columns of which a source may have no values at all, of rating and timestamp.
         rating_range: smallest and largest rating; None for any.
+        ratings: how ratings are written.
+        date_format: how times are written, from `times.checked_format`; None for numbers and dates.
+        date_hint: what a user can do about other times, for the message.
         utc_offset: seconds by which the clock of dates without a zone is ahead of UTC.
         anonymous: user names that many people share, lower case; their rows are left out.
     """
 
     names: Mapping[str, str]
-    defaults: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
     rating_range: tuple[float, float] | None = None
+    ratings: RatingForm = _NUMBERS
+    date_format: str | None = None
+    date_hint: str = ""
     utc_offset: int = 0
     anonymous: frozenset[str] = frozenset()
 
@@ -72,7 +86,7 @@ class Validator:
         self._file = file
         self._expect = expect
         self._unit: str | None = None
-        self._absent: tuple[str, ...] = ()
+        self._absent: frozenset[str] = frozenset()
         # a review cannot be from the future; a day is left for clocks that are ahead
         self._latest = int(time.time()) + 86_400
 
@@ -80,23 +94,28 @@ class Validator:
         """Return the reviews of a table, in its order, and the rows that are none.
 
         Raises:
-            InputError: if ratings turn up in a file that seemed to have none.
+            InputError: if ratings or times turn up in a file that seemed to have none.
         """
         frame, notes, is_first = raw.frame, Counter(raw.notes), self._unit is None
         if is_first:
-            defaults = self._expect.defaults
-            self._absent = tuple(name for name in defaults if frame[name].is_null().all())
-        frame = self._with_defaults(frame)
-        parsed = times.parse_times(frame["timestamp"], self._unit, self._expect.utc_offset)
+            self._absent = frozenset(
+                name
+                for name in _MAY_LACK
+                if name not in self._expect.names
+                or (name in self._expect.optional and frame[name].is_null().all())
+            )
+        frame = self._with_absent(frame)
+        expect = self._expect
+        parsed = times.parse_times(
+            frame["timestamp"], self._unit, expect.utc_offset, expect.date_format
+        )
         if is_first:
             self._unit = parsed.unit
             notes.update(self._first_notes())
-        frame = frame.with_columns(_seconds=parsed.seconds)
         frame = frame.with_columns(
-            _rating=pl.col("rating").str.strip_chars().cast(pl.Float64, strict=False)
+            _seconds=parsed.seconds, _rating=expect.ratings.parse(frame["rating"])
         )
-        reasons = _reasons(frame, self._rules(parsed.unit))
-        kept = frame.filter(reasons["reason"].is_null())
+        kept, rejected = _told_apart(frame, self._rules(parsed.unit))
         named = kept.filter(~self._is_anonymous())
         reviews = named.select(
             "user_id",
@@ -106,8 +125,8 @@ class Validator:
             text=pl.col("text").fill_null(""),
             source_line="source_line",
         ).cast(pl.Schema(SCHEMA))
-        rejected = reasons.filter(pl.col("reason").is_not_null())
-        return Batch(reviews, rejected, len(frame), len(kept) - len(named), notes)
+        n_anonymous = len(kept) - len(named)
+        return Batch(reviews, rejected, len(frame), n_anonymous, notes, self._absent)
 
     def _is_anonymous(self) -> pl.Expr:
         if not self._expect.anonymous:
@@ -115,26 +134,27 @@ class Validator:
         return pl.col("user_id").str.strip_chars().str.to_lowercase().is_in(self._expect.anonymous)
 
     def _first_notes(self) -> Counter[str]:
-        notes = Counter[str]()
+        names, notes = self._expect.names, Counter[str]()
         if self._unit != "seconds":
-            name = self._expect.names["timestamp"]
-            notes[f"{name} is in {self._unit}; converted to seconds"] = 1
-        for ours in self._absent:
-            value = self._expect.defaults[ours]
-            notes[f"no {self._expect.names[ours]} anywhere; every {ours} set to {value}"] = 1
+            notes[f"{names['timestamp']} is in {self._unit}; converted to seconds"] = 1
+        if self._expect.ratings.note and "rating" not in self._absent:
+            notes[self._expect.ratings.note] = 1
+        for ours in sorted(self._absent):
+            notes[f"no {names.get(ours, ours)} is read: {_MAY_LACK[ours]}"] = 1
         return notes
 
-    def _with_defaults(self, frame: pl.DataFrame) -> pl.DataFrame:
-        for ours in self._absent:
+    def _with_absent(self, frame: pl.DataFrame) -> pl.DataFrame:
+        for ours in sorted(self._absent):
+            if ours not in frame.columns:
+                frame = frame.with_columns(pl.lit(None, pl.String).alias(ours))
+                continue
             given = frame.filter(pl.col(ours).is_not_null())
             if len(given):
-                name = self._expect.names[ours]
                 raise InputError(
-                    f"{self._file}, row {given['source_line'][0]}: {name} is {given[ours][0]!r}, "
-                    "but the file's first rows have none; expected all or none; mend the file, or "
-                    "name the column to count rows without it as unusable"
+                    f"{self._file}, row {given['source_line'][0]}: {self._expect.names[ours]} is "
+                    f"{given[ours][0]!r}, but the file's first rows have none; expected all or "
+                    f"none; mend the file, or say {WITHOUT[ours]}"
                 )
-            frame = frame.with_columns(pl.lit(self._expect.defaults[ours]).alias(ours))
         return frame
 
     def _rules(self, unit: str) -> list[_Rule]:
@@ -143,42 +163,57 @@ class Validator:
         rules = [_Rule(pl.col("problem").is_not_null(), "")]
         for ours in ("user_id", "item_id"):
             rules += _id_rules(ours, names[ours])
-        rating, time_name = names["rating"], names["timestamp"]
-        expected = (
-            times.EXPECTED if unit == "seconds" else f"{unit}, as in the other rows, or a date"
-        )
-        rules += [
-            _Rule(_is_blank(pl.col("rating")), f"no {rating}", implied=True),
+        if "rating" not in self._absent:
+            rules += self._rating_rules(names["rating"])
+        if "timestamp" not in self._absent:
+            rules += self._time_rules(names["timestamp"], unit)
+        return rules
+
+    def _rating_rules(self, name: str) -> list[_Rule]:
+        form = self._expect.ratings
+        what = "no number" if not form.words and form.of is None else "none that is expected"
+        rules = [
+            _Rule(_is_blank(pl.col("rating")), f"no {name}", implied=True),
             _Rule(
                 pl.col("_rating").is_null() | ~pl.col("_rating").is_finite(),
-                f"{rating} is no number",
+                f"{name} is {what}",
                 "rating",
-                "a number such as 4 or 4.5",
-            ),
-            _Rule(_is_blank(pl.col("timestamp")), f"no {time_name}", implied=True),
-            _Rule(
-                pl.col("_seconds").is_null(),
-                f"{time_name} is no time of 1970-2099",
-                "timestamp",
-                expected,
-            ),
-            _Rule(
-                pl.col("_seconds") > self._latest,
-                f"{time_name} is in the future",
-                "timestamp",
-                "a time before now",
+                form.expected,
             ),
         ]
         if self._expect.rating_range:
             low, high = self._expect.rating_range
             out_of_range = _Rule(
                 ~pl.col("_rating").is_between(low, high),
-                f"{rating} is out of range",
+                f"{name} is out of range",
                 "rating",
                 f"{low:g} to {high:g}",
             )
             rules.append(out_of_range)
         return rules
+
+    def _time_rules(self, name: str, unit: str) -> list[_Rule]:
+        if self._expect.date_format is not None:
+            expected = f"a time as --date_format={self._expect.date_format} says"
+        elif unit == "seconds":
+            expected = times.EXPECTED + self._expect.date_hint
+        else:
+            expected = f"{unit}, as in the other rows, or a date"
+        return [
+            _Rule(_is_blank(pl.col("timestamp")), f"no {name}", implied=True),
+            _Rule(
+                pl.col("_seconds").is_null(),
+                f"{name} is no time of 1970-2099",
+                "timestamp",
+                expected,
+            ),
+            _Rule(
+                pl.col("_seconds") > self._latest,
+                f"{name} is in the future",
+                "timestamp",
+                "a time before now",
+            ),
+        ]
 
 
 def _id_rules(ours: str, name: str) -> list[_Rule]:
@@ -189,7 +224,7 @@ def _id_rules(ours: str, name: str) -> list[_Rule]:
             column.str.contains(_UNSAFE),
             f"{name} cannot be stored",
             ours,
-            "an id without control characters, double quotes and broken characters",
+            "an id without control characters and broken characters",
         ),
         _Rule(
             column.is_in(_MISSING_WORDS),
@@ -204,16 +239,12 @@ def _is_blank(column: pl.Expr) -> pl.Expr:
     return column.is_null() | (column.str.strip_chars() == "")
 
 
-def _reasons(frame: pl.DataFrame, rules: list[_Rule]) -> pl.DataFrame:
-    """Return, in `REJECTED`, the first reason that holds for each row; null where none does."""
+def _told_apart(frame: pl.DataFrame, rules: list[_Rule]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows for which no rule holds, and the others in `REJECTED` by their first one."""
     telling = (rule.holds.fill_null(False) for rule in rules if not rule.implied)
-    bad = frame.select(pl.any_horizontal(telling))
-    if not bad.to_series().any():  # nearly always, and several times as fast
-        return pl.DataFrame(
-            {"source_line": frame["source_line"]}
-            | {name: pl.repeat(None, len(frame), dtype=pl.String, eager=True) for name in _TOLD},
-            schema=dict(REJECTED),
-        )
+    is_bad = frame.select(pl.any_horizontal(telling)).to_series()
+    if not is_bad.any():
+        return frame, pl.DataFrame(schema=dict(REJECTED))
     columns = {}
     for name, values in (
         ("reason", [pl.lit(rule.reason) for rule in rules]),
@@ -223,7 +254,9 @@ def _reasons(frame: pl.DataFrame, rules: list[_Rule]) -> pl.DataFrame:
         columns[name] = pl.coalesce(
             [pl.when(rule.holds).then(value) for rule, value in zip(rules, values, strict=True)]
         )
-    return frame.select("source_line", "problem", **columns).select(
+    # of the few that are bad: to spell out a reason takes longer than all else
+    rejected = frame.filter(is_bad).select("source_line", "problem", **columns)
+    return frame.filter(~is_bad), rejected.select(
         "source_line",
         # the first rule's reason is the reader's own
         reason=pl.coalesce("problem", "reason"),

@@ -7,8 +7,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,12 +20,15 @@ import pyarrow.parquet as pq
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import HashedFile, sha256_of, sync
+from recbole_symcere.base.storage import locked, put_back, replaced_place
 from recbole_symcere.convert.parallel import ordered_map
 from recbole_symcere.version import __version__
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 ATTACHED = "attach.json"
+#: What the manifest's ``order`` says of a data set without times; "time" of one with times.
+UNKNOWN_ORDER = "unknown"
 
 _INTER_HEADER = {
     "user_id": "user_id:token",
@@ -61,9 +65,7 @@ def check_target(output_dir: Path, name: str, overwrite: bool) -> Path:
             "'-' and '.', not starting with '.' or '-'; choose another name"
         )
     target = output_dir / name
-    aside = _aside(target)
-    if aside.exists() and not target.exists():
-        aside.rename(target)
+    put_back(target)
     if not target.exists():
         return target
     if not overwrite:
@@ -113,17 +115,21 @@ def new_data_set(target: Path) -> Iterator[Path]:
         ) from error
 
 
-def write_tables(folder: Path, name: str, tables: Iterable[pl.DataFrame]) -> dict[str, str]:
+def write_tables(
+    folder: Path, name: str, tables: Iterable[pl.DataFrame], absent: Container[str] = ()
+) -> dict[str, str]:
     """Write ``<name>.inter`` and ``<name>.reviews.parquet``.
 
-    The first is RecBole's table of user, item, rating and time (whole seconds); the second holds
-    user_id, item_id and text, and its row n belongs to row n of the first. The same tables give
-    the same bytes.
+    The first is RecBole's table of user, item, rating and time (whole seconds); an id with a quote
+    mark stands in quotes, with the mark doubled, as pandas reads it. The second holds user_id,
+    item_id and text, and its row n belongs to row n of the first. The same tables give the same
+    bytes.
 
     Args:
         folder: where to.
         name: name of the data set.
         tables: the reviews in their final order; each table gets row groups of its own.
+        absent: columns that the first file does without, of rating and timestamp.
 
     Returns:
         The SHA-256 of each file by its name.
@@ -141,20 +147,21 @@ def write_tables(folder: Path, name: str, tables: Iterable[pl.DataFrame]) -> dic
             store_schema=False,
         ) as writer,
     ):
-        inter.write("\t".join(_INTER_HEADER.values()).encode() + b"\n")
+        columns = {ours: header for ours, header in _INTER_HEADER.items() if ours not in absent}
+        inter.write("\t".join(columns.values()).encode() + b"\n")
         # one thread has to compress all texts, so whatever it can be spared is done beside it
-        for rows, texts in ordered_map(_encoded, tables):
+        for rows, texts in ordered_map(partial(_encoded, list(columns)), tables):
             inter.write(rows)
             writer.write_table(texts, row_group_size=_ROW_GROUP)
     return {inter_path.name: inter.sha256(), reviews_path.name: reviews.sha256()}
 
 
-def _encoded(table: pl.DataFrame) -> tuple[bytes, pa.Table]:
+def _encoded(columns: Sequence[str], table: pl.DataFrame) -> tuple[bytes, pa.Table]:
     """Return rows of an ``.inter`` file and of a review file."""
     rows = io.BytesIO()
-    # ids hold neither tabs, line breaks nor quotes: validate.py saw to that
-    table.select(*_INTER_HEADER).write_csv(
-        rows, separator="\t", quote_style="never", include_header=False
+    # ids hold neither tabs nor line breaks: validate.py saw to that
+    table.select(columns).write_csv(
+        rows, separator="\t", quote_style="necessary", include_header=False
     )
     texts = table.select(REVIEWS_SCHEMA.names).to_arrow(compat_level=pl.CompatLevel.oldest())
     return rows.getvalue(), texts
@@ -186,10 +193,10 @@ def write_manifest(
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def describe_file(path: Path, sha256: str | None = None) -> dict[str, Any]:
-    """Return name, size in bytes and SHA-256 (unless given) of a file, without its folder."""
+def describe_file(path: Path, sha256: str | None = None, name: str | None = None) -> dict[str, Any]:
+    """Return name (unless given, without folder), size in bytes and SHA-256 (or it) of a file."""
     return {
-        "file": path.name,
+        "file": name or path.name,
         "bytes": path.stat().st_size,
         "sha256": sha256 or sha256_of(path),
     }
@@ -227,17 +234,18 @@ def _is_alive(pid: int) -> bool:
 
 
 def _move_into_place(partial: Path, target: Path) -> None:
-    aside = _aside(target)
+    aside = replaced_place(target)
     shutil.rmtree(aside, ignore_errors=True)
     replaces = target.exists()
-    if replaces:
-        target.rename(aside)
-    try:
-        partial.rename(target)
-    except BaseException:
+    with locked(target):  # also when it stands aside, so that nobody puts it back
         if replaces:
-            aside.rename(target)
-        raise
+            target.rename(aside)
+        try:
+            partial.rename(target)
+        except BaseException:
+            if replaces:
+                aside.rename(target)
+            raise
     sync(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -256,7 +264,3 @@ def _check_replaceable(target: Path) -> None:
             f"--overwrite: {target} holds {foreign[0]!r}, which no conversion wrote; move it away "
             "or choose another --name"
         )
-
-
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.replaced")

@@ -1,17 +1,31 @@
-"""Checks of a RecBole ``.inter`` file that say what is wrong and where.
+"""Reading RecBole's ``.inter`` and other atomic files strictly: what is wrong is told, and where.
 
-RecBole itself fails with a bare conversion error, or silently drops a column that it can't find.
+RecBole's own reading shifts all columns where a row has one more, takes a user called NA for a
+missing one, and fails with a bare conversion error.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from recbole_symcere.base.errors import InputError
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pc
 
-__all__ = ["check_header", "explain_unreadable"]
+from recbole_symcere.base.errors import InputError, did_you_mean
+
+__all__ = ["Parts", "check_header", "check_interactions", "check_times", "read_atomic"]
 
 _TYPES = ("token", "token_seq", "float", "float_seq")
+_BLOCK = 1 << 24
+_LATEST = 4.2e18  # nanoseconds since 1970, in 2103
+_OF_TODAY = 1e8  # seconds since 1970, in 1973: smaller numbers count something else
+
+Parts = Sequence[tuple[str, int]]
+"""Names of the files that a table was read from, one below the other, and their numbers of rows."""
 
 
 def _fields(path: str | Path, separator: str, encoding: str) -> list[tuple[str, str]]:
@@ -25,7 +39,7 @@ def _fields(path: str | Path, separator: str, encoding: str) -> list[tuple[str, 
         raise InputError(
             f"{path} begins with a byte order mark. Save it without, or give --encoding=utf-8-sig."
         )
-    fields = []
+    fields: list[tuple[str, str]] = []
     for column in header.split(separator):
         name, _, kind = column.rpartition(":")
         if not name or kind not in _TYPES:
@@ -33,49 +47,109 @@ def _fields(path: str | Path, separator: str, encoding: str) -> list[tuple[str, 
                 f"{path}, row 1: column {column!r} isn't of the form name:type with a type of "
                 f"{', '.join(_TYPES)}. Columns are separated by {separator!r}."
             )
+        if name in dict(fields):
+            raise InputError(f"{path}, row 1: column {name!r} stands there twice.")
         fields.append((name, kind))
     return fields
 
 
 def check_header(
-    path: str | Path, separator: str, needed: Iterable[str], encoding: str = "utf-8"
+    path: str | Path,
+    separator: str,
+    needed: Mapping[str, str],
+    encoding: str = "utf-8",
+    asked: Iterable[str] = (),
 ) -> None:
     """Stop if the file lacks a column.
 
     Args:
         path: the ``.inter`` file.
         separator: what stands between columns.
-        needed: names of columns that must be there.
+        needed: RecBole's setting that names a column -> the column, which must be there.
         encoding: of the file.
+        asked: names of columns that ``load_col`` asks for.
 
     Raises:
         InputError: naming the missing column and those found, or what is wrong with the header.
     """
     found = [name for name, _ in _fields(path, separator, encoding)]
-    for name in needed:
+    for field, name in needed.items():
+        if name not in found:
+            otherwise = ""
+            if field == "TIME_FIELD":
+                otherwise = ", or split data without times at random with --eval_args='{order: RO}'"
+            raise InputError(
+                f"{path} has no column {name!r}; it has {', '.join(found)}. Name the one that "
+                f"holds it with --{field}=NAME, or convert the data set again{otherwise}."
+            )
+    for name in asked:
         if name not in found:
             raise InputError(
-                f"{path} has no column {name!r}; it has {', '.join(found)}. Name another one with "
-                "USER_ID_FIELD, ITEM_ID_FIELD or TIME_FIELD, or convert the data set again."
+                f"load_col asks for the column {name!r}, but {path} has {', '.join(found)}."
+                f"{did_you_mean(name, found)}"
             )
 
 
-def explain_unreadable(
-    path: str | Path, separator: str, error: Exception, encoding: str = "utf-8"
-) -> InputError:
-    """The error for a file that pandas can't read: the first row that breaks a rule, if any."""
+def read_atomic(
+    path: str | Path, separator: str, columns: Sequence[str], encoding: str, words: bool
+) -> pd.DataFrame:
+    """The columns of a file in the order of the file, each row having as many as the header.
+
+    Args:
+        path: the file.
+        separator: a character.
+        columns: their names with types, as the header has them.
+        encoding: of the file.
+        words: whether words such as NA stand for a missing token, as pandas has it; in ``.inter``
+            they don't, for NA may be somebody's name.
+
+    Returns:
+        Strings, missing where a token is empty, and float64, NaN where a number is missing.
+
+    Raises:
+        InputError: naming the row that breaks the rule.
+    """
+    floats = {name: pa.float64() for name in columns if name.endswith(":float")}
+    texts = {name: pa.string() for name in columns if name not in floats}
+    try:
+        table = pc.read_csv(
+            path,
+            pc.ReadOptions(encoding=encoding, block_size=_BLOCK),
+            pc.ParseOptions(delimiter=separator),
+            pc.ConvertOptions(
+                column_types=floats | texts,
+                include_columns=list(columns),
+                strings_can_be_null=words,
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError) as error:
+        raise _explained(path, separator, error, encoding) from None
+    frame: pd.DataFrame = table.to_pandas()
+    for name in texts:
+        frame[name] = frame[name].mask(frame[name] == "")
+    return frame
+
+
+def _explained(path: str | Path, separator: str, error: Exception, encoding: str) -> InputError:
+    """The error for a file that can't be read: the first row that breaks a rule, if any."""
     fields = _fields(path, separator, encoding)
-    for number, row in _rows(path, separator, encoding):
-        if len(row) != len(fields):
-            return InputError(
-                f"{path}, row {number}: {len(row)} columns, but the header has {len(fields)}."
-            )
-        for (name, kind), value in zip(fields, row, strict=True):
-            if kind == "float" and not _is_number(value):
+    try:
+        for number, row in _rows(path, separator, encoding):
+            if len(row) != len(fields):
                 return InputError(
-                    f"{path}, row {number}: {name} is {value!r}, but its type is float, so a "
-                    "number is expected (times in seconds since 1970, UTC)."
+                    f"{path}, row {number}: {len(row)} columns, but the header has {len(fields)}. "
+                    f"They are separated by {separator!r}."
                 )
+            for (name, kind), value in zip(fields, row, strict=True):
+                if kind == "float" and not _is_number(value):
+                    return InputError(
+                        f"{path}, row {number}: {name} is {value!r}, but its type is float, so a "
+                        "number is expected (times in seconds since 1970, UTC)."
+                    )
+    except UnicodeError as problem:
+        return InputError(f"{path} isn't {encoding} ({problem}); name its encoding.")
+    except csv.Error as problem:
+        return InputError(f"{path} can't be read: {problem}.")
     return InputError(f"{path} can't be read: {error}")
 
 
@@ -94,3 +168,69 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+def check_interactions(feat: Any, fields: Iterable[str], parts: Parts) -> None:
+    """Stop at an interaction that lacks a value, which RecBole drops or makes up.
+
+    Args:
+        feat: the table of interactions.
+        fields: the columns that have to be complete: user, item, rating, time.
+        parts: where it was read from.
+
+    Raises:
+        InputError: naming the file, the data row and the column.
+    """
+    for field in fields:
+        if field in feat:
+            missing = feat[field].isna().to_numpy()
+            if missing.any():
+                _refuse(parts, missing, f"{field} is missing. Convert the data set again.")
+
+
+def check_times(times: npt.NDArray[np.float64], field: str, parts: Parts) -> None:
+    """Stop at times that can't be times, or that put nothing in order.
+
+    Args:
+        times: of each interaction.
+        field: the column's name.
+        parts: where they were read from.
+
+    Raises:
+        InputError: for a time that isn't finite, is negative or absurdly late, for a 0 or another
+            unit of time among times of today, and for one and the same time everywhere.
+    """
+    for wrong, what in (
+        (~np.isfinite(times), "but it must be a finite number"),
+        (times < 0, "but times before 1970 can't be"),
+        (times > _LATEST, "which no unit of time since 1970 makes"),
+    ):
+        if wrong.any():
+            _refuse(parts, wrong, f"{field} is {times[wrong.argmax()]:g}, {what}.")
+    latest = times.max(initial=0)
+    early, late = times < latest / 100, times > latest / 3
+    two_heaps = early.any() and (early | late).all()  # and nothing between them
+    if latest > _OF_TODAY and two_heaps:
+        odd = early if early.sum() <= late.sum() else late
+        _refuse(
+            parts, odd,
+            f"{field} is {times[odd.argmax()]:g}, but others are about {np.median(times[~odd]):g}: "
+            "a missing time, or another unit. One unit must hold for all.",
+        )  # fmt: skip
+    if len(times) > 1 and times.min() == latest:
+        raise InputError(
+            f"{parts[0][0]}: {field} is {latest:g} in every row, so that nothing is in order of "
+            "time. Give --eval_args={order: RO} for a random split, or data with times."
+        )
+
+
+def _refuse(parts: Parts, wrong: npt.NDArray[np.bool_], what: str) -> None:
+    """Raise for the first row that is wrong."""
+    row = int(wrong.argmax())
+    for name, length in parts:
+        if row < length:
+            raise InputError(f"{name}, data row {row + 1:,}: {what}")
+        row -= length

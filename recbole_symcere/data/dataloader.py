@@ -1,5 +1,6 @@
 """RecBole's training loader with each interaction's review and the history mask in the batch."""
 
+from functools import cached_property
 from logging import getLogger
 from typing import Any
 
@@ -10,7 +11,7 @@ from recbole.utils import InputType
 
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.data.history import history_mask
-from recbole_symcere.data.reviews import reviews_of
+from recbole_symcere.data.reviews import TrainingReviews, reviews_of
 
 __all__ = [
     "HISTORY_MASK",
@@ -45,7 +46,7 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
     """
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
-        self.reviews = reviews_of(dataset)
+        self._reviewed = dataset
         self.history = dataset.history()
         if config["history_scope"] == "all":
             getLogger(__name__).warning(
@@ -55,6 +56,11 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
             )
             self.history = dataset.all_history
         super().__init__(config, dataset, sampler, shuffle=shuffle)
+
+    @cached_property
+    def reviews(self) -> TrainingReviews:
+        """The split's reviews, tokenised when they are first asked for: scoring needs none."""
+        return reviews_of(self._reviewed)
 
     def collate_fn(self, index: list[int]) -> Any:
         """The interactions at ``index``, sampled negatives and what the class adds."""
@@ -72,11 +78,14 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
         return batch
 
 
-def reviewed_rows(batch: Any) -> tuple[torch.Tensor | slice, list[torch.Tensor], torch.Tensor]:
+def reviewed_rows(
+    batch: Any, among: torch.Tensor | slice = slice(None)
+) -> tuple[torch.Tensor | slice, list[torch.Tensor], torch.Tensor]:
     """The rows of a batch that have a review, R of B.
 
     Args:
         batch: as `ReviewTrainDataLoader` makes it.
+        among: rows that are looked at, see `distinct_pairs`.
 
     Returns:
         The rows, as an index of whatever has B rows; their text ids [R], tokens, attention and
@@ -84,6 +93,10 @@ def reviewed_rows(batch: Any) -> tuple[torch.Tensor | slice, list[torch.Tensor],
     """
     reviews = [batch[name] for name in (TEXT_ID, REVIEW_IDS, REVIEW_ATTENTION, REVIEW_WORDS)]
     reviewed, history = batch[REVIEW_ATTENTION].any(dim=1), batch[HISTORY_MASK]
-    if reviewed.all():
+    if not isinstance(among, slice):
+        rows = among[reviewed[among]]
+    elif reviewed.all():
         return slice(None), reviews, history
-    return reviewed, [x[reviewed] for x in reviews], history[reviewed][:, reviewed]
+    else:
+        rows = reviewed
+    return rows, [x[rows] for x in reviews], history[rows][:, rows]

@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
-from recbole_symcere.data.atomic import check_header, explain_unreadable
+from recbole_symcere.base.program import program
 from recbole_symcere.data.history import history_matrix
 from recbole_symcere.data.text_control import controlled
 from recbole_symcere.text.text_options import ControlOptions
@@ -50,25 +50,11 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         # RecBole would fetch a data set of this name, without reviews, from a bucket that is gone
         raise InputError(
             f"There is no data set {self.dataset_name!r}: {self.dataset_path} doesn't exist. "
-            "Convert one with: run_recbole_symcere.py convert SOURCE --input FILE "
-            f"--name {self.dataset_name}"
+            f"Convert one with: {program()} convert SOURCE --input=FILE --name={self.dataset_name}"
         )
-
-    def _load_feat(self, filepath: str, source: Any) -> Any:
-        separator, encoding = self.config["field_separator"], self.config["encoding"] or "utf-8"
-        if source == FeatureSource.INTERACTION:
-            needed = [self.uid_field, self.iid_field]
-            if self.config["eval_args"]["order"] == "TO":
-                needed.append(self.time_field)
-            check_header(filepath, separator, needed, encoding)
-        try:
-            return super()._load_feat(filepath, source)
-        except ValueError as error:
-            raise explain_unreadable(filepath, separator, error, encoding) from None
 
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         super()._load_inter_feat(token, dataset_path)
-        self._check_complete()
         self.inter_feat[ROW_FIELD] = np.arange(len(self.inter_feat), dtype=np.int64)
         self.set_field_property(ROW_FIELD, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
         self._check_reviews()
@@ -78,16 +64,6 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         # a row number is an int64 like a token, but it is never remapped
         self._rest_fields = self._rest_fields[self._rest_fields != ROW_FIELD]
 
-    def _reset_index(self) -> None:
-        if self.inter_feat.empty:
-            keys = ("user_inter_num_interval", "item_inter_num_interval", "val_interval")
-            given = ", ".join(f"{key}: {self.config[key]}" for key in keys)
-            raise InputError(
-                f"Of {self.dataset_name} no interaction is left after the filters {given}. "
-                "Loosen one of them."
-            )
-        super()._reset_index()
-
     def num(self, field: str) -> int:
         """The number of values of ``field``; of the row field, the number of interactions."""
         return len(self.inter_feat) if field == ROW_FIELD else super().num(field)
@@ -96,26 +72,6 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         if ROW_FIELD in (self.config["unused_col"] or {}).get("inter", ()):
             raise InputError(f"unused_col can't name {ROW_FIELD!r}: it leads to the reviews.")
         super()._drop_unused_col()
-
-    def _check_complete(self) -> None:
-        """Stop at an interaction without user, item or time, which RecBole drops or makes up."""
-        for field in (self.uid_field, self.iid_field, self.time_field):
-            if field not in self.inter_feat:
-                continue
-            column = self.inter_feat[field]
-            missing = column.isna().to_numpy()
-            infinite = field == self.time_field and np.isinf(column.to_numpy(dtype=float))
-            bad = missing | infinite
-            if bad.any():
-                row = int(bad.argmax())
-                what = (
-                    "missing, or a word that stands for a missing value, such as NA or null"
-                    if missing[row]
-                    else f"{column.iloc[row]}, but it must be a finite number"
-                )
-                raise InputError(
-                    f"{self.dataset_name}.inter, data row {row + 1:,}: {field} is {what}."
-                )
 
     # --- reviews ---------------------------------------------------------------------------------
 
@@ -132,9 +88,9 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         for path in self.review_files():
             if not path.is_file():
                 raise InputError(
-                    f"{path} doesn't exist, but {self.config['model']} learns from reviews. Row n "
-                    "of it must hold user_id, item_id and text of row n of the .inter file; "
-                    "`run_recbole_symcere.py convert` writes both."
+                    f"{path} doesn't exist, but {self.config['model']} learns from reviews. Add "
+                    f"those of the interactions with: {program()} convert attach --input=FILE "
+                    f"--name={self.dataset_name} --output_dir={path.parents[1]}"
                 )
             try:
                 found = pq.read_schema(path).names

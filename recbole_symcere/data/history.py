@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["history_mask", "history_matrix", "negative_mask"]
+__all__ = ["distinct_pairs", "history_mask", "history_matrix", "negative_mask"]
 
 Ids = Tensor | NDArray[np.integer]
 
@@ -117,3 +117,26 @@ def _ids(name: str, ids: Ids, size: int) -> NDArray[np.int64]:
 def _check_lengths(users: NDArray[np.int64], items: NDArray[np.int64]) -> None:
     if len(users) != len(items):
         raise ValueError(f"items has {len(items)} entries, expected {len(users)}, as users has")
+
+
+def distinct_pairs(users: Tensor, items: Tensor) -> Tensor | slice:
+    """The rows of a batch that hold a pair for the first time, as an index of what has B rows.
+
+    With several sampled items per interaction RecBole repeats its row, and a contrastive loss over
+    the rows would take the copies for each other's negatives.
+
+    Args:
+        users: [B] user ids.
+        items: [B] item ids.
+
+    Example:
+        >>> distinct_pairs(torch.tensor([1, 2, 1]), torch.tensor([5, 5, 5])).tolist()
+        [0, 1]
+    """
+    pairs = users * (int(items.max()) + 1 if len(items) else 1) + items
+    distinct, place = torch.unique(pairs, return_inverse=True)
+    if len(distinct) == len(pairs):
+        return slice(None)
+    rows = torch.arange(len(pairs), device=pairs.device)
+    first = rows.new_full((len(distinct),), len(pairs)).scatter_reduce_(0, place, rows, "amin")
+    return first.sort().values

@@ -12,7 +12,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.text.load import load_tokenizer
 from recbole_symcere.text.text_options import EncoderOptions
-from recbole_symcere.text.tokens import TokenStore, any_written
+from recbole_symcere.text.tokens import TokenStore, any_written, warn_of_unknown
 
 __all__ = ["item_file", "item_texts", "item_tokens"]
 
@@ -49,19 +49,18 @@ def item_texts(dataset: ReviewDataset) -> tuple[pa.Array, str]:
     return texts, source
 
 
-def item_tokens(
-    dataset: ReviewDataset, options: EncoderOptions, max_length: int
-) -> tuple[TokenStore, str]:
+def item_tokens(dataset: ReviewDataset, options: EncoderOptions) -> tuple[TokenStore, str]:
     """The tokens of the `item_texts`, kept in the cache, and where the texts come from.
 
     Args:
         dataset: the training split.
-        options: whose tokenizer, and where the cache is.
-        max_length: tokens kept of a text, special ones included.
+        options: whose tokenizer and length, and where the cache is.
     """
     texts, source = item_texts(dataset)
     tokenizer, folder = load_tokenizer(options.text_encoder), Path(options.cache_dir, "tokens")
-    return TokenStore.open_or_build(texts, tokenizer, max_length, folder), source
+    store = TokenStore.open_or_build(texts, tokenizer, options.max_length, folder)
+    warn_of_unknown(store, f"the item texts of {dataset.dataset_name}")
+    return store, source
 
 
 def _of_file(path: Path, dataset: ReviewDataset) -> pa.Array:

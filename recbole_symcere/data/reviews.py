@@ -12,7 +12,7 @@ from recbole_symcere.base.options import read_options
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.text.load import load_tokenizer
 from recbole_symcere.text.text_options import EncoderOptions, TextOptions
-from recbole_symcere.text.tokens import TokenBatch, TokenStore, any_written
+from recbole_symcere.text.tokens import TokenBatch, TokenStore, any_written, warn_of_unknown
 
 __all__ = ["TrainingReviews", "refuse_blank", "reviews_of"]
 
@@ -42,6 +42,7 @@ class TrainingReviews:
         texts = dataset.training_item_texts() if self._by_item else dataset.training_reviews()
         refuse_blank(texts, dataset)
         self.store = TokenStore.open_or_build(texts, tokenizer, max_length, cache_dir / "tokens")
+        warn_of_unknown(self.store, f"the training reviews of {dataset.dataset_name}")
         if self._by_item:
             self._text_of = self.store.text_index
         else:
@@ -100,22 +101,19 @@ def refuse_blank(texts: pa.Array, dataset: ReviewDataset) -> None:
         )
 
 
-def reviews_of(
-    dataset: ReviewDataset, options: EncoderOptions | None = None, max_length: int | None = None
-) -> TrainingReviews:
+def reviews_of(dataset: ReviewDataset, options: EncoderOptions | None = None) -> TrainingReviews:
     """The reviews of a training split, tokenised once per split, level and length.
 
     Args:
         dataset: the training split.
         options: how to read them, each with its own interaction; by default the configuration of
             the data set says how, and at which ``text_level``.
-        max_length: tokens kept of a text, where that isn't what the options say.
     """
     level = "interaction"
     if options is None:
         options = text = read_options(TextOptions, dataset.config)
         level = text.text_level
-    key = level, max_length or options.max_length
+    key = level, options.max_length
     if dataset.tokenised is None:
         dataset.tokenised = {}
     if key not in dataset.tokenised:

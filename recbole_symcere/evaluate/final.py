@@ -38,7 +38,7 @@ class FinalResult(NamedTuple):
     """What the test split says of a model.
 
     Attributes:
-        test: RecBole's result of the configured metrics.
+        test: RecBole's result of the configured metrics; empty where nothing is held out for test.
         beyond: popularity, groups and cold start; empty unless all items are ranked.
         users: the test users' ids as in the file.
         n_test: [n_users] held-out items.
@@ -62,6 +62,8 @@ def evaluate_final(trainer: Any, train_data: Any, test_data: Any, load_best: boo
         load_best: whether to load the best epoch's weights first.
     """
     config = trainer.config
+    if not len(test_data.dataset.inter_feat):
+        return FinalResult({}, {}, None, None, {})
     full = isinstance(test_data, FullSortEvalDataLoader)
     extra = [metric.__name__ for metric in METRICS] if full else []
     with _computing(trainer, train_data, extra) as (evaluator, own):

@@ -18,13 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from recbole_symcere.base.storage import writing
+from recbole_symcere.base.words import distinct_words, without
 from recbole_symcere.data.dataset import ROW_FIELD
+from recbole_symcere.data.intact import copy_to_change
 from recbole_symcere.explain.anchor import Anchoring
 from recbole_symcere.explain.anchor_stats import Estimate, by_kind, item_bootstrap
 from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.kinds import KINDS
 from recbole_symcere.explain.loaded_run import ExplainedRun
-from recbole_symcere.explain.words import distinct_words, without
 
 __all__ = ["DELETIONS", "Deletion", "Retrained", "deletions", "retrain", "retrieval"]
 
@@ -167,10 +169,11 @@ def _trained(
     run: ExplainedRun, texts: Sequence[str], folder: Path, n_seeds: int
 ) -> dict[str, list[float]]:
     from recbole_symcere.run.quick_start import run_recbole
-    from recbole_symcere.run.run_directory import RunDirectory
+    from recbole_symcere.run.run_directory import portable_settings
 
-    data = _write_data(run, texts, folder / "data")
-    settings = {**RunDirectory(run.path).read_config(), "data_path": str(data), "run_dir": None}
+    with writing(folder):
+        data = _write_data(run, texts, folder / "data")
+    settings = {**portable_settings(run.config), "data_path": str(data), "run_dir": None}
     # the texts are those that the model read, so a control has been applied to them already
     settings |= {"text_mode": "lora" if _is_tuned(run) else "frozen", "text_control": "none"}
     metrics: dict[str, list[float]] = {}
@@ -194,7 +197,7 @@ def _write_data(run: ExplainedRun, texts: Sequence[str], folder: Path) -> Path:
     source = Path(run.dataset.dataset_path)
     target = folder / source.name
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
+    copy_to_change(source, target)
     first = 0
     rows = run.dataset.inter_feat[ROW_FIELD].numpy()
     for path in run.dataset.review_files():

@@ -9,6 +9,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import parse_pairs, refuse_unknown, take_options
+from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.explain.explain_options import (
     AnchorOptions,
     GeometryOptions,
@@ -23,6 +24,7 @@ explain anchor --run=RUN[,RUN...] [--n=N] [--retrain_seeds=0] [--key=value ...]
 explain lime --run=RUN [--n=200] [--key=value ...]
 explain geometry --run=RUN [--n=2000] [--seed=0]
 explain recommendation --run=RUN --user=USER --item=ITEM [--k=5]
+Each takes --data_path, --cache_dir and --text_encoder, if they were moved.
 
 Asks a finished run what it reads in the reviews. Its data must be unchanged, and but for geometry
 it must be of a model that aligns each review with its interaction (SymCERE).
@@ -94,7 +96,10 @@ def run(words: Sequence[str]) -> int:
 
 
 def _out(run: str, out: str | None, kind: str) -> Path:
-    return Path(out) if out else Path(run) / "explain" / kind
+    """Where a page goes, without what killed commands left there."""
+    folder = Path(out) if out else Path(run) / "explain" / kind
+    remove_leftovers(folder)
+    return folder
 
 
 def _anchor(options: AnchorOptions) -> None:
@@ -131,7 +136,7 @@ def _anchor_one(name: str, options: AnchorOptions, out: Path) -> tuple[dict[str,
     from recbole_symcere.explain.verdict import summarise, words_csv
     from recbole_symcere.explain.verdict_page import page
 
-    loaded = load_text_run(name)
+    loaded = load_text_run(name, options.places)
     found = analyse(loaded, options)
     deleted = deletions(loaded, found, options.seed)
     whole = None
@@ -158,7 +163,7 @@ def _lime(options: LimeOptions) -> None:
     from recbole_symcere.explain.occlusion import gather, occlude
     from recbole_symcere.explain.surrogate import explain_reviews
 
-    run = load_text_run(options.run)
+    run = load_text_run(options.run, options.places)
     out = _out(options.run, options.out, "lime")
     kinds = word_kinds(run.texts, run.items, run.known_ratings(), options.seed)
     exact = gather(run, occlude(run, run.sample(options.n, options.seed)))
@@ -176,7 +181,7 @@ def _geometry(options: GeometryOptions) -> None:
     from recbole_symcere.explain import geometry_page
     from recbole_symcere.explain.geometry import measure
 
-    found = measure(options.run, options.n, options.seed)
+    found = measure(options.run, options.n, options.seed, options.places)
     out = _out(options.run, options.out, "geometry")
     _write_json(out / "geometry.json", geometry_page.as_json(found))
     _write_page(out, "geometry", geometry_page.page(found), "Geometry")
@@ -188,7 +193,7 @@ def _recommendation(options: RecommendationOptions) -> None:
     from recbole_symcere.explain.loaded_run import load_text_run
     from recbole_symcere.explain.recommendation import explain_pair, inner_id
 
-    run = load_text_run(options.run)
+    run = load_text_run(options.run, options.places)
     user = inner_id(run, run.dataset.uid_field, options.user)
     item = inner_id(run, run.dataset.iid_field, options.item)
     parts = recommendation_page.page(run, explain_pair(run, user, item, options.k))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.explain.anchor_stats import superiority
-from recbole_symcere.explain.loaded_run import ExplainedRun, load_run, run_folder
+from recbole_symcere.explain.loaded_run import ExplainedRun, Places, facts_of, load_run
 from recbole_symcere.graph.encoders import NGCF
 from recbole_symcere.loss.contrastive import alignment, uniformity
 from recbole_symcere.model.base import VectorRecommender
@@ -99,19 +99,20 @@ def _spectrum(vectors: Tensor) -> _Floats:
 
 
 @torch.no_grad()
-def measure(path: str, n: int, seed: int) -> Geometry:
+def measure(path: str, n: int, seed: int, places: Places | None = None) -> Geometry:
     """Measure a run.
 
     Args:
         path: the run's folder.
         n: reviews and pairs that are drawn at random.
         seed: of the draws.
+        places: see `load_run`.
 
     Raises:
         InputError: if there is no such run, or its model has no vectors of users and items.
     """
-    config, model, dataset, train, *_ = load_run(path)
-    users, items = _vectors(model, path)
+    config, model, dataset, train, *_ = load_run(path, places)
+    users, items = _vectors(model, config, path)
     rng = np.random.default_rng(seed)
     pairs = _pairs(dataset, train.dataset, n, rng)
     products, auc = _products(users, items, pairs)
@@ -161,7 +162,7 @@ def measure(path: str, n: int, seed: int) -> Geometry:
         largest_logit=logit,
         normalised=getattr(getattr(model, "options", None), "l2_normalize", None),
         lengths=lengths,
-        facts={"model": config["model"], "dataset": config["dataset"], "run": Path(path).name},
+        facts=facts_of(path, config, model),
     )
 
 
@@ -173,17 +174,16 @@ def _reads_reviews(model: Any) -> bool:
     return getattr(model, "text_use", "none") == "batch"
 
 
-def _vectors(model: Any, path: str) -> tuple[Tensor, Tensor]:
+def _vectors(model: Any, config: Any, path: str) -> tuple[Tensor, Tensor]:
     """Vectors of all users and items before any normalisation, padding included, on the CPU."""
     try:
         users, items = model.forward()
     except (TypeError, ValueError, NotImplementedError):
         users = items = None
     if not isinstance(users, Tensor) or len(users) != model.n_users or len(items) != model.n_items:
-        name = run_folder(path).read_config()["model"]
         raise InputError(
-            f"--run={path}: the run is of {name}, which doesn't score by one vector per user and "
-            "item. Name a run of a model that does, such as SymCERE or LightGCN."
+            f"--run={path}: the run is of {config['model']}, which doesn't score by one vector per "
+            "user and item. Name a run of a model that does, such as SymCERE or LightGCN."
         )
     return users.float().cpu(), items.float().cpu()
 

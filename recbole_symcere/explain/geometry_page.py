@@ -80,6 +80,7 @@ def page(found: Geometry) -> list[Part]:
     parts: list[Part] = [
         Heading(f"Geometry of {facts['model']} on {facts['dataset']}", 1),
         Text(f"Run {facts['run']}. {_sentences(found)}"),
+        *([Text(facts["left_out"])] if "left_out" in facts else []),
         Heading("Alignment and uniformity", 2),
         Text(_NOT_TABLE_4),
         TextTable(

@@ -11,8 +11,8 @@ are the same in both texts, and have none.
 
 import torch
 
+from recbole_symcere.base.words import distinct_words
 from recbole_symcere.explain.loaded_run import ExplainedRun
-from recbole_symcere.explain.words import distinct_words
 
 __all__ = ["integrated_gradients"]
 

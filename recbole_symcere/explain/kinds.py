@@ -27,9 +27,9 @@ import numpy.typing as npt
 import scipy.stats
 from scipy.sparse import csr_matrix
 
+from recbole_symcere.base.words import script_of
 from recbole_symcere.convert.language import UNKNOWN, languages
 from recbole_symcere.explain.occlusion import vocabulary_of
-from recbole_symcere.explain.words import script_of
 
 __all__ = ["KINDS", "WordKinds", "word_kinds"]
 

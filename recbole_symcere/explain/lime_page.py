@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
+from recbole_symcere.base.words import segment
 from recbole_symcere.explain.kinds import KINDS, WordKinds
 from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.surrogate import Explanation
-from recbole_symcere.explain.words import segment
 from recbole_symcere.page.figures import new_figure, png
 from recbole_symcere.page.page import (
     Entry,

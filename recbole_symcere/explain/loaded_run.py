@@ -1,7 +1,7 @@
 """A finished run, ready to be asked: its model, its training reviews and its text encoder."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,25 @@ import torch
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
 from recbole_symcere.model.registry import text_use
-from recbole_symcere.run.quick_start import load_data_and_model
-from recbole_symcere.run.run_directory import RunDirectory
+from recbole_symcere.model.stored_vectors import StoredVectors
+from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
+from recbole_symcere.run.stored_run import load_data_and_model
 from recbole_symcere.text.encode import encode_texts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
 from recbole_symcere.text.load import load_tokenizer
 from recbole_symcere.text.text_options import TextOptions
 
-__all__ = ["ExplainedRun", "load_run", "load_text_run", "run_folder"]
+__all__ = [
+    "ExplainedRun",
+    "Places",
+    "facts_of",
+    "load_run",
+    "load_text_run",
+    "run_folder",
+]
+
+
+Places = Mapping[str, str | None]
 
 
 class ExplainedRun:
@@ -166,7 +177,7 @@ def run_folder(path: str) -> RunDirectory:
         raise InputError(f"--run={path}: there is no such folder. Name a run's, such as runs/ID.")
     folder = RunDirectory(Path(path))
     folder.read_config()
-    if not (folder.path / "checkpoint" / "best.safetensors").is_file():
+    if not (folder.path / BEST_CHECKPOINT).is_file():
         raise InputError(
             f"--run={path}: the run has no checkpoint/best.safetensors. Let it finish its first "
             f"epoch: --resume={path}."
@@ -174,22 +185,31 @@ def run_folder(path: str) -> RunDirectory:
     return folder
 
 
-def load_run(path: str) -> tuple[Any, ...]:
+def load_run(path: str, places: Places | None = None) -> tuple[Any, ...]:
     """RecBole's tuple of a run: config, model, dataset and the three loaders.
+
+    Args:
+        path: its folder.
+        places: where its things are now, see `load_data_and_model`.
 
     Raises:
         InputError: if there is no run, or its data have changed since.
     """
-    loaded: tuple[Any, ...] = load_data_and_model(run_folder(path).path)
+    loaded: tuple[Any, ...] = load_data_and_model(run_folder(path).path, **(places or {}))
     loaded[1].eval()
     return loaded
 
 
-def load_text_run(path: str) -> ExplainedRun:
+def load_text_run(path: str, places: Places | None = None) -> ExplainedRun:
     """A run of a model that aligns each review with its interaction.
 
+    Args:
+        path: its folder.
+        places: see `load_run`.
+
     Raises:
-        InputError: as `load_run`, and for a model that has no review vector to explain.
+        InputError: as `load_run`, for a model that has no review vector to explain, and without its
+            text encoder.
     """
     settings = run_folder(path).read_config()
     model = str(settings.get("model"))
@@ -204,8 +224,24 @@ def load_text_run(path: str) -> ExplainedRun:
             f"--run={path}: the run has text_level: item, where a text is all reviews of an item. "
             "Explanations are of single reviews; name a run with text_level: interaction."
         )
-    config, trained, _, train_data, *_ = load_run(path)
+    config, trained, _, train_data, *_ = load_run(path, places)
+    if isinstance(trained, StoredVectors):
+        raise InputError(
+            f"--run={path}: the run's text encoder {config['text_encoder']} is gone, without which "
+            "no review can be explained. If it was moved, name it: --text_encoder=DIR."
+        )
     return ExplainedRun(Path(path).absolute(), config, trained, train_data.dataset)
+
+
+def facts_of(path: str, config: Any, model: Any) -> dict[str, str]:
+    """What a page says of a run: its model, data set and name, and what it can't tell."""
+    facts = {"model": config["model"], "dataset": config["dataset"], "run": Path(path).name}
+    if isinstance(model, StoredVectors) and text_use(config["model"]) == "batch":
+        facts["left_out"] = (
+            f"The text encoder is gone ({config['text_encoder']}), so that vectors of reviews are "
+            "left out; --text_encoder=DIR names where it is now."
+        )
+    return facts
 
 
 def _read_parts(texts: list[str], tokenizer: Any, max_length: int) -> list[str]:

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recbole_symcere.base.words import distinct_words, without
 from recbole_symcere.explain.loaded_run import ExplainedRun
-from recbole_symcere.explain.words import distinct_words, without
 
 __all__ = ["Chunk", "Occlusions", "gather", "occlude", "vocabulary_of"]
 

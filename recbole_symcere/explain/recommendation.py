@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.words import distinct_words, without
 from recbole_symcere.explain.loaded_run import ExplainedRun
-from recbole_symcere.explain.words import distinct_words, without
 from recbole_symcere.graph.bipartite import BipartiteGraph
 
 __all__ = ["Reason", "Recommendation", "explain_pair", "inner_id"]

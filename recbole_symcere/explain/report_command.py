@@ -48,8 +48,11 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.base.files import write_bytes
     from recbole_symcere.explain.run_page import read_manifest, run_page
     from recbole_symcere.page.page import as_html
+    from recbole_symcere.plugin import checkpoint
     from recbole_symcere.run.log_lines import short_path
-    from recbole_symcere.run.run_directory import RunDirectory
+    from recbole_symcere.run.places import located
+    from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
+    from recbole_symcere.run.stored_run import check_results
 
     if not Path(options.run).is_dir():
         raise InputError(f"--run={options.run}: there is no such folder. Name a run's: runs/ID.")
@@ -60,10 +63,14 @@ def run(pairs: dict[str, Any]) -> int:
             f"--run={options.run}: the run hasn't finished, it has no metrics.json. Let it go on: "
             f"--resume={options.run}."
         )
+    best = folder.path / BEST_CHECKPOINT
+    if best.is_file():
+        check_results(folder, checkpoint.load(best))
     analyses = [part for kind in _SHOWN for part in _explained(folder.path / "explain" / kind)]
     if options.geometry:
-        analyses += _geometry(options.run, folder.path)
-    manifest = read_manifest(Path(settings["data_path"]) / settings["dataset"])
+        analyses += _geometry(options, best)
+    there = located(settings, folder.path, options.places, metrics.get("data_fingerprint"))
+    manifest = read_manifest(Path(there["data_path"]) / there["dataset"])
     parts = run_page(folder.path.name, settings, metrics, manifest, analyses)
     out = Path(options.out) if options.out else folder.path / "report.html"
     title = f"{metrics['model']} on {metrics['dataset']}"
@@ -87,21 +94,27 @@ def _tests(folder: Path) -> list[Part]:
     file = folder / "anchor.json"
     if not file.is_file():
         return []
-    numbers: Any = json.loads(file.read_text(encoding="utf-8"))
     words = {True: "yes", False: "no", None: "can't be judged"}
-    rows = [[Entry(test["question"]), Entry(words[test["holds"]])] for test in numbers["tests"]]
+    try:
+        numbers: Any = json.loads(file.read_text(encoding="utf-8"))
+        rows = [[Entry(test["question"]), Entry(words[test["holds"]])] for test in numbers["tests"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{file} is damaged: {type(error).__name__}: {error}. Make it anew: explain anchor "
+            f"--run={folder.parents[1]}."
+        ) from None
     return [TextTable(["test", "holds"], rows)]
 
 
-def _geometry(name: str, folder: Path) -> list[Part]:
-    if not (folder / "checkpoint" / "best.safetensors").is_file():
+def _geometry(options: ReportOptions, checkpoint: Path) -> list[Part]:
+    if not checkpoint.is_file():
         return []
     from recbole_symcere.explain.geometry import measure
     from recbole_symcere.explain.geometry_page import page
 
     title = Heading("Geometry of the vectors", 2)
     try:
-        _, *rest = page(measure(name, _PAIRS, 0))
+        _, *rest = page(measure(options.run, _PAIRS, 0, options.places))
     except InputError as error:  # another kind of model, or changed data: the rest still stands
         return [title, Text(f"Not computed. {error}")]
     return [title, *(_lower(part) for part in rest)]

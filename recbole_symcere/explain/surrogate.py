@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from lime.lime_text import LimeTextExplainer
 
+from recbole_symcere.base.words import distinct_words, segment
 from recbole_symcere.explain.loaded_run import ExplainedRun
-from recbole_symcere.explain.words import distinct_words, segment
 
 __all__ = ["Explanation", "explain_review", "explain_reviews"]
 

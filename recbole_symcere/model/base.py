@@ -56,6 +56,9 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         """Drop what was computed from weights that are about to change."""
         self._scoring: tuple[torch.Tensor, torch.Tensor] | None = None
 
+    def begin_epoch(self) -> None:
+        """What has to be done anew before an epoch; the trainer calls it."""
+
     def train(self, mode: bool = True) -> "VectorRecommender":
         """Switch between training and evaluation."""
         self.forget()
@@ -68,6 +71,18 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         if self._scoring is None:
             self._scoring = self.blended(*self.as_scored(*self.forward()))
         return self._scoring
+
+    @torch.no_grad()
+    def stored_vectors(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that scoring needs neither text encoder nor reviews.
+
+        Returns:
+            "raw", the vectors of users and of items that `forward` gives, and "scored", those of
+            `scoring_vectors`, or None where they are the same.
+        """
+        raw, scored = self.forward(), self.scoring_vectors()
+        same = all(torch.equal(ours, theirs) for ours, theirs in zip(raw, scored, strict=True))
+        return {"raw": raw, "scored": None if same else scored}
 
     def as_scored(
         self, users: torch.Tensor, items: torch.Tensor
@@ -153,6 +168,8 @@ class GraphRecommender(VectorRecommender):
         view_per: str = "epoch",
     ) -> None:
         super().__init__(config, dataset)
+        self._epochs_are_told = False
+        self._augmented: BipartiteGraph | None = None
         self.graph = self.training_graph(dataset)
         if embedding_size is not None:
             self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
@@ -178,10 +195,16 @@ class GraphRecommender(VectorRecommender):
         items, sampled = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
         return torch.stack([interaction[self.USER_ID], items, sampled])
 
-    def forget(self) -> None:
-        """Drop cached vectors and the epoch's augmented graph."""
-        super().forget()
-        self._augmented: BipartiteGraph | None = None
+    def begin_epoch(self) -> None:
+        """Draw the augmented graph anew: sampling by score evaluates the model within an epoch."""
+        self._epochs_are_told, self._augmented = True, None
+
+    def train(self, mode: bool = True) -> "GraphRecommender":
+        """Switch between training and evaluation, which begins an epoch if nobody tells of them."""
+        super().train(mode)
+        if not self._epochs_are_told:
+            self._augmented = None
+        return self
 
     def augmented_graph(self) -> BipartiteGraph:
         """The graph with edges left out at random."""

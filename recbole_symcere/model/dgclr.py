@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.data.history import distinct_pairs
 from recbole_symcere.loss.contrastive import bpr
 from recbole_symcere.loss.ranking import intent_contrast
 from recbole_symcere.model.base import VectorRecommender
@@ -126,7 +127,8 @@ class DGCLR(VectorRecommender):
             sampled = users * found.items[negative].flatten(1)
             ranking.append(bpr(joined.sum(-1), sampled.sum(-1)))
             views.append(F.normalize(joined, dim=-1))
-        weights = found.weights[self.graph.edges_of(user, item)]
-        first, second = views
+        once = distinct_pairs(user, item)
+        weights = found.weights[self.graph.edges_of(user[once], item[once])]
+        first, second = (view[once] for view in views)
         contrast = intent_contrast(first, second, weights, o.n_positives, o.temperature)
         return DGCLRLoss(torch.stack(ranking).mean(), o.cl_weight * contrast)

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 
-from recbole_symcere.data.items import item_file, item_tokens
+from recbole_symcere.base.word_counts import Vocabulary
+from recbole_symcere.data.items import item_file, item_texts
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.model.text_side import encoded, item_vectors, text_facts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
-from recbole_symcere.text.lexical import lexical_vectors, text_words, word_counts
+from recbole_symcere.text.lexical import lexical_vectors, word_counts
 from recbole_symcere.text.owners import owned_texts
 from recbole_symcere.text.text_options import EncoderOptions
 from recbole_symcere.text.tokens import TokenStore
@@ -139,7 +140,7 @@ def node_profiles(
         options: the encoder's settings.
         device: where to encode.
         lexical_size: dimensions of the second part; 0 leaves it out.
-        lexical_length: tokens of a text whose words count, however many the encoder reads.
+        lexical_length: words of a text that count, however much of it the encoder reads.
         dense: whether there is the first part.
 
     Raises:
@@ -149,7 +150,7 @@ def node_profiles(
     if dense:
         parts.append(_directions(_means(dataset, options, device)))
     if lexical_size:
-        counts = _word_counts(dataset, options, lexical_length)
+        counts = _word_counts(dataset, lexical_length)
         words, of_users = lexical_vectors(counts[1], counts[0], lexical_size)
         parts.append(_directions([of_users, words]))
     users, items = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
@@ -187,16 +188,19 @@ def _means(dataset: Any, options: EncoderOptions, device: torch.device) -> list[
     return means
 
 
-def _word_counts(dataset: Any, options: EncoderOptions, length: int) -> list[csr_matrix]:
-    reviews = reviews_of(dataset, options, length)
-    text_ids = reviews.training_ids(dataset)
-    words = text_words(reviews.store)
-    counts = [word_counts(words, text_ids, ids, size) for ids, size in _owners(dataset)]
+def _word_counts(dataset: Any, most: int) -> list[csr_matrix]:
+    reviews, vocabulary = dataset.training_reviews().dictionary_encode(), Vocabulary()
+    words = vocabulary.count(reviews.dictionary, most)
+    chosen = reviews.indices.to_numpy()
+    chosen = np.where(np.diff(words.indptr)[chosen] > 0, chosen, -1)
+    counts = [word_counts(words, chosen, ids, size) for ids, size in _owners(dataset)]
     if item_file(dataset).is_file():
-        silent = _silent(dataset, text_ids)
-        texts, _ = item_tokens(dataset, options, length)
-        chosen = texts.text_index[silent]
-        counts[1] += word_counts(text_words(texts), chosen, silent, dataset.item_num)
+        silent = _silent(dataset, chosen)
+        texts, _ = item_texts(dataset)
+        more = vocabulary.count(texts.take(silent), most)
+        for of_reviews in counts:
+            of_reviews.resize(of_reviews.shape[0], more.shape[1])
+        counts[1] += word_counts(more, np.arange(len(silent)), silent, dataset.item_num)
     return counts
 
 

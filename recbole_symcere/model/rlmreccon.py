@@ -10,6 +10,7 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.data.history import distinct_pairs
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import bpr, info_nce
 from recbole_symcere.loss.ranking import info_nce_among
@@ -98,11 +99,7 @@ class RLMRecCon(GraphRecommender):
         vectors = F.embedding(drawn, self.nodes(self.augmented_graph()))  # [3, B, d]
         user, item, negative = vectors
         text = F.normalize(self.projection(self.profiles), dim=-1)
-        places = self.place[drawn]
-        (of_users, place), *of_items = (
-            (rows[place >= 0], place[place >= 0])
-            for rows, place in zip(F.normalize(vectors, dim=-1), places, strict=True)
-        )
+        (of_users, place), *of_items = self._described(drawn, F.normalize(vectors, dim=-1))
         aligned = [info_nce_among(of_users, text[: self.n_user_profiles], place, o.temperature)]
         for rows, place in of_items:
             aligned.append(info_nce(rows, F.embedding(place, text), o.temperature))
@@ -112,3 +109,12 @@ class RLMRecCon(GraphRecommender):
             o.kd_weight * torch.stack(aligned).sum(),
             o.reg_weight * squares.sum(),
         )
+
+    def _described(self, drawn: Tensor, vectors: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Vectors and places of users and items, each pair once, and sampled items with profile."""
+        once = distinct_pairs(drawn[0], drawn[1])
+        sides = []
+        for nodes, rows, chosen in zip(drawn, vectors, (once, once, slice(None)), strict=True):
+            place, rows = self.place[nodes[chosen]], rows[chosen]
+            sides.append((rows[place >= 0], place[place >= 0]))
+        return sides

@@ -10,6 +10,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.data.history import distinct_pairs
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import bpr, info_nce
 from recbole_symcere.loss.ranking import l2_penalty
@@ -117,7 +118,9 @@ class SMORET(GraphRecommender):
         content, side = (F.embedding(drawn, view) for view in self.views())  # [3, B, d]
         final = content + side
         user, item, negative = final
-        sides, contents = (F.normalize(x[:2], dim=-1) for x in (side, content))  # users, items
+        once = distinct_pairs(interaction[self.USER_ID], interaction[self.ITEM_ID])
+        # users, items
+        sides, contents = (F.normalize(x[:2, once], dim=-1) for x in (side, content))
         contrast = torch.stack(
             [info_nce(a, b, o.temperature) for a, b in zip(sides, contents, strict=True)]
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.dataloader import reviewed_rows
-from recbole_symcere.data.history import negative_mask
+from recbole_symcere.data.history import distinct_pairs, negative_mask
 from recbole_symcere.graph.encoders import NGCF, LightGCN
 from recbole_symcere.loss.contrastive import (
     anchor_user_logits,
@@ -144,7 +144,8 @@ class SymCERE(GraphRecommender):
             (user_unit * item_unit).sum(-1), (user_unit * negative_unit).sum(-1), o.bpr_reduction
         )
 
-        rows, reviews, history = reviewed_rows(interaction)
+        once = distinct_pairs(users, items)
+        rows, reviews, history = reviewed_rows(interaction, once)
         views = torch.cat(self.reviews(*reviews))  # [2R, d_t]
         text, masked = self.unit(self.projection(views)).chunk(2)  # t^ and t^'
         *graph, rated_items = (x[rows] for x in (pair, user, item, items))
@@ -152,7 +153,7 @@ class SymCERE(GraphRecommender):
         tau = o.intra_temperature or o.temperature
         intra = 0 * cross  # at alpha 0 the two terms would be computed for nothing
         if o.alpha:
-            intra = info_nce(pair, augmented, tau) + info_nce(text, masked, tau)
+            intra = info_nce(pair[once], augmented[once], tau) + info_nce(text, masked, tau)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(

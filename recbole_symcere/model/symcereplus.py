@@ -33,7 +33,7 @@ class SymCEREPlusOptions:
     )
     lexical_size: int = option(256, "dimensions of the words (TF-IDF, LSA)", minimum=1)
     lexical_max_length: int = option(
-        512, "tokens of a review whose words count; the encoder reads max_length", minimum=1
+        512, "words of a review that count; the encoder reads max_length tokens", minimum=1
     )
     profile_hidden: int = option(0, "hidden width of f; 0 makes it a matrix", minimum=0)
     id_scale: float = option(0.0, "s; 0 without learn_id_scale leaves ids out", minimum=0)

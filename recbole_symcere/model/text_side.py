@@ -12,7 +12,7 @@ from recbole_symcere.text.encoder import TextEncoder, load_encoder, resolve_text
 from recbole_symcere.text.review import FrozenReviews, TunedReviews
 from recbole_symcere.text.text_options import EncoderOptions, TextOptions
 from recbole_symcere.text.tokens import TokenStore
-from recbole_symcere.text.vectors import TextVectors, text_vectors
+from recbole_symcere.text.vectors import TextVectors, encoder_key, text_vectors
 
 __all__ = ["encoded", "item_vectors", "review_encoder", "text_facts"]
 
@@ -45,6 +45,7 @@ def review_encoder(
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
+    encoder.refuse_unreadable(reviews.store)
     if mode == "lora":
         encoder.add_lora(
             options.lora_rank,
@@ -79,7 +80,7 @@ def item_vectors(
     Raises:
         InputError: for an encoder that can't be had, or a data set without item texts.
     """
-    store, source = item_tokens(dataset, options, options.max_length)
+    store, source = item_tokens(dataset, options)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     vectors = encoded(encoder, tokenizer, store, f"item texts ({source})", options, device)
@@ -98,9 +99,11 @@ def text_facts(
         "text_encoder": options.text_encoder,
         "text_mode": mode,
         "text_level": level,
+        "text_encoder_fingerprint": encoder_key(encoder, store),
         "pooling": encoder.pooling,
         "distinct_texts": len(store),
         "empty_texts": int((store.lengths == 0).sum()),
+        "unknown_tokens": round(store.unknown_share, 4),
     }
 
 

@@ -2,27 +2,44 @@
 
 A checkpoint is a tree of dictionaries, lists, tuples, numbers, strings, tensors, NumPy arrays and
 SciPy CSR matrices. Tensors and arrays become entries of the file; everything else is JSON in its
-metadata. A file is written aside, synced and renamed, so a crash leaves the one before it.
+metadata. A file is written aside, synced and renamed, so a crash leaves the one before it. The
+sha256 of the whole file stands in its metadata, taken with zeros in its own place, so that no
+damage goes unseen.
 """
 
+import functools
+import hashlib
 import json
+import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from scipy.sparse import csr_matrix, issparse
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.files import write_bytes
+from recbole_symcere.base.files import replacing
+from recbole_symcere.base.storage import writing
 
-__all__ = ["load", "on_device", "save"]
+__all__ = ["DamagedError", "load", "load_weights", "save"]
 
-FORMAT = "recbole_symcere.checkpoint.1"
+_log = logging.getLogger(__name__)
+
+FORMAT = "recbole_symcere.checkpoint.2"
+_WITHOUT_CHECKSUM = "recbole_symcere.checkpoint.1"
+_SEAL = re.compile(rb'"sha256":"([0-9a-f]{64})"')  # inside a string of the header quotes are \"
+_ZEROS = b"0" * 64
+
+
+class DamagedError(InputError):
+    """A checkpoint that isn't there, or isn't what was written."""
 
 
 def save(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -37,8 +54,16 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _encode(state, "state", tensors)
-    metadata = {"format": FORMAT, "state": json.dumps(tree)}
-    write_bytes(path, to_bytes(tensors, metadata=metadata))
+    metadata = {"format": FORMAT, "sha256": _ZEROS.decode(), "state": json.dumps(tree)}
+    content = memoryview(to_bytes(tensors, metadata=metadata))
+    start, end = _place_of_seal(content)
+    digest = hashlib.sha256(content).hexdigest().encode()
+    path = Path(path)
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)  # no more: a run's folder that was removed stays so
+    with replacing(path, make_folder=False) as aside, aside.open("wb") as file:
+        for part in (content[:start], digest, content[end:]):
+            file.write(part)
 
 
 def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, Any]:
@@ -49,31 +74,99 @@ def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, An
         map_location: the device that tensors come to; CPU by default.
 
     Raises:
-        InputError: if the file is missing, damaged, or not a checkpoint of this package. A pickle
+        DamagedError: if the file is missing, damaged, or not a checkpoint of this package. A pickle
             is never read: it could run any code.
     """
-    if not Path(path).is_file():
-        raise InputError(f"There is no checkpoint {path}.")
+    path = Path(path)
+    if not path.is_file():
+        raise DamagedError(f"There is no checkpoint {path}.")
     try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # no dict
-    except (SafetensorError, OSError) as error:
-        raise InputError(
+        metadata, tensors = _read(path.read_bytes())
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DamagedError(
             f"{path} can't be read as a checkpoint ({error}). It may be damaged, or a pickle that "
             "RecBole wrote without this package; pickles can run code and are not read. "
             "Train the model again, or convert the file in a process that trusts it."
         ) from None
-    if metadata.get("format") != FORMAT:
-        raise InputError(
+    if metadata.get("format") not in {FORMAT, _WITHOUT_CHECKSUM}:
+        raise DamagedError(
             f"{path} is a safetensors file of format {metadata.get('format')!r}, but a checkpoint "
             f"of this package has {FORMAT!r}."
         )
-    tree: dict[str, Any] = _decode(json.loads(metadata["state"]), tensors, map_location)
-    return tree
+    if "sha256" not in metadata:
+        _say_unchecked(path.absolute())
+    try:
+        return dict(_decode(json.loads(metadata["state"]), tensors, map_location))
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise DamagedError(
+            f"{path} can't be read as a checkpoint: it is damaged, for its header isn't what this "
+            f"package writes ({error!r}). Take it from a backup, or train the model again."
+        ) from None
 
 
-def on_device(parameters: Mapping[str, Any] | None, device: Any) -> dict[str, Any] | None:
+def load_weights(model: Any, state: Mapping[str, Any]) -> None:
+    """Give a RecBole model the weights of a checkpoint.
+
+    Raises:
+        InputError: if they are of another model, or of one with other settings.
+    """
+    try:
+        model.load_state_dict(state["state_dict"])
+        model.load_other_parameter(_on_device(state["other_parameter"], model.device))
+    except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"The weights of the checkpoint don't fit {type(model).__name__} with these settings: "
+            f"{' '.join(str(error).split())}. Give the settings and data that it was trained with."
+        ) from None
+
+
+def _read(content: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Metadata and tensors of a safetensors file whose checksum, if it has one, is right.
+
+    Raises:
+        ValueError: or another error, if it isn't one or is damaged.
+    """
+    metadata = _metadata(content)
+    sealed = metadata.get("format") == FORMAT or "sha256" in metadata
+    # an earlier file has these two alone; with others the checksum's name is damaged
+    sealed |= metadata.get("format") == _WITHOUT_CHECKSUM and set(metadata) != {"format", "state"}
+    if sealed:
+        view, digest = memoryview(content), hashlib.sha256()
+        start, end = _place_of_seal(view)
+        for part in (view[:start], _ZEROS, view[end:]):
+            digest.update(part)
+        if digest.hexdigest().encode() != view[start:end]:
+            raise ValueError("its content doesn't have the sha256 that it was written with")
+    return metadata, from_bytes(content)
+
+
+def _metadata(content: bytes) -> dict[str, Any]:
+    """The metadata of a safetensors file.
+
+    Raises:
+        ValueError: or another error, if it isn't one.
+    """
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return dict(header.get("__metadata__", {}))
+
+
+def _place_of_seal(content: memoryview) -> tuple[int, int]:
+    """Where the checksum begins and ends."""
+    found = _SEAL.search(content, 8, 8 + int.from_bytes(content[:8], "little"))
+    if found is None:
+        raise ValueError("its header has no sha256")
+    return found.span(1)
+
+
+@functools.cache
+def _say_unchecked(path: Path) -> None:
+    _log.warning(
+        f"{path} was written by an earlier version and has no checksum, so that damage to it can "
+        "go unseen."
+    )
+
+
+def _on_device(parameters: Mapping[str, Any] | None, device: Any) -> dict[str, Any] | None:
     """A model's other parameters with their tensors on its device, as its weights are."""
     if parameters is None:
         return None
@@ -136,6 +229,8 @@ def _encode_config(config: Any, place: str, tensors: dict[str, torch.Tensor]) ->
     settings |= {"model": config["model"], "dataset": config["dataset"]}
     # whether it is a Config of ours, whose protocol holds for RecBole's models too
     settings["common_protocol"] = config.common_protocol
+    # what decides the split, also where a stock Config doesn't know of it
+    settings |= {"tie_order": config["tie_order"] or "hash", "tie_seed": config["tie_seed"] or 0}
     folder = Path(config["data_path"])
     if folder.name == config["dataset"]:
         settings["data_path"] = str(folder.parent.resolve())

@@ -1,4 +1,4 @@
-"""RecBole's Dataset on pandas 3, and its order of times."""
+"""RecBole's Dataset on pandas 3, and its unstable sort."""
 
 import warnings
 from collections.abc import Callable
@@ -10,13 +10,12 @@ __all__ = ["dataset_shims"]
 
 
 def dataset_shims(module: ModuleType) -> None:
-    """Mend `recbole.data.dataset.dataset.Dataset` for pandas 3 and for times of one second.
+    """Mend `recbole.data.dataset.dataset.Dataset` for pandas 3.
 
     * pandas 3 ignores ``column.fillna(inplace=True)``: missing values would stay (no issue yet);
     * the same for the empty cells of sequence columns, as they are read;
     * pandas 3 breaks ``Series.agg(len)`` on sequence columns (no issue yet);
-    * repeated pairs are sorted by an unstable sort before the first or last is kept;
-    * times become float32, whose step is 128 s today, before they are sorted (#2204, #1653, #1762).
+    * repeated pairs are sorted by an unstable sort before the first or last is kept.
     """
     import pandas as pd
 
@@ -29,7 +28,6 @@ def dataset_shims(module: ModuleType) -> None:
         # pandas 3 gives read-only arrays, of which RecBole makes tensors that it only reads
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     dataset._remove_duplication = _remove_duplication
-    dataset._data_processing = _in_order_of_time(dataset._data_processing)
 
 
 def _with_filled_sequences(module: ModuleType, load: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,21 +138,3 @@ def _remove_duplication(self: Any) -> None:
         )
     pair = [self.uid_field, self.iid_field]
     self.inter_feat = self.inter_feat.drop_duplicates(subset=pair, keep=keep)
-
-
-def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Sort rows by their float64 times (#2204).
-
-    The later float32 sort is stable and monotone, so it keeps that order.
-    """
-
-    @wraps(data_processing)
-    def processed(self: Any) -> None:
-        data_processing(self)
-        by_time = (self.config["eval_args"] or {}).get("order") == "TO"
-        if by_time and self.benchmark_filename_list is None and self.time_field in self.inter_feat:
-            self.inter_feat = self.inter_feat.sort_values(
-                self.time_field, kind="stable", ignore_index=True
-            )
-
-    return processed

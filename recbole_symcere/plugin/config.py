@@ -3,25 +3,21 @@
 It also never reads ``sys.argv``, which belongs to the process that calls us.
 """
 
-import importlib.util
-import re
 from collections.abc import Iterable, Mapping
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import recbole
 import yaml
 from recbole.config.configurator import Config as RecBoleConfig
-from recbole.utils import InputType, get_model
+from recbole.utils import get_model
 
-from recbole_symcere.base.errors import InputError, UnknownKeyError, did_you_mean
-from recbole_symcere.base.files import bundled_data_path, properties_path
-from recbole_symcere.base.options import hints_of, read_options
-from recbole_symcere.model.registry import MODELS, adopted, is_ours
-from recbole_symcere.plugin.config_patches import known_keys, option_groups
-from recbole_symcere.plugin.run_options import RUN_GROUPS
-from recbole_symcere.plugin.stock_models import draws_nothing, is_recboles, model_kinds
+from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.files import bundled_data_path
+from recbole_symcere.base.program import program
+from recbole_symcere.model.registry import MODELS, adopted
+from recbole_symcere.plugin.nested_settings import NESTED, merged
+from recbole_symcere.plugin.refusals import check_settings
+from recbole_symcere.plugin.stock_models import is_recboles, model_kinds
 from recbole_symcere.plugin.stock_needs import refuse_unable, refuse_unranked
 
 __all__ = ["Config", "StoredConfig"]
@@ -71,14 +67,7 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
                 f"RecBole refuses these settings: {error}. Look at metrics, topk, eval_args and "
                 "train_neg_sample_args."
             ) from error
-        self._refuse_unknown_keys()
-        ours = option_groups(self.model_class) if is_ours(self.model) else ()
-        for group in (*RUN_GROUPS, *ours):
-            read_options(group, self)
-        self._refuse_uncomputed_metric()
-        self._refuse_unreadable_intervals()
-        self._refuse_unusable_model()
-        self._refuse_pickles()
+        check_settings(self)
         self._refuse_missing_data()
         if is_recboles(self.model_class):
             refuse_unable(self)
@@ -89,7 +78,11 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
     def _load_config_files(self, file_list: Iterable[str] | None) -> dict[str, Any]:
         settings: dict[str, Any] = {}
         for name in file_list or ():
-            settings.update(_read_yaml(name, self.yaml_loader))
+            later = _read_yaml(name, self.yaml_loader)
+            both = {
+                k: merged([settings[k], later[k]]) for k in NESTED if k in settings.keys() & later
+            }
+            settings |= later | both
         return settings
 
     def _get_model_and_dataset(
@@ -105,74 +98,32 @@ class Config(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
             model = adopted(wanted) or _checked_model_name(wanted)
         return super()._get_model_and_dataset(model, dataset)  # type: ignore[no-any-return]
 
-    def _refuse_unknown_keys(self) -> None:
-        if not self.model_class.__module__.startswith(("recbole.", "recbole_symcere.")):
-            return  # a model of the user's own may read keys that we can't know
-        known = known_keys(self)
-        unknown = [key for key in self.external_config_dict if key not in known]
-        if not unknown:
-            return
-        elsewhere = _keys_of_all_models()
-        for key in unknown:
-            if key not in elsewhere:
-                hint = did_you_mean(key, known) or did_you_mean(key, elsewhere)
-                raise UnknownKeyError(key, f"{hint} --model={self.model} --help shows its keys.")
-            getLogger(__name__).warning(f"{self.model} doesn't read the key {key!r}.")
-
-    def _refuse_uncomputed_metric(self) -> None:
-        computed = [f"{metric}@{k}" for metric in self["metrics"] for k in self["topk"]]
-        computed += self["metrics"]  # metrics of single values, such as AUC, have no k
-        if not self["metrics"] or not self["topk"]:
-            raise InputError("metrics and topk must name at least one value each.")
-        if self["valid_metric"].lower() not in {name.lower() for name in computed}:
-            raise InputError(
-                f"valid_metric is {self['valid_metric']!r}, but only {', '.join(computed)} are "
-                "computed. Change valid_metric, metrics or topk."
-            )
-
-    def _refuse_unreadable_intervals(self) -> None:
-        """RecBole leaves out an interval that it can't read, and filters nothing."""
-        intervals = {f"val_interval {k!r}": v for k, v in (self["val_interval"] or {}).items()}
-        for key in ("user_inter_num_interval", "item_inter_num_interval"):
-            intervals[key] = self[key]
-        for key, value in intervals.items():
-            if value is None or isinstance(value, list):  # a list names values of a token field
-                continue
-            if not all(_INTERVAL.fullmatch(part.strip()) for part in str(value).split(";")):
-                raise InputError(
-                    f"{key} is {value!r}; expected an interval such as [5,inf) or (0,10];[20,30)."
-                )
-
-    def _refuse_unusable_model(self) -> None:
-        sampled = (self["train_neg_sample_args"] or {}).get("distribution", "none") != "none"
-        compares = self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not draws_nothing(self.model)
-        if compares and not sampled:
-            raise InputError(
-                f"{self['model']} compares items with sampled negatives, so train_neg_sample_args "
-                "can't be none. Leave it out."
-            )
-        if self["log_wandb"] and importlib.util.find_spec("wandb") is None:
-            raise InputError("log_wandb needs the package wandb: pip install wandb.")
-
-    def _refuse_pickles(self) -> None:
-        pickles = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
-        for key in pickles:
-            if self[key]:
-                raise InputError(
-                    f"{key} makes RecBole write and read pickles, which can run any code. "
-                    "Leave it out: reviews and their vectors are kept in cache_dir anyway."
-                )
-
     def _refuse_missing_data(self) -> None:
-        folder = Path(self["data_path"])
+        folder, name = Path(self["data_path"]), self["dataset"]
         if folder.is_dir():
             return
-        bundled = sorted(path.name for path in bundled_data_path().iterdir() if path.is_dir())
+        usual = "./dataset_atomic, in ./dataset and among the bundled ones"
+        if "data_path" not in self.external_config_dict:
+            places, where = [folder.parent, Path("dataset"), bundled_data_path()], usual
+        elif not folder.parent.is_dir():
+            raise InputError(
+                f"data_path is {self.external_config_dict['data_path']!r}, but there is no such "
+                f"folder. Name the one that holds {name}, or leave it out to look in {usual}."
+            )
+        else:
+            places, where = [folder.parent], f"{folder.parent}, which data_path names"
+        found = _folders(places)
         raise InputError(
-            f"There is no data set {self['dataset']!r}: {folder} doesn't exist."
-            f"{did_you_mean(self['dataset'], bundled)} Bundled: {', '.join(bundled)}. Convert your "
-            f"own with: run_recbole_symcere.py convert SOURCE --input FILE --name {self['dataset']}"
+            f"There is no data set {name!r} in {where}.{did_you_mean(name, found)} There "
+            f"{'are' if len(found) > 1 else 'is'} {', '.join(found) or 'none'}. Convert your own "
+            f"with: {program()} convert SOURCE --input=FILE --name={name}"
         )
+
+
+def _folders(places: Iterable[Path]) -> list[str]:
+    """The names of the folders that stand in some folders, hidden ones left out."""
+    inside = [path for place in places if place.is_dir() for path in place.iterdir()]
+    return sorted({path.name for path in inside if path.is_dir() and path.name[0] != "."})
 
 
 class StoredConfig(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
@@ -180,18 +131,6 @@ class StoredConfig(RecBoleConfig):  # type: ignore[misc] # RecBole has no types
 
     def _load_cmd_line(self) -> dict[str, Any]:
         return {}
-
-
-def _keys_of_all_models() -> set[str]:
-    """The keys of every model, so that models can share a file of settings."""
-    folders = [properties_path() / "model", Path(recbole.__file__).parent / "properties" / "model"]
-    files = [file for folder in folders for file in folder.glob("*.yaml")]
-    read = {
-        key
-        for file in files
-        for key in re.findall(r"(?m)^(\w+):", file.read_text(encoding="utf-8"))
-    }
-    return read.union(*(hints_of(*option_groups(get_model(name))) for name in MODELS))
 
 
 def _read_yaml(name: str, loader: Any) -> dict[str, Any]:
@@ -209,9 +148,6 @@ def _read_yaml(name: str, loader: Any) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise InputError(f"Configuration file {name} must hold `key: value` lines.")
     return settings
-
-
-_INTERVAL = re.compile(r"[\[(]\s*[-+.\deinf]+\s*,\s*[-+.\deinf]+\s*[\])]")
 
 
 def _check_dataset_name(name: Any) -> None:

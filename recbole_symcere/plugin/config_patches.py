@@ -7,22 +7,31 @@ settings from ``properties/``.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from recbole_symcere.base.files import bundled_data_path, properties_path
 from recbole_symcere.base.options import defaults_of, hints_of, parse_as, parse_value
-from recbole_symcere.model.registry import adopt, adopted, lineage, trainer_of
+from recbole_symcere.base.storage import put_back
+from recbole_symcere.model.registry import adopt, adopted, is_ours, lineage, trainer_of
+from recbole_symcere.plugin.data_settings import fit_to_data
 from recbole_symcere.plugin.import_hooks import offer_model
+from recbole_symcere.plugin.nested_settings import NESTED, check_nested, merged
 from recbole_symcere.plugin.run_options import RUN_GROUPS
 from recbole_symcere.plugin.stock_models import is_recboles, settings_of_kind
 from recbole_symcere.plugin.stock_settings import check_settings_of
 from recbole_symcere.text.text_options import TextOptions
 
-__all__ = ["extend_recbole_config", "known_keys", "option_groups"]
+__all__ = ["as_parsed", "extend_recbole_config", "known_keys", "option_groups"]
 
+# What decides which pairs are held out.
+_SPLIT = (
+    *("eval_args", "rm_dup_inter", "val_interval", "repeatable"),
+    *("user_inter_num_interval", "item_inter_num_interval"),
+)
 # Keys that RecBole or we read although no yaml lists them.
 _UNLISTED_KEYS = frozenset(
     {
@@ -36,7 +45,12 @@ _HINTS = hints_of(*RUN_GROUPS, TextOptions) | dict.fromkeys(("model", "dataset",
 
 
 def _convert_config_dict(self: Any, settings: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """`Config._convert_config_dict` without ``eval``; a new dictionary, the caller's stays."""
+    """`Config._convert_config_dict` without ``eval``."""
+    return as_parsed(settings)
+
+
+def as_parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose strings stand for what they mean; a new dictionary, the caller's stays."""
     return {k: _parsed(k, v) if isinstance(v, str) else v for k, v in settings.items()}
 
 
@@ -44,8 +58,10 @@ def _parsed(key: str, text: str) -> Any:
     return parse_as(text, _HINTS[key]) if key in _HINTS else parse_value(text)
 
 
-def extend_recbole_config(config_class: Any) -> None:
+def extend_recbole_config(config_class: Any, check: Callable[[Any], None]) -> None:
     """Change RecBole's Config class as this module's text says.
+
+    A Config of RecBole's own that is of one of our models is checked by ``check``.
 
     Our subclass sets ``common_protocol``: there the settings of ``properties/`` hold for every
     model, not only for ours.
@@ -55,8 +71,12 @@ def extend_recbole_config(config_class: Any) -> None:
     config_class._load_internal_config_dict = _with_our_settings(
         config_class._load_internal_config_dict
     )
+    config_class._get_final_config_dict = _with_merged_dictionaries(
+        config_class._get_final_config_dict
+    )
     config_class._set_default_parameters = _with_found_data(config_class._set_default_parameters)
     config_class._init_device = _with_visible_devices(config_class._init_device)
+    config_class.__init__ = _with_checks(config_class.__init__, check)
 
 
 def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
@@ -68,6 +88,7 @@ def _with_our_settings(load: Callable[..., None]) -> Callable[..., None]:
     @wraps(load)
     def loaded(self: Any, model: str, model_class: type, dataset: str) -> None:
         load(self, model, model_class, dataset)
+        self.recboles_split = {key: self.internal_config_dict.get(key) for key in _SPLIT}
         ours = adopt(model_class)
         if adopted(model):
             offer_model(model, lambda: model_class)  # stock functions look it up by its name
@@ -103,6 +124,26 @@ def _merge_properties(config: Any, model: str, model_class: type, dataset: str) 
     config.internal_config_dict.pop("convert", None)
 
 
+def _with_merged_dictionaries(get_final: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Merge nested settings key by key: files into what holds, a dictionary into the files."""
+
+    @wraps(get_final)
+    def final(self: Any) -> Any:
+        settings = get_final(self)
+        layers = (
+            self.internal_config_dict, self.file_config_dict, self.variable_config_dict,
+            self.cmd_config_dict,
+        )  # fmt: skip
+        for key in NESTED:
+            given = [layer[key] for layer in layers if key in layer]
+            if given:
+                settings[key] = merged(given)
+        check_nested(settings)
+        return settings
+
+    return final
+
+
 def option_groups(model_class: Any) -> tuple[type, ...]:
     """What one of our models and its trainer read."""
     trainer = trainer_of(model_class.__name__)
@@ -115,8 +156,39 @@ def known_keys(config: Any) -> set[str]:
     return {*config.internal_config_dict, *listed, *_UNLISTED_KEYS}  # nothing reads that one
 
 
+def _with_checks(init: Callable[..., None], check: Callable[[Any], None]) -> Callable[..., None]:
+    """Check RecBole's own Config of one of our models as ours checks itself."""
+
+    @wraps(init)
+    def initialised(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        if not self.common_protocol and is_ours(self.model):
+            check(self)
+            _warn_of_two_splits(self)
+
+    return initialised
+
+
+def _warn_of_two_splits(config: Any) -> None:
+    """Say where RecBole's own models, given the same settings, would be tested on other pairs."""
+    given = (config.file_config_dict, config.variable_config_dict, config.cmd_config_dict)
+    differ = []
+    for key, theirs in config.recboles_split.items():
+        layers = [layer[key] for layer in given if key in layer]
+        holds = config.internal_config_dict.get(key)
+        if merged([theirs, *layers]) != merged([holds, *layers]):
+            differ.append(key)
+    if differ:
+        getLogger(__name__).warning(
+            f"{config.model} is split by our protocol, but RecBole's own models are split by "
+            f"{', '.join(differ)} as RecBole has it, so that they don't share a test set. Give "
+            f"{'these' if len(differ) > 1 else 'it'} in your settings, or run all models by "
+            "recbole_symcere.run_recbole."
+        )
+
+
 def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., None]:
-    """Make data_path absolute; look for the data set where converted and bundled ones lie."""
+    """Look for the data set where converted and bundled ones lie, and fit the settings to it."""
 
     @wraps(set_parameters)
     def found(self: Any) -> None:
@@ -129,9 +201,12 @@ def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., Non
         if "data_path" not in self.external_config_dict:
             places += [Path("dataset_atomic", name).absolute(), Path("dataset", name).absolute()]
             places += [bundled_data_path() / name]
+        for place in places:
+            put_back(place)
         self.final_config_dict["data_path"] = str(
             next((place for place in places if place.is_dir()), wanted)
         )
+        fit_to_data(self)
 
     return found
 

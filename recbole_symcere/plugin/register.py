@@ -14,6 +14,8 @@ from typing import Any
 
 from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, trainer_of
 from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tables
+from recbole_symcere.plugin.config_patches import extend_recbole_config
+from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
 from recbole_symcere.plugin.trainer_patches import (
     change_eval_loader,
@@ -53,6 +55,8 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         offer_model(name, partial(class_of, name))
     for name, change in (
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
+        ("recbole.data.dataset.dataset", change_dataset),
+        ("recbole.data.dataset.dataset", _check_data),
         *((name, compat.torch_proxy) for name in _READ_CHECKPOINTS),
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
@@ -80,9 +84,18 @@ def registered() -> list[str]:
 
 
 def _offer_config(module: ModuleType) -> None:
-    from recbole_symcere.plugin.config_patches import extend_recbole_config
+    def check(config: Any) -> None:
+        from recbole_symcere.plugin.refusals import check_settings
 
-    extend_recbole_config(module.Config)
+        check_settings(config)
+
+    extend_recbole_config(module.Config, check)
+
+
+def _check_data(module: ModuleType) -> None:
+    from recbole_symcere.plugin.data_check import check_before_loading
+
+    check_before_loading(module.Dataset)
 
 
 def _change_parameters(module: ModuleType) -> None:
@@ -144,9 +157,9 @@ def _move_tensorboard(module: ModuleType) -> None:
     def in_run_folder(logger: Any) -> Any:
         folders = [h.run_dir for h in logger.handlers if hasattr(h, "run_dir")]
         if folders:
-            from torch.utils.tensorboard import SummaryWriter
+            from recbole_symcere.plugin.curves import Curves
 
-            return SummaryWriter(folders[-1] / "tensorboard")
+            return Curves(folders[-1] / "tensorboard")
         return get_tensorboard(logger)
 
     module.get_tensorboard = in_run_folder  # type: ignore[attr-defined]

@@ -58,9 +58,7 @@ class RunOptions:
     train_neg_sample_args: dict[str, Any] | None = option(
         help="negatives of a batch, such as {distribution: uniform, sample_num: 1}; ~ for none"
     )
-    learner: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"] = option(
-        help="the optimizer"
-    )
+    learner: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop"] = option(help="the optimizer")
     learning_rate: float = option(help="of the optimizer", above=0)
     weight_decay: float = option(help="of the optimizer", minimum=0)
     clip_grad_norm: dict[str, Any] | None = option(help="such as {max_norm: 1.0}")
@@ -79,6 +77,13 @@ class RunOptions:
     rm_dup_inter: Literal["first", "last"] | None = option(
         help="which of repeated (user, item) pairs stays"
     )
+    tie_order: Literal["hash", "file"] = option(
+        "hash",
+        "what decides among interactions of one user at one time: a hash of user, item and "
+        "tie_seed, or, as in RecBole, the order of the file",
+    )
+    tie_seed: int = option(0, "of that hash; not the run's, so that all seeds share one split")
+    allow_repeats: bool = option(False, "whether held-out pairs may stand in the training part too")
     val_interval: dict[str, Any] | None = option(help="column -> interval of values that stay")
     load_col: dict[str, Any] | None = option(help="columns that are read of each file")
     benchmark_filename: list[str] | None = option(help="parts of a data set that is split already")

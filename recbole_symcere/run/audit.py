@@ -7,9 +7,7 @@ would be blind.
 """
 
 import hashlib
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,9 @@ from recbole.data.interaction import Interaction
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import option, suggesting, take_options
+from recbole_symcere.base.storage import scratch_folder, writing
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
+from recbole_symcere.data.intact import copy_to_change
 from recbole_symcere.data.items import item_file
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.run_options import FileOptions
@@ -144,11 +144,11 @@ def audit(
     parts = split_dataset(config, data)
     rows = [part.inter_feat[ROW_FIELD].numpy() for part in parts]
     held_out = np.concatenate(rows[1:])
-    with tempfile.TemporaryDirectory(prefix="recbole_symcere-audit-") as folder:
-        place = Path(folder)
+    with scratch_folder("recbole_symcere-audit-") as place:
 
         def observe(name: str, planted: np.ndarray, **how: bool) -> dict[str, Any]:
-            source = _planted_copy(data, place / name, planted, items=name == "control")
+            with writing(place):
+                source = _planted_copy(data, place / name, planted, items=name == "control")
             own = {"data_path": str(source), "cache_dir": str(place / f"cache-{name}")}
             own |= {"checkpoint_dir": str(place / f"saved-{name}")}
             return dict(_observations(config, {**settings, **own}, **how))
@@ -175,7 +175,7 @@ def _planted_copy(data: ReviewDataset, folder: Path, rows: np.ndarray, items: bo
     With ``items``, also at the end of every item text.
     """
     target = folder / data.dataset_name
-    shutil.copytree(data.dataset_path, target)
+    copy_to_change(Path(data.dataset_path), target)
     planted = np.zeros(sum(pq.read_metadata(p).num_rows for p in data.review_files()), dtype=bool)
     planted[rows] = True
     for path in data.review_files():

@@ -43,13 +43,16 @@ class BlendTrainer(ReviewTrainer):
         super().fit(train_data, valid_data, *rest, **options)
         asked = self._saved and self._evaluates and not self.in_search
         if asked and self.model.blend is not None:
-            state = checkpoint.load(self.saved_model_file)
+            state = self._unblended(checkpoint.load(self.saved_model_file))
             self.model.load_state_dict(state["state_dict"])
+            kept = ("best_valid_score", "best_valid_result")
+            before = {name: state[name] for name in kept}
             self._choose(valid_data)
             state |= {
                 "state_dict": self.model.state_dict(),
-                "best_valid_score": self.best_valid_score,
-                "best_valid_result": self.best_valid_result,
+                **{name: getattr(self, name) for name in kept},
+                "without_blend": before,
+                **self._vectors(),
             }
             checkpoint.save(self.saved_model_file, state)
         return self.best_valid_score, self.best_valid_result
@@ -90,6 +93,17 @@ class BlendTrainer(ReviewTrainer):
             f"blend chosen on validation: {weights}; {self.valid_metric} {sign * before:.4f} -> "
             f"{self.best_valid_score:.4f}"
         )
+
+    def _unblended(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A checkpoint as it was before the choice."""
+        weights = {
+            name: torch.zeros_like(weight) if name == "blend.weights" else weight
+            for name, weight in state["state_dict"].items()
+        }
+        return {**state, **state.get("without_blend", {}), "state_dict": weights}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(self._unblended(state))  # what is trained is judged without it
 
     def facts(self) -> dict[str, Any]:
         """The weights that were chosen."""

@@ -24,6 +24,7 @@ class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
         self.forget_passes()
         self._terms: tuple[Any, ...] = ()  # of the batch at hand
         self._term_names: tuple[str, ...] = ()
+        self._pass = "loss"  # what it is called by
         self._place = (0, 0)  # epoch and batch, both counted from 0
 
     def forget_passes(self) -> None:
@@ -54,7 +55,7 @@ class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
             self._term_names = getattr(losses, "_fields", None) or tuple(
                 f"{name}{n + 1}" if len(self._terms) > 1 else name for n in range(len(self._terms))
             )
-            self._place = (epoch_idx, batches)
+            self._pass, self._place = name, (epoch_idx, batches)
             batches += 1
             return losses
 

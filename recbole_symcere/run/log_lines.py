@@ -54,10 +54,13 @@ def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
 
 def result_table(metrics: dict[str, Any], folder: Path) -> str:
     """The summary of a finished run."""
-    names = list(metrics["test"])
+    names = list(metrics["test"] or metrics["valid"])
     widths = [max(len(metric_title(name)), 7) for name in names]
     rows = [_row("", [metric_title(name) for name in names], widths)]
     for part in ("valid", "test"):
+        if not metrics[part]:
+            rows.append(f"{part:<6}  nothing was measured")
+            continue
         values = [metrics[part].get(name) for name in names]
         shown = ["-" if value is None else f"{value:.4f}" for value in values]
         rows.append(_row(part, shown, widths))

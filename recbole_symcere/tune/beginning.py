@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.files import properties_path, write_bytes
+from recbole_symcere.base.storage import writing
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import known_keys
 from recbole_symcere.tune.search_options import SearchOptions
@@ -54,13 +55,11 @@ def new_folder(config: Config, options: SearchOptions) -> Path:
     for name in ("trials.json", "best"):  # of a search whose search.json was removed
         if (out / name).exists():
             raise InputError(f"{out} holds another search's {name}; name another folder.")
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / "optuna.log").unlink(missing_ok=True)  # of a search that never began
         write_bytes(out / "search.json.tmp", b"")
         (out / "search.json.tmp").unlink()
-    except OSError as error:
-        raise InputError(f"The search's folder {out} can't be written: {error}.") from None
     return out
 
 

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 from recbole_symcere.base.errors import InputError
@@ -43,18 +45,29 @@ def connected(address: str | None) -> Iterator[None]:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False, **ray_settings()}
     if address is None:
         bind_ray_to_loopback()
-        ray.init(address="local", include_dashboard=False, **quiet)
+        with _own_signals():
+            ray.init(address="local", include_dashboard=False, **quiet)
     else:
         _check_reachable(address)
         use_ray_token()
         try:
-            ray.init(address=address, **quiet)
+            with _own_signals():
+                ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise _unreachable(address, str(error).splitlines()[0]) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep our way to end at SIGTERM, which Ray replaces when it starts."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(before) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_reachable(address: str) -> None:

@@ -4,6 +4,7 @@ The search's folder holds everything that it needs to go on: search.json, the sp
 with every trial that has ended. Nothing of Ray's own pickled state is read back.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -11,7 +12,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import yaml
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import write_bytes
+from recbole_symcere.base.storage import storage_cause
 from recbole_symcere.plugin.compat_ray import ray_api
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import known_keys
@@ -26,6 +28,7 @@ from recbole_symcere.run import quick_start
 from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
+    TIES_BEFORE,
     RunDirectory,
     data_fingerprint,
     fixed_settings,
@@ -122,7 +125,7 @@ def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         options = SearchOptions(**manifest["options"])
-        fixed, space_file = manifest["settings"], out / manifest["space"]
+        fixed, space_file = TIES_BEFORE | manifest["settings"], out / manifest["space"]
         fingerprint = manifest["data_fingerprint"]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file} can't be read ({error}); start a new search.") from None
@@ -146,7 +149,7 @@ def _search(
     options: SearchOptions,
     ended: list[TrialRecord],
 ) -> SearchResult:
-    with RunDirectory(out).locked():
+    with RunDirectory(out).locked(), _telling_how_to_go_on(out):
         config = config_of(fixed)
         mode: Mode = "max" if config["valid_metric_bigger"] else "min"
         space = space.bind({key: config[key] for key in known_keys(config)})
@@ -166,6 +169,23 @@ def _search(
     _say(f"the search's tables and plots are in {short_path(out)}")
     _say(f"use its settings with --config_files={short_path(out / 'best.yaml')}")
     return SearchResult(out, tuple(trials), winner, refit)
+
+
+@contextlib.contextmanager
+def _telling_how_to_go_on(out: Path) -> Iterator[None]:
+    # in the place of what the refit's own run says
+    notes = [f"tune --resume={short_path(out)} goes on with the search"]
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.__notes__ = notes
+        raise
+    except Exception as error:
+        cause = storage_cause(error)  # Ray puts an error of its own in the place of any
+        if cause is None:
+            raise
+        cause.__notes__ = notes
+        raise cause from error
 
 
 def _run_trials(
@@ -242,8 +262,7 @@ def _run_trials(
         where = f" on {nodes} nodes" if nodes > 1 else ""
         _say(f"a trial starts in {median:.1f} s (median){where}, without tokenising or encoding")
     if len(monitor.ended) < n_trials:
-        sys.stderr.write(f"stopped after {len(monitor.ended)} of {n_trials} trials; go on with ")
-        sys.stderr.write(f"tune --resume={short_path(out)}\n")
+        sys.stderr.write(f"stopped after {len(monitor.ended)} of {n_trials} trials\n")
         raise KeyboardInterrupt
     shutil.rmtree(out / "ray", ignore_errors=True)  # the trials' checkpoints have served
     return monitor.ended

@@ -2,8 +2,6 @@
 
 import copy
 import dataclasses
-import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Mapping
@@ -13,6 +11,8 @@ from typing import Any
 import torch
 from recbole.utils.argument_list import dataset_arguments
 
+from recbole_symcere.base.storage import scratch_folder
+from recbole_symcere.plugin.checkpoint import load
 from recbole_symcere.plugin.compat_ray import ray_api
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import (
@@ -105,9 +105,9 @@ def run_trial(tuned: dict[str, Any], job: Job) -> None:
     tuned = full_config(tuned, job.configs)
     started = time.perf_counter()
     torch.set_num_threads(job.threads)
-    with tempfile.TemporaryDirectory(prefix="recbole_symcere-trial-") as folder:
+    with scratch_folder("recbole_symcere-trial-") as folder:
         # run_dir: where the trainer keeps its checkpoints
-        own = {"run_dir": folder, "checkpoint_dir": f"{folder}/best"}
+        own = {"run_dir": str(folder), "checkpoint_dir": f"{folder}/best"}
         config = job.config({**tuned, **own})
         train_data, valid_data, _ = job.loaders(config, tuned)
         trainer = build_trainer(config, build_model(config, train_data))
@@ -144,9 +144,7 @@ def _restore(trainer: Any, train_data: Any, checkpoint: Any) -> None:
         return
     wanted = [(group["lr"], group.get("weight_decay")) for group in trainer.optimizer.param_groups]
     with checkpoint.as_directory() as folder:
-        trainer.last_file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(folder, trainer.last_file.name), trainer.last_file)
-    trainer.resume(train_data)
+        trainer.go_on_from(load(Path(folder, trainer.last_file.name)), train_data)
     # pbt changes these on the way, and the optimizer's state brings back the old ones
     for group, (rate, decay) in zip(trainer.optimizer.param_groups, wanted, strict=True):
         group["lr"] = rate

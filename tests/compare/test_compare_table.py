@@ -35,6 +35,9 @@ def write_run(folder, values, order, seconds=1.0):
     folder.mkdir(parents=True)
     mean = float(np.mean(values))
     metrics = {
+        **dict.fromkeys(("model", "dataset", "device"), "x"),
+        **dict.fromkeys(("seed", "epochs_run", "parameters", "best_epoch"), 1),
+        **{"valid": {}, "protocol": {}, "versions": {}, "history": []},
         "test": {"ndcg@10": mean, "hit@10": 2 * mean},
         "beyond": {
             "popularity": {"arp@10": 12.5, "gini@10": 0.25},

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert import choose as choose_module
 from recbole_symcere.convert import spill
 from recbole_symcere.convert.choose import choose
 from recbole_symcere.convert.convert_options import Filters
@@ -193,3 +194,47 @@ def test_filters_out_of_range_are_refused(settings, message):
 def test_the_manifest_can_hold_every_count(tmp_path):
     chosen = result(tmp_path, many())[0]
     json.dumps(list(chosen[1:]))
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 10**6])
+def test_looking_at_slices_of_users_changes_nothing(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(choose_module, "_SLICE", size)
+    rng = np.random.default_rng(1)
+    rows = [
+        (f"u{rng.integers(4)}", f"i{rng.integers(9)}", int(rng.integers(2)), rng.choice(["", "a"]))
+        for _ in range(60)
+    ]
+    chosen, table = result(tmp_path, rows, copied_texts="merge")
+    assert table.select("user_id", "item_id", "timestamp", "text").rows() == [
+        row[:4] for row in oracle(rows, copied_texts="merge")
+    ]
+    assert chosen.copied > 0
+    assert chosen.pairs == len({row[:2] for row in rows})
+
+
+def test_more_text_than_files_may_be_open_makes_larger_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(spill, "_BUCKET_BYTES", 1)
+    monkeypatch.setattr(spill, "_MOST_BUCKETS", 5)
+    monkeypatch.setattr(spill, "_IN_MEMORY", 0)
+    rows = [(f"u{n:03}", "i", n, "text") for n in range(300)]
+    with Spill(tmp_path / "spill") as store:
+        store.add(frame(rows))
+        chosen = choose(store.rows(), Filters())
+        tables = list(store.ordered(chosen.order))
+    assert 3 <= len(tables) <= 5
+    assert pl.concat(tables)["user_id"].to_list() == [row[0] for row in rows]
+
+
+def test_without_times_users_and_items_order_the_rows_whatever_the_file_does(tmp_path):
+    rows = [(f"u{n % 3}", f"i{n % 5}", None, f"{n}") for n in range(15)]
+    orders = []
+    for seed in range(3):
+        mixed = [rows[n] for n in np.random.default_rng(seed).permutation(15)]
+        with Spill(tmp_path / "spill") as store:
+            store.add(frame(mixed))
+            chosen = choose(store.rows(), Filters(), timed=False)
+            orders.append(pl.concat(store.ordered(chosen.order)).drop("rating").rows())
+        assert chosen.times is None
+    assert orders[0] == orders[1] == orders[2]
+    assert [row[:2] for row in orders[0]] == sorted(row[:2] for row in rows)
+    assert {row[2] for row in orders[0]} == {None}

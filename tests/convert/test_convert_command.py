@@ -76,8 +76,11 @@ def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, 
     }  # fmt: skip
     assert manifest["read_report"] == {
         "rows_read": 12, "rows_kept": 11, "notes": [], "anonymous_removed": 0,
-        "skipped": [{"reason": "no user_id", "count": 1, "first_lines": [12]}],
-        "texts_html_removed": 0, "texts_tidied": 9, "texts_made_nfc": 0, "texts_cut": 0,
+        "skipped": [
+            {"file": "r.jsonl", "reason": "no user_id", "count": 1, "first_lines": [12]}
+        ],
+        "texts_damaged": 0, "texts_html_removed": 0, "texts_tidied": 9, "texts_made_nfc": 0,
+        "texts_cut": 0,
         "repeats_found": 1, "repeats_removed": 1, "copied_texts": 0, "copies_removed": 0,
         "sampled_out": 0, "removed_by_core": 1,
     }  # fmt: skip
@@ -88,6 +91,7 @@ def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, 
     }  # fmt: skip
     assert [entry["file"] for entry in manifest["inputs"]] == ["r.jsonl"]
     assert (manifest["synthetic"], manifest["notice"]) == (False, None)
+    assert manifest["order"] == "time"
 
 
 def test_what_was_converted_converts_to_the_same_again(tmp_path, convert, dump):

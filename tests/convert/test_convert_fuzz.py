@@ -4,14 +4,16 @@ import gzip
 import itertools
 import json
 
+import polars as pl
 import pytest
 from convert_tables import READERS, read_all
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert import jsonlines
 from recbole_symcere.convert.clean import clean_texts
-from recbole_symcere.convert.jsonlines import JsonLines
+from recbole_symcere.convert.jsonlines import JsonLines, _numbered
 from recbole_symcere.convert.lines import Block
 from recbole_symcere.convert.raw import Columns
 from recbole_symcere.convert.readers.generic import read_generic
@@ -63,7 +65,8 @@ def check(reader, path):
     assert report.rows_read == report.rows_kept + lost
     assert report.rows_kept == len(read.reviews)
     assert len(report.rejected) == min(lost - report.anonymous, 1000)
-    assert read.reviews.null_count().sum_horizontal()[0] == 0
+    present = read.reviews.drop(report.absent)
+    assert present.null_count().sum_horizontal()[0] == 0
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -84,16 +87,19 @@ def test_no_bytes_crash_a_reader_or_lose_a_row(tmp_path, reader, content):
     lines=st.lists(st.one_of(RECORDS, FRAGMENTS.map(lambda f: f.replace(b"\n", b" "))), min_size=1)
 )
 @settings(max_examples=60, deadline=None)
-def test_the_fast_parser_agrees_with_the_careful_one(lines):
+@pytest.mark.parametrize("piece", [1, 200, 64 << 10])
+def test_the_fast_parser_agrees_with_the_careful_one(piece, lines):
     columns = Columns({"user_id": "user_id", "item_id": "item_id", "text": "text"})
     parse = JsonLines(columns, "f")
     parse._checked = True
     block = Block(b"".join(line + b"\n" for line in lines), 1)
-    fast, careful = parse(block), parse._careful(block)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonlines, "_PIECE", piece)
+        fast, careful = parse(block), parse._careful(_numbered(block))
     assert fast.frame.equals(careful.frame.select(fast.frame.columns))
     assert fast.notes == careful.notes
     good = Block(b"".join(json.dumps(GOOD).encode() + b"\n" for _ in lines) or b"{}\n", 1)
-    assert parse._fast(good) is not None
+    assert parse._fast(good.data, pl.Series(range(good.n_lines))) is not None
 
 
 def test_every_line_of_a_file_is_a_row_or_blank(tmp_path):
@@ -107,7 +113,46 @@ def test_every_line_of_a_file_is_a_row_or_blank(tmp_path):
         "not valid JSON": 20_000, "not a JSON object": 10_000, "no item_id": 10_000,
     }  # fmt: skip
     assert report.notes == (
-        "10000 lines held bytes that are not UTF-8; replaced by U+FFFD",
+        "the file is not UTF-8; read as cp1252, which its bytes look like; --encoding names "
+        "another",
         "10000 blank lines passed over",
     )
     assert report.skipped[0].lines == (2, 6, 8)
+
+
+def test_a_few_broken_lines_leave_the_others_to_the_fast_parser(monkeypatch):
+    """25 of 300,000 made a conversion 2.6 times as dear."""
+    columns = Columns({"user_id": "user_id", "item_id": "item_id", "text": "text"})
+    parse = JsonLines(columns, "f")
+    row = b'{"user_id": "u", "item_id": "i", "text": "%s"}' % (b"x" * 400)
+    lines = [row] * 20_000
+    broken = {
+        99: row[:200],
+        5_000: b"",
+        9_999: b"no JSON",
+        15_000: row.replace(b"xx", b"\xff\xfe", 1),
+    }
+    for number, line in broken.items():
+        lines[number] = line
+    counts = {"careful": 0, "fast": 0}
+    careful, fast = JsonLines._careful, JsonLines._fast
+
+    def counting_careful(self, lines):
+        lines = list(lines)
+        counts["careful"] += len(lines)
+        return careful(self, lines)
+
+    def counting_fast(self, data, numbers):
+        counts["fast"] += 1
+        return fast(self, data, numbers)
+
+    monkeypatch.setattr(JsonLines, "_careful", counting_careful)
+    monkeypatch.setattr(JsonLines, "_fast", counting_fast)
+    table = parse(Block(b"\n".join(lines), 1))
+    assert counts["careful"] < 200  # a piece of 64 KB beside those that are seen to be broken
+    assert counts["fast"] < 20
+    assert table.frame["source_line"].to_list() == [n for n in range(1, 20_001) if n != 5_001]
+    assert table.frame.filter(pl.col("problem").is_not_null())["source_line"].to_list() == [
+        100, 10_000,
+    ]  # fmt: skip
+    assert "\ufffd" in table.frame.filter(pl.col("source_line") == 15_001)["text"][0]

@@ -72,10 +72,11 @@ def test_numbers_in_json_stay_as_written(read):
     assert reading.reviews["text"].to_list() == ["5"]
 
 
-def test_a_file_without_ratings_gets_ones_and_says_so(read):
+def test_a_file_without_ratings_has_none_and_says_so(read):
     reading = read("r.csv", "user_id,item_id,timestamp,text\nu,i,5,t\n")
-    assert reading.reviews["rating"].to_list() == [1.0]
-    assert reading.report.notes == ("no rating anywhere; every rating set to 1.0",)
+    assert reading.reviews["rating"].to_list() == [None]
+    assert reading.report.absent == {"rating"}
+    assert reading.report.notes == ("no rating is read: the data set has no ratings",)
 
 
 def test_a_rating_column_that_was_named_must_exist(read):
@@ -124,15 +125,15 @@ def test_rows_without_ids_and_ids_that_cannot_be_stored_are_counted(read):
     content = "".join(line(user_id=user) for user in ids)
     reading = read("r.jsonl", content + line(item_id=None) + line(item_id=["i"]) + "[1]\n")
     assert skipped(reading) == {
-        "user_id cannot be stored": (4, (6, 7, 8)),
+        "user_id cannot be stored": (3, (7, 8, 9)),
         "user_id reads as a missing value": (3, (3, 4, 5)),
         "no user_id": (2, (1, 2)),
         "no item_id": (1, (11,)),
         "item_id is neither text nor a number": (1, (12,)),
         "not a JSON object": (1, (13,)),
     }
-    assert reading.reviews["source_line"].to_list() == [10]
-    assert (reading.report.rows_read, reading.report.rows_kept) == (13, 1)
+    assert reading.reviews["source_line"].to_list() == [6, 10]
+    assert (reading.report.rows_read, reading.report.rows_kept) == (13, 2)
 
 
 def test_the_most_frequent_reason_comes_first(read):
@@ -181,7 +182,7 @@ def test_a_very_long_field_is_read(read):
 
 def test_bytes_that_are_not_utf8_are_replaced_and_counted(read):
     bad = (HEADER + "u,i,4,5,caf\xe9\n").encode("latin-1") + b"u\xff,j,4,5,t\nu,k,4,5,t\n"
-    reading = read("r.csv", bad)
+    reading = read("r.csv", bad, encoding="utf-8")
     assert reading.reviews["text"].to_list() == ["caf\ufffd", "t"]
     assert skipped(reading) == {"user_id cannot be stored": (1, (3,))}
     assert reading.report.notes == ("2 lines held bytes that are not UTF-8; replaced by U+FFFD",)
@@ -206,10 +207,11 @@ def test_nuls_and_raw_tabs_in_json_do_not_break_the_line(read):
         ("r.csv.gz", gzip.compress(b"", mtime=0), "there is no column 'user_id'; found none"),
         ("r.jsonl", b"\n \n", "r.jsonl: holds no reviews"),
         ("r.csv", HEADER.encode(), "r.csv: holds no reviews"),
-        ("r.csv", HEADER.encode("utf-16"), "is UTF-16; expected UTF-8"),
+        ("r.csv", HEADER.encode("utf-16"), "r.csv: holds no reviews"),
         ("r.csv", b"text,text\n", "names 'text' more than once"),
         ("r.csv", b'"a"b,c\n', "the header line cannot be read"),
-        ("r.xlsx", b"x", r"cannot be told from the name.*\.csv.*--input_format="),
+        ("r.dump", b"x", r"cannot be told from the name.*\.csv.*--input_format="),
+        ("r.xlsx", b"x", "a workbook cannot be read; save its sheet as CSV in UTF-8"),
         ("r.parquet", b"nonsense", "cannot be read as Parquet"),
         (
             "r.csv.gz",
@@ -247,10 +249,10 @@ def test_parquet_with_dates_and_whole_numbers(tmp_path):
     frame.write_parquet(tmp_path / "r.parquet")
     reading = read_generic(tmp_path / "r.parquet")
     assert reading.reviews.rows() == [
-        ("7", "1", 1.0, 1_531_001_351, "a", 1),
-        ("8", "2", 1.0, 1_531_001_351, "", 2),
+        ("7", "1", None, 1_531_001_351, "a", 1),
+        ("8", "2", None, 1_531_001_351, "", 2),
     ]
-    assert reading.report.notes == ("no rating anywhere; every rating set to 1.0",)
+    assert reading.report.notes == ("no rating is read: the data set has no ratings",)
     assert skipped(reading) == {"no user_id": (1, (3,))}
 
 

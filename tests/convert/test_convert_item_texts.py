@@ -82,3 +82,13 @@ def test_metadata_of_another_kind_is_refused(tmp_path):
         item_writer("amazon2018", tmp_path / "none")
     with pytest.raises(InputError, match=r"--meta: .* is a folder"):
         item_writer("yelp", tmp_path)
+
+
+def test_item_texts_that_lost_their_characters_are_refused(tmp_path):
+    lines = [f'{{"asin": "i{n}", "title": "caf\xe9"}}\n' for n in range(3)]
+    (tmp_path / "meta.json").write_bytes("".join(lines).encode("latin-1"))
+    write = item_writer("amazon2018", tmp_path / "meta.json")
+    with pytest.raises(
+        InputError, match=r"--meta: 3 of 3 rows of meta\.json hold bytes that are not"
+    ):
+        write(tmp_path / "items.parquet", pl.Series(["i0"]))

@@ -24,7 +24,7 @@ pytestmark = [
 def convert(tmp_path, capsys):
     def convert(source, file, *options):
         path = REALDATA / file
-        if not path.is_file():
+        if not list(REALDATA.glob(file)):
             pytest.skip(f"no real reviews: {path} is absent")
         options = [option.replace("REALDATA", str(REALDATA)) for option in options]
         main([source, f"--input={path}", "--name=d", f"--output_dir={tmp_path}", *options])
@@ -100,7 +100,8 @@ def test_the_cut_line_of_yelp_is_counted(convert, tmp_path):
     assert size(manifest) == (3494, 2219, 3609)
     report = manifest["read_report"]
     assert (report["rows_read"], report["rows_kept"]) == (3611, 3610)
-    assert report["skipped"] == [{"reason": "not valid JSON", "count": 1, "first_lines": [3611]}]
+    skipped = {"reason": "not valid JSON", "count": 1, "first_lines": [3611]}
+    assert report["skipped"] == [{"file": "yelp_academic_dataset_review.sample.json.gz", **skipped}]
     assert report["repeats_removed"] == 1
     rejected = json.loads((tmp_path / "d" / "rejected.jsonl").read_text())
     assert (rejected["line"], rejected["reason"]) == (3611, "not valid JSON")
@@ -113,3 +114,40 @@ def test_the_cut_line_of_yelp_is_counted(convert, tmp_path):
 def test_tripadvisor_is_a_3_core(convert):
     manifest, _ = convert("generic", "tripadvisor_lara_3core.jsonl.gz", "--k_core=3")
     assert size(manifest) == (5883, 1493, 22_105)
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "options", "expected"),
+    [
+        ("amazon2018", "Magazine_Subscriptions_5.json.gz", ["--k_core=5"], (294, 132, 2027)),
+        ("amazon2014", "reviews_Digital_Music_5.head.json.gz", ["--k_core=5"], (268, 206, 2480)),
+        ("generic", "film_critics_5core.jsonl.gz", ["--k_core=5"], (1420, 899, 47_441)),
+        (
+            "generic",
+            "food_com_sample.csv.gz",
+            ["--item_field=recipe_id", "--time_field=date", "--text_field=review", "--k_core=3"],
+            (226, 614, 3385),
+        ),
+    ],
+)
+def test_the_other_files_have_their_known_sizes(convert, source, file, options, expected):
+    manifest, _ = convert(source, file, *options)
+    assert size(manifest) == expected
+    assert manifest["order"] == "time"
+
+
+def test_columns_of_other_names_are_told_in_one_line(convert):
+    with pytest.raises(
+        InputError,
+        match=r"no column 'item_id'; found 'user_id', 'recipe_id', 'date', 'rating', 'review'; .*"
+        r"--item_field=NAME, and the others with --text_field=NAME --time_field=date",
+    ):
+        convert("generic", "food_com_sample.csv.gz")
+
+
+def test_several_dumps_are_one_data_set(convert):
+    manifest, out = convert("amazon2018", "[GM]*_5.json.gz")
+    names = ["Gift_Cards_5.json.gz", "Magazine_Subscriptions_5.json.gz"]
+    assert [entry["file"] for entry in manifest["inputs"]] == names
+    assert size(manifest) == (804, 305, 5267)
+    assert "warning: 1,096 of 5,267 reviews (20.8%) are copies" in out

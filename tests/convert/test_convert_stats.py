@@ -36,6 +36,12 @@ def test_the_figures_of_a_data_set(tmp_path):
     assert (stats.first_time, stats.last_time) == (0, 172_800)
 
 
+def test_words_are_those_of_the_language(tmp_path):
+    texts = ["房间很干净,早餐", "朝食も", "l'hôtel 10/10", ""]  # 4 + 2 + 4 words
+    rows = [(f"u{n}", "i", 5, n, text) for n, text in enumerate(texts)]
+    assert count_stats(data_set(tmp_path, rows)).words_per_review == pytest.approx(10 / 3)
+
+
 def test_benchmark_parts_count_together_and_texts_may_be_missing(tmp_path):
     data_set(tmp_path, ROWS[:2], part=".train")
     folder = data_set(tmp_path, ROWS[2:], part=".test")

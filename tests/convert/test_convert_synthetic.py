@@ -84,7 +84,14 @@ def test_one_seed_gives_one_data_set():
 def test_it_says_that_it_is_synthetic_and_how_to_get_the_real_one(default):
     assert default.reading.synthetic
     assert default.reading.notice.startswith("yelp here is SYNTHETIC")
-    assert "convert yelp --input yelp_dataset.tar --name yelp" in default.reading.notice
+    assert "convert yelp --input=yelp_dataset.tar --name=yelp" in default.reading.notice
+
+
+@pytest.mark.parametrize("name", ["yelp", "mine"])
+def test_the_notice_fits_the_set_that_it_speaks_of(name):
+    notice = generate(name, Dials(**SMALL)).reading.notice
+    assert notice.startswith(f"{name} is SYNTHETIC: its reviews are generated")
+    assert "Yelp" not in notice
 
 
 def test_attributes_decide_choices_as_much_as_the_dial_says():

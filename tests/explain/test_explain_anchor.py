@@ -12,13 +12,13 @@ from explain.planted import ATTRIBUTES, DISLIKED, LIKED, train
 from small_data import small_rows
 
 from recbole_symcere.base.options import take_options
+from recbole_symcere.base.words import distinct_words
 from recbole_symcere.cli import main
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.explain.anchor import analyse
 from recbole_symcere.explain.causal import deletions, retrieval
 from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.loaded_run import load_text_run
-from recbole_symcere.explain.words import distinct_words
 
 QUICK = {
     **{"n": 200, "n_control": "40", "n_gradients": "20", "n_retrieval": "100"},

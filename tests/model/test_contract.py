@@ -12,14 +12,16 @@ import yaml
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
-from recbole.utils import get_flops, get_model, init_seed
+from recbole.utils import InputType, get_flops, get_model, init_seed
 from small_data import small_rows, write_rows
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.options import hints_of
+from recbole_symcere.data.dataloader import HISTORY_MASK
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.history import history_matrix
+from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model.registry import MODELS, text_use
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
@@ -143,6 +145,32 @@ def test_every_trainable_weight_learns(name, small):
         if parameter.requires_grad:
             assert parameter.grad is not None, key
             assert parameter.grad.abs().sum() > 0, key
+
+
+def test_copies_of_a_pair_are_not_each_others_negatives(name, small):
+    # RecBole repeats the rows of a batch for a second sampled item
+    still = dict.fromkeys(("dropout", "edge_dropout"), 0.0)
+    _, model, _, (train, *_) = prepare(name, small, **still, alpha=0.5, node_weight=0.1)
+    if model.input_type != InputType.PAIRWISE:
+        return
+    once = next(iter(train))
+    twice = copy.deepcopy(once).repeat(2)
+    if HISTORY_MASK in once:
+        twice[HISTORY_MASK] = once[HISTORY_MASK].repeat(2, 2)
+    model.double().train()
+    model.graph = BipartiteGraph(
+        *(train.dataset.inter_feat[f].numpy() for f in ("user_id", "item_id")),
+        model.n_users, model.n_items, torch.float64,
+    )  # fmt: skip
+    losses = []
+    for batch in (once, twice):
+        init_seed(3, True)
+        model.begin_epoch()
+        losses.append(model.calculate_loss(batch))
+    for term, whole, repeated in zip(losses[0]._fields, *losses, strict=True):
+        if (name, term) == ("RLMRecCon", "alignment"):
+            continue  # contrasts the sampled items too, see test_rlmreccon.py
+        assert repeated.item() == pytest.approx(whole.item(), rel=1e-6), term
 
 
 def test_the_optimizer_gets_each_weight_once(name, small):

@@ -1,5 +1,7 @@
 """RLMRec-Con against a float64 oracle."""
 
+import copy
+
 import numpy as np
 import oracles
 import pytest
@@ -15,10 +17,17 @@ def mlp(given, x):
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_its_loss(small, silent, monkeypatch):
+@pytest.mark.parametrize("n_sampled", [1, 2])
+def test_its_loss(small, silent, n_sampled, monkeypatch):
     if silent:
         silence(monkeypatch)
     model, batch, given = observed("RLMRecCon", small, **LOUD, edge_dropout=0.0)
+    if n_sampled == 2:  # RecBole repeats the rows and samples another item for the copies
+        batch = copy.deepcopy(batch).repeat(2)
+        batch["neg_item_id"][len(batch) // 2 :] = batch["neg_item_id"][: len(batch) // 2].flip(0)
+        given.batch = {name: batch[name].numpy() for name in batch.columns}
+    pairs = list(zip(given.batch["user_id"], given.batch["item_id"], strict=True))
+    assert (len(set(pairs)) < len(pairs)) == (n_sampled == 2)
     loss = loss_of(model, batch)
     vectors = text_vectors_of(given, small)
     users, user_has = mean_per(vectors, given.users, given.n_users)
@@ -31,6 +40,8 @@ def test_its_loss(small, silent, monkeypatch):
         ids = given.batch[field]
         table, has = (users, user_has) if role == 0 else (items, item_has)
         kept = [r for r in range(len(ids)) if has[ids[r]]]
+        if role < 2:  # a copy of a pair isn't its negative
+            kept = [r for r in kept if pairs.index(pairs[r]) == r]
         text = oracles.unit(mlp(given, table))
         candidates = text[has] if role == 0 else text[ids[kept]]
         rows = []

@@ -9,10 +9,13 @@ import pytest
 import torch
 from model.test_contract import all_scores, prepare, trained
 from recbole.data.interaction import Interaction
+from small_data import small_rows, write_rows
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.data import dataloader as batch
 from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model.symcere import SymCERE, SymCEREOptions
+from recbole_symcere.run.prepare import build_trainer
 from recbole_symcere.text.review import ReviewViews
 
 # The intra-modal term tells every interaction from every other, also from those of the same half of
@@ -165,6 +168,27 @@ def test_ngcfs_width_is_the_projections(small):
     assert model.projection(torch.zeros(1, model.reviews.width)).shape[1] == 16 + 16 + 8
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_view_of_an_epoch_outlives_sampling_by_score(small, dynamic):
+    sampling = {"sample_num": 1, "dynamic": dynamic, "candidate_num": 3 if dynamic else 0}
+    config, model, _, (train, valid, _) = prepare(
+        "SymCERE", small, train_neg_sample_args=sampling, epochs=2
+    )
+    views, loss = [], model.calculate_loss
+
+    def watched(interaction):
+        terms = loss(interaction)
+        views.append(tuple(model._augmented.values.tolist()))
+        return terms
+
+    model.calculate_loss = watched
+    build_trainer(config, model).fit(train, valid, verbose=False, saved=False)
+    n = len(train)
+    assert len(views) == 2 * n
+    assert len(set(views[:n])) == len(set(views[n:])) == 1
+    assert views[0] != views[n]
+
+
 def test_a_new_augmented_graph_per_epoch_or_per_step(small):
     for per, n_graphs in (("epoch", 1), ("step", 3)):
         _, model, _, (train, *_) = prepare("SymCERE", small, edge_dropout_per=per)
@@ -187,6 +211,18 @@ def test_a_checkpoint_holds_no_encoder(small, frozen):
     learned = {name for name, p in model.named_parameters() if p.requires_grad}
     assert names == learned
     assert any("lora_" in name for name in names) != frozen
+
+
+@pytest.mark.parametrize("mode", ["frozen", "lora"])
+def test_a_review_that_the_encoder_cannot_read_stops_before_training(small, tmp_path, mode):
+    rows = small_rows()
+    user, item, rating, time, _ = rows[3]
+    rows[3] = user, item, rating, time, "bala " * 100
+    write_rows(tmp_path, "small", rows)
+    options = {"data_path": str(tmp_path), "text_mode": mode, "max_length": 512}
+    message = r"max_length=512: a text has 202 tokens, the text encoder reads 66\."
+    with pytest.raises(InputError, match=message):
+        prepare("SymCERE", {**small, **options})
 
 
 def test_lora_lowers_the_loss_and_moves_nothing_else_of_the_encoder(small):

@@ -143,15 +143,33 @@ def test_data_is_found_here_or_among_the_bundled(tmp_path):
     assert Config("BPR", "yelp")["data_path"].endswith("dataset_atomic/yelp")
     mine = write_small(tmp_path / "dataset_atomic", "yelp", n_users=12)
     assert Config("BPR", "yelp")["data_path"] == str(mine)
-    with pytest.raises(InputError, match="no data set 'yelp'"):
+    with pytest.raises(
+        InputError,
+        match=r"data_path is 'elsewhere', but there is no such folder.*leave it out to look "
+        r"in \./dataset_atomic, in \./dataset and among the bundled",
+    ):
         Config("BPR", "yelp", config_dict={"data_path": "elsewhere"})
+    own = {"data_path": str(tmp_path / "dataset_atomic")}
+    with pytest.raises(
+        InputError,
+        match=r"no data set 'yelpp' in .*dataset_atomic, which data_path names\. Did you mean "
+        r"'yelp'\? There is yelp\. .*convert SOURCE --input=FILE --name=yelpp",
+    ):
+        Config("BPR", "yelpp", config_dict=own)
+    write_small(tmp_path / "dataset", "other", n_users=12)
+    with pytest.raises(
+        InputError,
+        match=r"no data set 'zzz' in \./dataset_atomic, in \./dataset and among the bundled ones\. "
+        r"There are other, yelp\.",
+    ):
+        Config("BPR", "zzz")
 
 
 @pytest.mark.parametrize(
-    ("environment", "given", "expected"), [("3", None, "3"), ("", None, ""), ("3", 1, "1")]
+    ("environment", "given", "expected"), [("3", None, "3"), ("", None, ""), ("3", "1", "1")]
 )
 def test_visible_devices_stay_as_they_are(monkeypatch, small, environment, given, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", environment)
-    extra = {} if given is None else {"gpu_id": given}
+    extra = {} if given is None else {"gpu_id": given, "use_gpu": False}
     Config("SymCERE", "small", config_dict={**small, **extra})
     assert os.environ["CUDA_VISIBLE_DEVICES"] == expected

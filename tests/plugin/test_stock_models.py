@@ -2,12 +2,13 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from small_data import write_small
+from small_data import small_rows, write_rows, write_small
 from stock_data import WITH_CLASS, write_features, write_knowledge
 
 from recbole_symcere import InputError
@@ -15,6 +16,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.stock_models import model_kinds
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
 
+README = Path(__file__).parents[2] / "README.md"
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
 
 
@@ -67,6 +69,18 @@ def test_every_model_of_recbole_is_known_by_its_kind():
     for name, kind in kinds.items():
         if kind != "exlib_recommender":
             assert f".{kind}." in get_model(name).__module__
+
+
+def test_readme_tells_of_every_model():
+    section = README.read_text().split("### RecBole's models")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| ")]
+    for kind, models in (("general", 33), ("context-aware", 18), ("sequential", 31),
+                         ("knowledge-aware", 10), ("exlib", 2)):  # fmt: skip
+        row = next(" ".join(cells[2:]) for cells in rows if cells[1].strip() == kind)
+        of_kind = {name for name, where in model_kinds().items() if where.startswith(
+            kind.replace("-", "_"))}  # fmt: skip
+        assert len(of_kind) == models
+        assert of_kind <= set(re.findall(r"\w+", row))
 
 
 def test_context_models_learn_from_drawn_negatives(plain):
@@ -366,6 +380,19 @@ def test_what_a_sequential_run_measures_is_said(plain, capsys):
     assert metrics["protocol"]["ranked_for"] == "each user"
 
 
+@pytest.mark.parametrize("tied", [7, 8])
+@pytest.mark.parametrize("model", ["GRU4Rec", "Pop"])
+def test_ties_at_the_split_are_counted_for_sequences_too(plain, tmp_path, model, tied):
+    rows = [
+        (user, item, rating, time - 30 * (n % 10 == tied), text)
+        for n, (user, item, rating, time, text) in enumerate(small_rows(per_user=10))
+    ]
+    write_rows(tmp_path, "tied", rows)  # of ten 0 to 7 are trained on; 8 is the first held out
+    settings = {**plain, "data_path": str(tmp_path)}
+    metrics = metrics_of(run_recbole(model, "tied", config_dict=settings))
+    assert metrics["protocol"]["ties"]["users"] == float(tied == 8)
+
+
 def test_cold_items_of_a_model_of_pairs(plain):
     metrics = metrics_of(run_recbole("FM", "small", config_dict={**plain, "cold_items": 0.2}))
     assert metrics["beyond"]["cold_items"]["items"] == 6
@@ -430,6 +457,19 @@ def test_every_pass_over_the_data_is_told(rich):
     assert losses("RecVAE") == [{"loss"}]
     warm = losses("NCL", num_clusters=3, warm_up_step=1, epochs=2)
     assert warm == [{"loss1", "loss2"}, {"loss1", "loss2", "loss3"}]
+
+
+def test_passes_whose_losses_differ_in_scale_are_no_divergence(rich, monkeypatch):
+    from recbole.model.knowledge_aware_recommender.mkr import MKR
+
+    loss = MKR.calculate_kg_loss
+
+    def calculate_kg_loss(self, interaction):
+        return loss(self, interaction).abs() * 1e5
+
+    monkeypatch.setattr(MKR, "calculate_kg_loss", calculate_kg_loss)
+    history = metrics_of(run_recbole("MKR", "small", config_dict=rich))["history"]
+    assert history[0]["loss"]["kg_loss"] > 1e3 * history[0]["loss"]["rs_loss"]
 
 
 def test_the_loss_is_the_mean_over_the_batches_of_all_passes(plain, monkeypatch):

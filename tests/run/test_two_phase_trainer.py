@@ -239,6 +239,27 @@ def test_a_killed_run_ends_as_an_unbroken_one(small, monkeypatch, extra, killed_
     assert same(Path("unbroken"), Path("broken"))
 
 
+@pytest.mark.parametrize("killed_after", range(8))
+@pytest.mark.parametrize("scores", [LIKED, WORSE], ids=["liked", "worse"])
+def test_without_its_last_checkpoint_a_run_goes_on_from_its_best(
+    small, monkeypatch, scores, killed_after
+):
+    scripted(monkeypatch, scores)
+    settings = {**small, "epochs": len(scores), "learning_rate": 0.01, "stopping_step": 1}
+    run_recbole("CollabContext", "small", config_dict={**settings, "run_dir": "unbroken"})
+    finish = Resumable._finish_epoch
+
+    def killed(self, best):
+        finish(self, best)
+        if len(self.history) == killed_after + 1:
+            raise Killed
+
+    broken(settings, monkeypatch, lambda p: p.setattr(Resumable, "_finish_epoch", killed))
+    Path("broken/checkpoint/last.safetensors").write_bytes(b"damaged")
+    resume("broken")
+    assert same(Path("unbroken"), Path("broken"))
+
+
 @pytest.mark.parametrize("method", ["_end_phase", "begin_phase", "_keep_the_better"])
 def test_a_run_killed_between_the_phases(small, monkeypatch, method):
     settings = {**small, "epochs": 4, "learning_rate": 0.01}

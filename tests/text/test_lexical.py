@@ -6,11 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
-from tiny_models import WORDS, tiny_bert
+from tiny_models import WORDS
 
-from recbole_symcere.text.lexical import lexical_vectors, text_words, word_counts
-from recbole_symcere.text.load import load_encoder
-from recbole_symcere.text.tokens import TokenStore
+from recbole_symcere.base.word_counts import Vocabulary
+from recbole_symcere.text.lexical import lexical_vectors, word_counts
 
 OWNERS = np.array([0, 0, 1, 2, 3, 4, 5, 1])
 TEXTS = [" ".join(WORDS[(7 * n + k * k) % 12] for k in range(2 + n % 4)) for n in range(8)]
@@ -18,15 +17,10 @@ TEXTS[4] = ""
 TEXTS[7] = TEXTS[0]  # one text of two owners
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return load_encoder(tiny_bert(tmp_path_factory.mktemp("bert")))[1]
-
-
-def counted(tokenizer, folder, texts, owners, n_owners, max_length=32):
-    store = TokenStore.open_or_build(texts, tokenizer, max_length, folder)
-    ids = np.where(store.lengths[store.text_index] > 0, store.text_index, -1)
-    return word_counts(text_words(store), ids, owners, n_owners)
+def counted(texts, owners, n_owners):
+    words = Vocabulary().count(texts)
+    ids = np.where(np.diff(words.indptr) > 0, np.arange(len(texts)), -1)
+    return word_counts(words, ids, owners, n_owners)
 
 
 def joined(texts, owners, n_owners):
@@ -35,8 +29,8 @@ def joined(texts, owners, n_owners):
     ]
 
 
-def test_every_word_is_counted_once_per_use(tokenizer, tmp_path):
-    counts = counted(tokenizer, tmp_path, TEXTS, OWNERS, 7)
+def test_every_word_is_counted_once_per_use():
+    counts = counted(TEXTS, OWNERS, 7)
     words = [text.split() for text in joined(TEXTS, OWNERS, 7)]
     assert counts.shape[0] == 7
     assert counts.sum(axis=1).ravel().tolist()[0] == [len(row) for row in words]
@@ -48,23 +42,11 @@ def test_every_word_is_counted_once_per_use(tokenizer, tmp_path):
             assert alike[a, b] == expected, (a, b)
 
 
-def test_a_word_is_its_tokens_in_their_order(tokenizer, tmp_path):
-    # words of several tokens: the same tokens in another order, or cut elsewhere, are other words
-    one, two = WORDS[0], WORDS[1]
-    texts = [one + two, two + one, f"{one} {two}", one + two]
-    assert len(tokenizer(texts[0])["input_ids"]) > 3
-    counts = counted(tokenizer, tmp_path, texts, np.arange(4), 4)
-    alike = (counts @ counts.T).toarray()
-    assert alike[0, 3] == alike[0, 0] > 0
-    assert alike[0, 1] < alike[0, 0]
-    assert alike[0, 2] == 0
-
-
-def test_the_vectors_keep_the_angles_of_tf_idf(tokenizer, tmp_path):
+def test_the_vectors_keep_the_angles_of_tf_idf():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(WORDS, 5)) for _ in range(60)]
     owners = np.arange(60) % 30
-    counts = counted(tokenizer, tmp_path, texts, owners, 31)
+    counts = counted(texts, owners, 31)
     vectors, _ = lexical_vectors(counts, counts, 1000)
     assert vectors.shape == (31, 29)  # one less than the rows that have a word
     oracle = TfidfVectorizer(
@@ -75,27 +57,25 @@ def test_the_vectors_keep_the_angles_of_tf_idf(tokenizer, tmp_path):
     assert not vectors[30].any()  # no text
 
 
-def test_users_are_brought_into_the_space_of_items(tokenizer, tmp_path):
+def test_users_are_brought_into_the_space_of_items():
     rng = np.random.default_rng(1)
     texts = [" ".join(rng.choice(WORDS, 5)) for _ in range(40)]
-    counts = counted(tokenizer, tmp_path, texts, np.arange(40) % 20, 20)
+    counts = counted(texts, np.arange(40) % 20, 20)
     items, users = lexical_vectors(counts, counts[[3, 5]], 8)
     assert torch.allclose(users, items[[3, 5]], atol=1e-6)
 
 
 @pytest.mark.parametrize("texts", [["same words"] * 6, [""] * 6, [f"{w}" for w in WORDS[:6]]])
-def test_texts_that_tell_nothing_apart_give_no_dimension(tokenizer, tmp_path, texts):
-    counts = counted(tokenizer, tmp_path, texts, np.arange(6), 6)
+def test_texts_that_tell_nothing_apart_give_no_dimension(texts):
+    counts = counted(texts, np.arange(6), 6)
     items, users = lexical_vectors(counts, counts, 8)
     assert items.shape == users.shape == (6, 0)
 
 
 @given(st.lists(st.lists(st.sampled_from(WORDS[:9]), max_size=6), min_size=1, max_size=12))
-def test_any_texts_give_finite_vectors_of_length_one_at_most(tokenizer, tmp_path_factory, rows):
+def test_any_texts_give_finite_vectors_of_length_one_at_most(rows):
     texts = [" ".join(row) for row in rows]
-    counts = counted(
-        tokenizer, tmp_path_factory.mktemp("h"), texts, np.arange(len(rows)), len(rows)
-    )
+    counts = counted(texts, np.arange(len(rows)), len(rows))
     items, _ = lexical_vectors(counts, counts, 4)
     assert torch.isfinite(items).all()
     assert (items.norm(dim=1) <= 1 + 1e-5).all()

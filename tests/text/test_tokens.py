@@ -1,3 +1,4 @@
+import copy
 import json
 import logging
 import multiprocessing
@@ -12,7 +13,7 @@ from tiny_models import synthetic_texts, tiny_bert, tiny_llama
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.text import token_files
 from recbole_symcere.text.load import load_encoder
-from recbole_symcere.text.tokens import TokenStore, tokenizer_fingerprint
+from recbole_symcere.text.tokens import TokenStore, tokenizer_fingerprint, warn_of_unknown
 
 TEXTS = [*synthetic_texts(40), "", "  \n", *synthetic_texts(5), "bala"]
 
@@ -219,3 +220,34 @@ def test_length_without_room_for_a_word_is_an_input_error(tokenizer, tmp_path):
 def test_texts_that_are_not_strings_are_an_input_error(tokenizer, tmp_path):
     with pytest.raises(InputError, match=r"texts: .*Expected strings only"):
         TokenStore.open_or_build([1, "a"], tokenizer, 16, tmp_path)
+
+
+@pytest.mark.parametrize("n_unknown", [0, 1, 6, 7, 60])
+def test_a_tokenizer_that_knows_few_of_the_words_is_told(tokenizer, tmp_path, caplog, n_unknown):
+    # 120 tokens, of which a special one never counts
+    assert len(tokenizer("bala", add_special_tokens=False)["input_ids"]) == 2
+    texts = ["bala " * n for n in range(1, 10)] + ["bala " * 15]
+    texts[-1] = "bala " * 15 + "\u4eba" * n_unknown
+    store = TokenStore.open_or_build(texts, tokenizer, 200, tmp_path)
+    share = n_unknown / (2 * 60 + n_unknown)
+    assert store.unknown_share == pytest.approx(share)
+    assert copy.deepcopy(store).unknown_share == store.unknown_share
+    warn_of_unknown(store, "the reviews")
+    assert bool(caplog.text) == (n_unknown >= 7)
+
+
+def test_what_is_said_of_unknown_tokens(tokenizer, tmp_path, caplog):
+    store = TokenStore.open_or_build(["\u4eba\u4eba", "bala"], tokenizer, 16, tmp_path)
+    warn_of_unknown(store, "the training reviews of zh")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(
+        "50 % of the tokens of the training reviews of zh are unknown to "
+    )
+    assert "--text_encoder=sentence-transformers/paraphrase-multilingual" in caplog.messages[0]
+
+
+def test_no_tokens_are_none_unknown(tokenizer, llama_tokenizer, tmp_path):
+    assert TokenStore.open_or_build(["", " "], tokenizer, 16, tmp_path).unknown_share == 0
+    llama_tokenizer.unk_token = None  # as of byte-level tokenizers
+    store = TokenStore.open_or_build(["bala"], llama_tokenizer, 16, tmp_path)
+    assert store.unknown_share == 0

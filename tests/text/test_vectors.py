@@ -273,3 +273,48 @@ def test_texts_longer_than_the_model_reads(bert, tmp_path):
 def test_no_masked_view(bert):
     vectors = text_vectors(*bert, **{**SETTINGS, "masked_views": 0})
     assert vectors.masked.shape == (0, len(bert[2]), 32)
+
+
+def _poison(encoder, how):
+    """Make the encoder give every text the same vector, zeros, or no numbers."""
+    plain = encoder.head.forward
+
+    def useless(hidden, mask):
+        vectors = plain(hidden, mask)
+        return {"same": vectors.mean(dim=0, keepdim=True).expand_as(vectors) * 0 + 0.25,
+                "zero": vectors * 0, "nan": vectors * float("nan")}[how]  # fmt: skip
+
+    encoder.head.forward = useless
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("same", "the vectors of 61 different texts are all the same"),
+        ("zero", "the vectors of 61 different texts are all zero"),
+        ("nan", "the vectors of 61 different texts aren't all finite numbers"),
+    ],
+)
+def test_vectors_that_tell_nothing_apart_are_refused(bert, how, told):
+    encoder, tokenizer, store = bert
+    _poison(encoder, how)
+    with pytest.raises(InputError, match=told):
+        text_vectors(encoder, tokenizer, store, **SETTINGS)
+
+
+@pytest.mark.parametrize("texts", [["bala"], ["bala", "bala", ""], ["", ""]])
+def test_one_text_is_told_from_no_other(bert, tmp_path, texts):
+    encoder, tokenizer, _ = bert
+    _poison(encoder, "same")
+    store = TokenStore.open_or_build(texts, tokenizer, 32, tmp_path)
+    assert len(text_vectors(encoder, tokenizer, store, **SETTINGS).original) == len(set(texts))
+
+
+def test_a_token_that_the_model_lacks_is_refused(bert):
+    encoder, tokenizer, store = bert
+    encoder.model.resize_token_embeddings(store.highest_id)
+    message = (
+        f"gave a text the token {store.highest_id}, but its model has {store.highest_id} tokens"
+    )
+    with pytest.raises(InputError, match=message):
+        text_vectors(encoder, tokenizer, store, **SETTINGS)

@@ -145,7 +145,7 @@ def test_selection_never_sees_the_test_split(small, options, ray_here, tmp_path)
         for part, content in (by_part | {"test": test}).items():
             write_rows(tmp_path / name, "small", content, part)
         settings = {**small, "data_path": str(tmp_path / name)}
-        settings |= {"benchmark_filename": ["train", "valid", "test"]}
+        settings |= {"benchmark_filename": ["train", "valid", "test"], "allow_repeats": True}
         own = options(out=str(tmp_path / f"out-{name}"), num_samples=2, max_concurrent=1)
         results.append(search("SymCERE", "small", settings, options=own))
     one, other = ([(t.config, t.status, t.scores) for t in r.trials] for r in results)

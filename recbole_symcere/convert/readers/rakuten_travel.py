@@ -16,6 +16,7 @@ import polars as pl
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.convert_options import LayoutOptions
 from recbole_symcere.convert.delimited import DelimitedRows
+from recbole_symcere.convert.encodings import AUTO, Recoder, codec_of
 from recbole_symcere.convert.lines import LineBlocks, TextLines
 from recbole_symcere.convert.raw import Columns, RawTable
 from recbole_symcere.convert.records import Batch, Reading
@@ -27,8 +28,7 @@ _DEFAULT = ("user_id,timestamp,item_id," + "-," * 12 + "rating,title,text").spli
 _NEEDED = ("user_id", "item_id", "rating", "timestamp", "text")
 _JAPAN = 9 * 3600
 _RATINGS = (1.0, 5.0)
-_CODECS = {"shift_jis": "cp932", "sjis": "cp932", "utf8": "utf-8"}
-_SAMPLE = 1 << 20
+_CODECS = ("utf-8", "cp932")
 
 
 def read_rakuten_travel(
@@ -51,17 +51,13 @@ def read_rakuten_travel(
             encoding unknown.
     """
     options = options or LayoutOptions()
-    names, encoding = _names(options.columns), _codec(options.encoding)
-    blocks = LineBlocks(path)
-    if encoding == "auto":
-        encoding = _encoding_of(path)
+    names = _names(options.columns)
+    blocks = LineBlocks(path, recoder=Recoder(_codec(options.encoding), _CODECS[1:]))
     header = [name if name != "-" else f"-{n}" for n, name in enumerate(names)]
     columns = Columns(
         {**{name: name for name in _NEEDED}, "summary": "title"}, frozenset({"summary"})
     )
-    rows = DelimitedRows(
-        TextLines(blocks, encoding), path.name, columns, "\t", no_quotes=True, header=header
-    )
+    rows = DelimitedRows(TextLines(blocks), path.name, columns, "\t", no_quotes=True, header=header)
     validate = Validator(
         path.name,
         Expectations(columns.names, rating_range=_RATINGS, utc_offset=_JAPAN, anonymous=anonymous),
@@ -92,9 +88,8 @@ def _names(columns: str | None) -> list[str]:
 
 def _codec(encoding: str) -> str:
     """One of auto, utf-8 and cp932, which is Shift_JIS as Windows writes it."""
-    codec = encoding.lower().replace("-", "_")
-    codec = _CODECS.get(codec, codec.replace("_", "-"))
-    if codec not in {"auto", "utf-8", "cp932"}:
+    codec = codec_of(encoding)
+    if codec not in {AUTO, *_CODECS}:
         raise InputError(f"--encoding: {encoding!r} is unknown; expected auto, utf-8 or cp932")
     return codec
 
@@ -108,14 +103,3 @@ def _with_title(table: RawTable) -> RawTable:
     )
     joined = pl.concat_str(title, gap, text)
     return RawTable(table.frame.with_columns(text=joined), table.notes)
-
-
-def _encoding_of(path: Path) -> str:
-    """Return UTF-8 where the first lines are UTF-8, else Shift_JIS."""
-    for block in LineBlocks(path, block_size=_SAMPLE):
-        try:
-            block.data.decode()
-        except UnicodeDecodeError:
-            return "cp932"
-        return "utf-8"
-    return "utf-8"

@@ -13,13 +13,13 @@ from unicodedata import normalize
 
 import regex
 
-__all__ = ["Word", "distinct_words", "script_of", "segment", "without"]
+__all__ = ["KANA", "RUN", "SPACELESS", "Word", "distinct_words", "script_of", "segment", "without"]
 
-_RUN = regex.compile(r"[\p{L}\p{M}\p{N}_]+(?:['\u2019][\p{L}\p{M}\p{N}_]+)*")
+RUN = regex.compile(r"[\p{L}\p{M}\p{N}_]+(?:['\u2019][\p{L}\p{M}\p{N}_]+)*")
 # the second half of don't, we'll; in l'hotel and dell'arte the second half is a word of its own
 _SUFFIX = regex.compile(r"['\u2019](?=[\p{L}\p{M}\p{N}_]{3})")
-_KANA = regex.compile(r"[\p{Hiragana}\p{Katakana}]")
-_SPACELESS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\u30fc]+")
+KANA = regex.compile(r"[\p{Hiragana}\p{Katakana}]")
+SPACELESS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\u30fc]+")
 _THAI = regex.compile(r"\p{Thai}")
 _JAPANESE_PART = regex.compile(r"[\p{Katakana}\u30fc]+|[\p{Han}\p{Hiragana}\u3005]+|.")
 # particles and copulas after a noun; the first alternative needs no noun before it
@@ -48,8 +48,12 @@ class Word(NamedTuple):
     key: str
 
 
-def segment(text: str) -> list[Word]:
+def segment(text: str, japanese: bool | None = None) -> list[Word]:
     """The words of a text in their order; what lies between them is no word.
+
+    Args:
+        text: the text, or a `RUN` of it.
+        japanese: whether it is in Japanese, by default whether it has kana.
 
     Example:
         >>> [word.key for word in segment("I don't like L'Hôtel, 10/10.")]
@@ -57,9 +61,10 @@ def segment(text: str) -> list[Word]:
         >>> [word.key for word in segment("朝食も美味しかったです。")]
         ['朝食', 'も', '美味しかった', 'です']
     """
-    japanese = bool(_KANA.search(text))
+    if japanese is None:
+        japanese = bool(KANA.search(text))
     words = []
-    for run in _RUN.finditer(text):
+    for run in RUN.finditer(text):
         for start, end in _pieces(run.group(), japanese):
             begin, stop = run.start() + start, run.start() + end
             words.append(Word(begin, stop, normalize("NFKC", text[begin:stop]).casefold()))
@@ -105,7 +110,7 @@ def script_of(word: str) -> str:
 def _pieces(run: str, japanese: bool) -> Iterator[tuple[int, int]]:
     """Words of a run of letters, as places in it."""
     at = 0
-    for part in _SPACELESS.finditer(run):
+    for part in SPACELESS.finditer(run):
         yield from _spaced(run, at, part.start())
         yield from _spaceless(part.group(), part.start(), japanese)
         at = part.end()

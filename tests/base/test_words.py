@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_symcere.explain.words import distinct_words, segment, without
+from recbole_symcere.base.words import distinct_words, segment, without
 
 
 def keys(text):

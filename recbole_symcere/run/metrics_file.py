@@ -1,0 +1,42 @@
+"""What a metrics.json must hold to be one, and its checksum."""
+
+import hashlib
+import json
+from typing import Any
+
+__all__ = ["checksum", "damage_of", "has"]
+
+# What metrics.json has for every run.
+_RESULTS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("model", "dataset", "device"), str),
+    **dict.fromkeys(("seed", "epochs_run", "parameters"), int),
+    **dict.fromkeys(("valid", "test", "seconds", "data", "protocol", "versions"), dict),
+    **{"history": list, "peak_memory_mb": (int, float), "best_epoch": (int, type(None))},
+}
+
+
+def has(settings: Any, key: str, kind: type | tuple[type, ...]) -> bool:
+    """Whether ``settings`` is a dictionary with a value of that kind at ``key``."""
+    return isinstance(settings, dict) and isinstance(settings.get(key), kind)
+
+
+def checksum(metrics: dict[str, Any]) -> str:
+    """sha256 of what metrics.json tells, however it is laid out."""
+    content = {key: value for key, value in metrics.items() if key != "checksum"}
+    as_read = json.loads(json.dumps(content))  # JSON makes text of a number that is a key
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
+def damage_of(metrics: Any) -> str | None:
+    """What is wrong with the content of a metrics.json; earlier versions wrote no checksum."""
+    wrong = [key for key, kind in _RESULTS.items() if not has(metrics, key, kind)]
+    if wrong:
+        return f"{wrong[0]} is missing or of another type"
+    times, numbers = metrics["seconds"], {**metrics["valid"], **metrics["test"]}
+    if not times.keys() >= {"prepare", "train", "evaluate"}:
+        return "seconds lacks a part"
+    if not all(isinstance(value, int | float) for value in [*numbers.values(), *times.values()]):
+        return "a metric or time is no number"
+    if metrics.get("checksum", checksum(metrics)) != checksum(metrics):
+        return "its content isn't what its checksum says"
+    return None

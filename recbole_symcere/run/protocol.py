@@ -1,0 +1,82 @@
+"""What was done to get a result: split, order, masks, selection, and what text the model saw."""
+
+from typing import Any
+
+from recbole_symcere.plugin.stock_models import is_sequential
+
+__all__ = ["protocol_of", "tie_line"]
+
+_MANY_TIES = 0.2
+_FILTERS = ("rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval", "val_interval")
+_ALWAYS = ("repeatable", "valid_metric", "metrics", "topk", "cold_items", "cold_users")
+
+
+def protocol_of(config: Any, model: Any, loaders: tuple[Any, Any, Any]) -> dict[str, Any]:
+    """What must be equal for two results to be compared, as it was done.
+
+    Args:
+        config: of the run.
+        model: trained.
+        loaders: of training, validation and test.
+    """
+    valid, test = (len(loader.dataset.inter_feat) for loader in loaders[1:])
+    again = "pairs of the training part" if config["allow_repeats"] else "nothing"
+    return {
+        **_split(config, loaders[0].dataset),
+        **{key: config[key] for key in _ALWAYS},
+        "ranked_for": "each held-out interaction" if is_sequential(config) else "each user",
+        "masked_at_valid": "nothing" if config["repeatable"] else "train",
+        "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
+        "random_split": config["eval_args"]["order"] == "RO" and not config["benchmark_filename"],
+        "repeated_when_held_out": "anything" if config["repeatable"] else again,
+        "selected_on": _selected_on(config, valid),
+        "tested_on": "test" if test else "nothing: there is no test part",
+        **_text_facts(config, model),
+    }
+
+
+def tie_line(config: Any, train: Any) -> str | None:
+    """What a person should know of ties in time, where there are many.
+
+    Args:
+        config: of the run.
+        train: the training part.
+    """
+    share = train.tied_users
+    if share is None or share < _MANY_TIES:
+        return None
+    file = config["tie_order"] == "file"
+    decides = "the order of the file, which may put rare items last" if file else "a hash"
+    return (
+        f"{share:.0%} of the users have their last training and their first held-out interaction "
+        f"at one time, where {decides} decides which is which (tie_order)"
+    )
+
+
+def _split(config: Any, train: Any) -> dict[str, Any]:
+    """How the parts came about, and what was left out before."""
+    parts, evaluation = config["benchmark_filename"], config["eval_args"]
+    if parts is not None:  # RecBole filters and orders nothing then
+        files = [f"{config['dataset']}.{part}.inter" for part in parts]
+        return {"parts": files, "eval_args": {"mode": evaluation["mode"]}, "ties": None}
+    ties = None
+    if train.tied_users is not None:
+        ties = {"order": config["tie_order"], "users": train.tied_users}
+        if config["tie_order"] == "hash":
+            ties["seed"] = config["tie_seed"]
+    return {"eval_args": evaluation, **{key: config[key] for key in _FILTERS}, "ties": ties}
+
+
+def _selected_on(config: Any, n_valid: int) -> str:
+    if not n_valid:
+        return "nothing: there is no validation part, so the last epoch is taken"
+    return "valid" if config["eval_step"] > 0 else "nothing: the last epoch"
+
+
+def _text_facts(config: Any, model: Any) -> dict[str, Any]:
+    """What the model tells of its text; without text there is no control to tell of."""
+    facts: dict[str, Any] = getattr(model, "protocol", {})
+    control = config["text_control"] or "none"
+    if control != "none":
+        facts = {**facts, "text_control": control, "text_control_seed": config["text_control_seed"]}
+    return facts

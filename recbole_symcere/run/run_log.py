@@ -1,0 +1,80 @@
+"""What a run says: everything to run.log, to the terminal what a person wants to read."""
+
+import contextlib
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from recbole_symcere.base.storage import storage_error, writing
+
+__all__ = ["run_log"]
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class _FileHandler(logging.FileHandler):
+    """The run's log; RecBole's tensorboard writer asks it for the run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        with writing(folder / "run.log"):
+            super().__init__(folder / "run.log", encoding="utf-8")
+        self.run_dir = folder
+        self._failed = False
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _ANSI.sub("", super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # logging's
+        """Say once that the log can't be written, where logging would print a traceback."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            sys.stderr.write(f"{storage_error(self.baseFilename, error)}\n")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what is held back may not fit on the disk
+            super().close()
+
+
+class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg] # of text
+    """What a person sees; a terminal or pipe that is gone stops no run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # logging's
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
+def _for_people(record: logging.LogRecord) -> bool:
+    """Our own messages and everybody's warnings, except those of the Python warnings module."""
+    ours = record.name.startswith("recbole_symcere")
+    return ours or (record.levelno >= logging.WARNING and record.name != "py.warnings")
+
+
+@contextlib.contextmanager
+def run_log(folder: Path, level: str = "INFO") -> Iterator[None]:
+    """Send every log record to run.log, and to the terminal what a person wants to read."""
+    root = logging.getLogger()
+    to_file = _FileHandler(folder)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    to_terminal = _TerminalHandler(sys.stdout)
+    to_terminal.addFilter(_for_people)
+    level_before = root.level
+    root.setLevel(level.upper())
+    shown_before = warnings.showwarning
+    logging.captureWarnings(True)
+    captured_before = warnings.showwarning is shown_before
+    root.addHandler(to_file)
+    root.addHandler(to_terminal)
+    try:
+        yield
+    finally:
+        root.removeHandler(to_file)
+        root.removeHandler(to_terminal)
+        to_file.close()
+        logging.captureWarnings(captured_before)
+        root.setLevel(level_before)

@@ -1,0 +1,302 @@
+"""A run that is there: its settings, checkpoints and results, checked against each other."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.model.registry import text_use
+from recbole_symcere.model.stored_vectors import StoredVectors
+from recbole_symcere.plugin import checkpoint
+from recbole_symcere.plugin.config import Config, StoredConfig
+from recbole_symcere.plugin.config_patches import as_parsed
+from recbole_symcere.run.places import PLACES, located
+from recbole_symcere.run.prepare import build_model, read_dataset, split_data
+from recbole_symcere.run.run_directory import (
+    BEST_CHECKPOINT,
+    TIES_BEFORE,
+    RunDirectory,
+    data_fingerprint,
+)
+from recbole_symcere.text.source import NoEncoderError
+
+__all__ = [
+    "MAY_CHANGE",
+    "check_best",
+    "check_encoder",
+    "check_results",
+    "check_settings",
+    "load_data_and_model",
+    "newest_state",
+    "text_mode_of",
+]
+
+_log = logging.getLogger(__name__)
+
+MAY_CHANGE = frozenset({"epochs", "stopping_step", "show_progress"})
+"""What a resumed run may be told anew; anything else would make it another run."""
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+# They decide where something lies or how much is said, not what comes out.
+_BESIDE = MAY_CHANGE | {*PLACES, "runs_dir", "state"}
+
+
+def newest_state(folder: RunDirectory) -> dict[str, Any] | None:
+    """What a stopped run goes on from; None if it has no finished epoch.
+
+    That is its last checkpoint or, where that is damaged, the best one.
+
+    Raises:
+        InputError: if there are checkpoints, but none to go on from.
+    """
+    last, best = (folder.path / "checkpoint" / f"{name}.safetensors" for name in ("last", "best"))
+    if not last.is_file() and not best.is_file():
+        return None
+    try:
+        return _with_progress(last)
+    except checkpoint.DamagedError as error:
+        reason = str(error)
+    try:
+        state = _with_progress(best)
+    except checkpoint.DamagedError as error:
+        raise InputError(
+            f"{reason} The run can't go on from {best.name} either: {error} Start a new run: "
+            f"--config_files={folder.path / 'config.yaml'}."
+        ) from None
+    _log.warning(f"{reason} The run goes on from {best.name}, after epoch {state['epoch']}.")
+    return state
+
+
+def _with_progress(file: Path) -> dict[str, Any]:
+    state = checkpoint.load(file)
+    if "rng" not in state:
+        raise checkpoint.DamagedError(
+            f"{file} holds no random states, so training can't go on from it as it was."
+        )
+    return state
+
+
+def check_settings(
+    folder: RunDirectory, state: Mapping[str, Any], name: str, others: Mapping[str, Any] = _NONE
+) -> None:
+    """Stop if config.yaml tells other settings than those that a checkpoint was trained with.
+
+    What one of both lacks isn't compared: another version may know settings that this one doesn't.
+
+    Args:
+        folder: the run's.
+        state: what the checkpoint holds.
+        name: what the message calls it.
+        others: what is in force for settings that config.yaml lacks.
+
+    Raises:
+        InputError: with every setting that differs and both of its values.
+    """
+    there = as_parsed({**others, **folder.read_config()})
+    stored = as_parsed(state.get("settings") or state["config"])
+    keys = there.keys() & stored.keys()
+    if "settings" not in state:  # an earlier version stored what was given alone, as it was given
+        keys = {key for key in keys if _plain(there[key]) and _plain(stored[key])}
+    if "auto" in {there.get("text_mode"), stored.get("text_mode")}:
+        keys -= {"text_mode"}  # the weights tell what it was
+    differ = [
+        f"{key} is {_shown(there[key])} in config.yaml, {_shown(stored[key])} in the checkpoint"
+        for key in sorted(keys - _BESIDE)
+        if _shown(there[key]) != _shown(stored[key])
+    ]
+    if differ:
+        raise InputError(
+            f"{folder.path / 'config.yaml'} doesn't fit {name}: {'; '.join(differ)}. If "
+            "config.yaml was edited, put the checkpoint's values back, or start a new run with "
+            f"it: --config_files={folder.path / 'config.yaml'} --run_dir=NEW. If the checkpoint "
+            "is of another run, put this run's own there."
+        )
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str)
+
+
+def _shown(value: Any) -> str:
+    """A value in one way, whether it comes from YAML or from JSON."""
+    number = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if number else value, sort_keys=True, default=str)
+
+
+def check_best(folder: RunDirectory, trainer: Any) -> None:
+    """Stop a resumed run whose best checkpoint isn't the one that its last checkpoint tells of.
+
+    A best checkpoint that is damaged is written anew if the trainer has its weights.
+
+    Raises:
+        InputError: if it is lost, or of another epoch or run.
+    """
+    best_epoch = trainer.best_so_far[1]
+    if best_epoch is None:
+        return
+    last_epoch, file = trainer.history[-1]["epoch"], folder.path / BEST_CHECKPOINT
+    again = f"Start a new run: --config_files={folder.path / 'config.yaml'}."
+    try:
+        state = checkpoint.load(file)
+    except checkpoint.DamagedError as error:
+        if last_epoch != best_epoch:
+            raise InputError(
+                f"{error} Its weights, of epoch {best_epoch}, are nowhere else, so the run can't "
+                f"be tested. {again}"
+            ) from None
+        if file.exists():
+            _log.warning(f"{error} It is written anew: the last epoch is the best one.")
+        trainer.store_best()
+        return
+    check_settings(folder, state, file.name)
+    # a kill between the two files leaves one of them an epoch behind
+    if last_epoch == best_epoch == state["epoch"] + 1:
+        trainer.store_best()
+    elif state["epoch"] not in {best_epoch, last_epoch + 1}:
+        raise InputError(
+            f"{file} is of epoch {state['epoch']}, but the best epoch of this run is {best_epoch}. "
+            f"Put the run's own file there. {again}"
+        )
+
+
+def check_results(folder: RunDirectory, state: Mapping[str, Any]) -> None:
+    """Stop if the best checkpoint isn't that of config.yaml and metrics.json.
+
+    Raises:
+        InputError: if it is of other settings, or another epoch was tested.
+    """
+    check_settings(folder, state, BEST_CHECKPOINT.name)
+    metrics = folder.read_metrics()
+    if metrics is None:
+        return
+    tested, stored = metrics["best_epoch"], state["epoch"]
+    values = {k: float(v) for k, v in (state.get("best_valid_result") or {}).items()}
+    if stored >= metrics["epochs_run"]:
+        return  # it has been trained on since
+    if tested not in {None, stored} or (values and values != metrics["valid"]):
+        raise InputError(
+            f"{folder.path / BEST_CHECKPOINT} isn't the one that metrics.json tells of: it is of "
+            f"epoch {stored} with {values}, but epoch {tested} with {metrics['valid']} was tested. "
+            "Put the run's own file there, or train it again."
+        )
+
+
+def check_encoder(model: Any, state: Mapping[str, Any]) -> None:
+    """Stop if a model reads texts by another encoder than the one it was trained with.
+
+    Raises:
+        InputError: naming it.
+    """
+    key = "text_encoder_fingerprint"
+    protocol = getattr(model, "protocol", {})
+    trained, now = state.get("protocol", {}).get(key), protocol.get(key)
+    if trained is not None and trained != now:
+        raise InputError(
+            f"text_encoder={protocol.get('text_encoder')} has other weights or another tokenizer "
+            f"than {state['protocol']['text_encoder']}, with which the run was trained. Name the "
+            "same encoder: --text_encoder=DIR."
+        )
+
+
+def text_mode_of(state: Mapping[str, Any]) -> str:
+    """The text mode of stored weights: auto follows the device, which may be another one now."""
+    return "lora" if any("lora_" in key for key in state["state_dict"]) else "frozen"
+
+
+def load_data_and_model(
+    model_file: str | Path,
+    data_path: str | None = None,
+    cache_dir: str | None = None,
+    text_encoder: str | None = None,
+) -> tuple[Any, ...]:
+    """Read a checkpoint of a run and everything it needs.
+
+    Where the text encoder is gone, a model of ours is a `StoredVectors`: it scores as before.
+
+    Args:
+        model_file: a ``.safetensors`` checkpoint, or the folder of a run (its best checkpoint).
+        data_path: where the data are now, if they were moved otherwise than with the run's folder.
+        cache_dir: the same of tokens and text vectors.
+        text_encoder: the same of the text encoder.
+
+    Returns:
+        RecBole's tuple: config, model, dataset, train_data, valid_data, test_data.
+
+    Raises:
+        InputError: if the file is missing, damaged, not ours or not of this run, or the data have
+            changed.
+    """
+    path = Path(model_file)
+    file = path / BEST_CHECKPOINT if path.is_dir() else path
+    state = checkpoint.load(file)
+    given = {"data_path": data_path, "cache_dir": cache_dir, "text_encoder": text_encoder}
+    try:
+        if path.is_dir():
+            check_results(RunDirectory(path), state)
+        return _loaded(file, state, given)
+    except InputError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as e:
+        if "settings" in state:  # it has a checksum, so that this is a fault of the program
+            raise
+        raise checkpoint.DamagedError(
+            f"{file} can't be loaded ({type(e).__name__}: {' '.join(str(e).split())}). It was "
+            "written by an earlier version, without a checksum, and may be damaged. Train the "
+            "model again."
+        ) from None
+
+
+def _loaded(
+    file: Path, state: Mapping[str, Any], given: Mapping[str, str | None]
+) -> tuple[Any, ...]:
+    """What `load_data_and_model` gives."""
+    config = _stored_config(state, file.absolute().parent.parent, given)
+    if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
+        raise InputError(
+            f"The data set {config['dataset']} in {config['data_path']} has changed since {file} "
+            "was written, so its vectors would belong to other users and items. Name the run's own "
+            "data: --data_path=DIR."
+        )
+    dataset = read_dataset(config)
+    loaders = split_data(config, dataset)
+    train = loaders[0]
+    try:
+        model = build_model(config, train)
+    except NoEncoderError as error:
+        model = _scoring_alone(config, train, state, error)
+    else:
+        checkpoint.load_weights(model, state)
+        check_encoder(model, state)
+    return config, model, dataset, *loaders
+
+
+def _stored_config(state: Mapping[str, Any], run: Path, given: Mapping[str, Any]) -> Any:
+    """The Config of a checkpoint, with the places where its things lie now."""
+    ours = state["config"]["common_protocol"]
+    settings = state["settings"] if ours and "settings" in state else state["config"]
+    settings = located(TIES_BEFORE | settings, run, given, state.get("data_fingerprint"))
+    for key in ("common_protocol", "run_dir"):
+        settings.pop(key, None)
+    names = (settings.pop("model"), settings.pop("dataset"))
+    if text_use(names[0]) == "batch":
+        settings["text_mode"] = text_mode_of(state)
+    return (Config if ours else StoredConfig)(*names, config_dict=settings)
+
+
+def _scoring_alone(
+    config: Any, train_data: Any, state: Mapping[str, Any], error: NoEncoderError
+) -> StoredVectors:
+    """What stands for a model whose text encoder is gone."""
+    if "vectors" not in state:
+        raise NoEncoderError(
+            f"{error} If it was moved, name it: --text_encoder=DIR. This checkpoint was written by "
+            "an earlier version, so that scoring needs the encoder too."
+        )
+    _log.warning(f"{error} Without it the run's model is loaded for scoring alone.")
+    protocol = state.get("protocol", {})
+    model = StoredVectors(config, train_data.dataset, state["vectors"], protocol)
+    model.to(config["device"])
+    return model
