@@ -27,6 +27,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_tune_search.py")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show what tests noted by `record_property`, a section for each name."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    noted = {pair for report in reports for pair in getattr(report, "user_properties", ())}
+    for title in sorted({title for title, _ in noted}):
+        terminalreporter.section(title)
+        terminalreporter.write_line(
+            "\n".join(sorted(said for name, said in noted if name == title))
+        )
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     """RecBole writes to the folder it stands in."""
