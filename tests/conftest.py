@@ -28,17 +28,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say what became of each model of RecBole's, where `make test-stock` ran them."""
+    """Show what tests noted by `record_property`, a section for each name."""
     reports = [report for found in terminalreporter.stats.values() for report in found]
-    said = {
-        value
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == "stock"
-    }
-    if said:
-        terminalreporter.section("RecBole's models")
-        terminalreporter.write_line("\n".join(sorted(said)))
+    noted = {pair for report in reports for pair in getattr(report, "user_properties", ())}
+    for title in sorted({title for title, _ in noted}):
+        terminalreporter.section(title)
+        terminalreporter.write_line(
+            "\n".join(sorted(said for name, said in noted if name == title))
+        )
 
 
 @pytest.fixture(autouse=True)

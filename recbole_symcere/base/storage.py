@@ -134,20 +134,26 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
         os.close(handle)
 
 
-def remove_leftovers(*folders: Path) -> None:
-    """Remove what killed writers left in the folders; what a living one holds stays."""
+def remove_leftovers(*folders: Path, alone: bool = False) -> None:
+    """Remove what killed writers left in the folders; what a living one holds stays.
+
+    Args:
+        folders: those that aren't there are passed over.
+        alone: whether no other process writes there now; else an empty folder that was made a
+            moment ago may be that of one which is about to hold it.
+    """
     for folder in folders:
         with contextlib.suppress(OSError):  # not there, or not ours to change
             for path in [*folder.iterdir()]:
                 if _ASIDE.fullmatch(path.name):
-                    _remove_if_left(path)
+                    _remove_if_left(path, alone)
 
 
-def _remove_if_left(path: Path) -> None:
+def _remove_if_left(path: Path, alone: bool = False) -> None:
     with contextlib.suppress(OSError):
         is_folder = path.is_dir()  # earlier versions wrote files aside
         empty = not (any(path.iterdir()) if is_folder else path.stat().st_size)
-        if empty and time.time() - path.stat().st_mtime < _JUST_MADE:
+        if empty and not alone and time.time() - path.stat().st_mtime < _JUST_MADE:
             return
         with locked(path) as ours:
             if ours and is_folder:

@@ -116,7 +116,8 @@ class RunDirectory:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"Another process works in {self.path}.") from None
-            remove_leftovers(self.path, self.path / LAST_CHECKPOINT.parent)
+            remove_leftovers(self.path)
+            remove_leftovers(self.path / LAST_CHECKPOINT.parent, alone=True)
             yield
 
     def write_config(self, config: Any) -> None:

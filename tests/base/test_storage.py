@@ -135,6 +135,9 @@ def test_what_was_made_this_instant_may_be_waiting_for_its_lock(tmp_path):
     os.utime(fresh, (time.time() - 60,) * 2)
     remove_leftovers(tmp_path)
     assert not fresh.exists()
+    fresh.mkdir()
+    remove_leftovers(tmp_path, alone=True)
+    assert not fresh.exists()
 
 
 def test_a_scratch_folder_of_a_killed_process_goes(tmp_path, monkeypatch):

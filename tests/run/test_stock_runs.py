@@ -84,7 +84,7 @@ def check_run(folder):
 
 
 def note(record_property, model, outcome):
-    record_property("stock", f"  {KINDS[model]:<10} {model:<12} {outcome}")
+    record_property("RecBole's models", f"  {KINDS[model]:<10} {model:<12} {outcome}")
 
 
 @pytest.mark.parametrize("model", ON_SAMPLE)
