@@ -225,6 +225,9 @@ def test_another_digit_in_metrics_json_is_seen(run, capsys):
     (run / "metrics.json").write_text(json.dumps(metrics))
     assert main(["report", "--run=run"]) == 2
     assert "its content isn't what its checksum says" in capsys.readouterr().err
+    (run / "metrics.json").write_text(text.replace('"checksum"', '"chgcksum"'))  # one bit
+    assert main(["report", "--run=run"]) == 2
+    assert "its checksum is missing" in capsys.readouterr().err
     (run / "metrics.json").write_text(json.dumps(json.loads(text)))  # another layout does no harm
     assert main(["report", "--run=run"]) == 0
 
