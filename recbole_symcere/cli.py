@@ -38,6 +38,10 @@ Search the settings of a model on validation, then test the best once:
 Compare models over data sets and seeds, in one table with significance tests:
   PROGRAM compare --models=A,B --datasets=D --seeds=0,1,2 --out=DIR
 
+Lists out of a finished run, and items that are near another one:
+  PROGRAM recommend --run=RUN_DIR [--users=A,B] [--k=10] [--out=FILE.csv]
+  PROGRAM similar --run=RUN_DIR --item=ITEM
+
 Ask a finished run what it reads in the reviews, put all of it on one page:
   PROGRAM explain anchor --run=RUN_DIR
   PROGRAM report --run=RUN_DIR
@@ -58,6 +62,8 @@ _COMMANDS = {
     "convert": "recbole_symcere.convert.convert_command",
     "audit": "recbole_symcere.run.audit",
     "compare": "recbole_symcere.compare.compare_command",
+    "recommend": "recbole_symcere.serve.recommend_command",
+    "similar": "recbole_symcere.serve.similar_command",
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",

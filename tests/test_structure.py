@@ -38,7 +38,7 @@ LATE_BINDINGS = {
     "model.registry": {"model", "run"},
     "plugin.register": {"evaluate"},
     "compare.execute": {"model"},
-    "cli": {"compare", "convert", "explain", "run", "tune"},
+    "cli": {"compare", "convert", "explain", "run", "serve", "tune"},
     "convert.sources": {"convert"},
 }
 

@@ -104,9 +104,9 @@ def _out(run: str, out: str | None, kind: str) -> Path:
 
 def _anchor(options: AnchorOptions) -> None:
     # torch and RecBole take seconds to load; a typing error shouldn't
-    from recbole_symcere.explain.loaded_run import run_folder
     from recbole_symcere.explain.verdict_page import over_data_sets
     from recbole_symcere.page.page import Part
+    from recbole_symcere.run.agreement import run_folder
 
     runs = [name.strip() for name in options.run.split(",") if name.strip()]
     for name in runs:

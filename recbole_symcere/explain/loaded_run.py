@@ -13,7 +13,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.model.stored_vectors import StoredVectors
-from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
+from recbole_symcere.run.agreement import run_folder
 from recbole_symcere.run.stored_run import load_data_and_model
 from recbole_symcere.text.encode import encode_texts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
@@ -26,7 +26,6 @@ __all__ = [
     "facts_of",
     "load_run",
     "load_text_run",
-    "run_folder",
 ]
 
 
@@ -165,24 +164,6 @@ class ExplainedRun:
     def tokens_of(self, field: str, ids: npt.ArrayLike) -> list[str]:
         """The file's names of inner user or item ids."""
         return [str(name) for name in self.dataset.id2token(field, np.asarray(ids))]
-
-
-def run_folder(path: str) -> RunDirectory:
-    """The folder of a run that has a checkpoint.
-
-    Raises:
-        InputError: if there is none.
-    """
-    if not Path(path).is_dir():
-        raise InputError(f"--run={path}: there is no such folder. Name a run's, such as runs/ID.")
-    folder = RunDirectory(Path(path))
-    folder.read_config()
-    if not (folder.path / BEST_CHECKPOINT).is_file():
-        raise InputError(
-            f"--run={path}: the run has no checkpoint/best.safetensors. Let it finish its first "
-            f"epoch: --resume={path}."
-        )
-    return folder
 
 
 def load_run(path: str, places: Places | None = None) -> tuple[Any, ...]:

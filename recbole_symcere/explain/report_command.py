@@ -49,10 +49,10 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.explain.run_page import read_manifest, run_page
     from recbole_symcere.page.page import as_html
     from recbole_symcere.plugin import checkpoint
+    from recbole_symcere.run.agreement import check_results
     from recbole_symcere.run.log_lines import short_path
     from recbole_symcere.run.places import located
     from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
-    from recbole_symcere.run.stored_run import check_results
 
     if not Path(options.run).is_dir():
         raise InputError(f"--run={options.run}: there is no such folder. Name a run's: runs/ID.")

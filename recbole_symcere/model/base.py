@@ -10,6 +10,7 @@ from torch import nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.evaluate.products import all_products
 from recbole_symcere.graph.bipartite import BipartiteGraph, edge_dropout
 from recbole_symcere.graph.encoders import NGCF, LightGCN, NoisyLightGCN
 
@@ -126,7 +127,7 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     def full_sort_predict(self, interaction: Any) -> torch.Tensor:
         """Scores [B * n_items] of the users and every item."""
         users, items = self.scoring_vectors()
-        return (users[interaction[self.USER_ID]] @ items.T).view(-1)
+        return all_products(users[interaction[self.USER_ID]], items).view(-1)
 
     def training_graph(self, dataset: Any) -> BipartiteGraph:
         """The graph of the interactions of ``dataset``, the training split."""

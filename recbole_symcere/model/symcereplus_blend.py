@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.graph.bipartite import BipartiteGraph
 
-__all__ = ["Blend", "BlendOptions", "blend_of", "ease_factors"]
+__all__ = ["Blend", "BlendOptions", "blend_of", "deviation", "ease_factors"]
 
 _log = logging.getLogger(__name__)
 
@@ -83,20 +83,20 @@ class Blend(nn.Module):
             items: [n_items, d], whose dot product is s; item 0 is padding.
             graph: whose edges are the N_u.
         """
-        spread = _deviation(users, items)
+        spread = deviation(users, items)
         parts = [(users, items)]
         for name, weight in zip(self.names, self.weights, strict=True):
             if not weight:
                 continue
             near, far = self.sides(name)
             sums = graph.sums_of_items(near)
-            scale = spread / _deviation(sums, far).clamp_min(1e-12)
+            scale = spread / deviation(sums, far).clamp_min(1e-12)
             parts.append((weight * scale[:, None] * sums, far))
         users, items = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
         return users, items
 
 
-def _deviation(users: Tensor, items: Tensor) -> Tensor:
+def deviation(users: Tensor, items: Tensor) -> Tensor:
     """Standard deviation [n_users] of each user's scores of all items but the first."""
     centred = items[1:] - items[1:].mean(dim=0)
     covariance = centred.T @ centred / max(len(centred), 1)

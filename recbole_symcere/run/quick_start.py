@@ -14,6 +14,8 @@ from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.agreement import MAY_CHANGE, check_best, check_settings
+from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalogue
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
@@ -30,10 +32,7 @@ from recbole_symcere.run.run_directory import (
 )
 from recbole_symcere.run.run_log import run_log
 from recbole_symcere.run.stored_run import (
-    MAY_CHANGE,
-    check_best,
     check_encoder,
-    check_settings,
     load_data_and_model,
     newest_state,
     text_mode_of,
@@ -216,6 +215,8 @@ def _whole_run(
         if final.columns:
             written = folder.write_per_user(final.users, final.n_test, final.columns)
             metrics[PER_USER] = written
+        known = catalogue_of(train_data.dataset, (train_data, valid_data, test_data))
+        metrics[CATALOGUE] = write_catalogue(folder.path, known)
         folder.write_metrics(metrics)
         _log.info(result_table(metrics, folder.path))
     return {

@@ -1,0 +1,1 @@
+"""Recommendations out of a finished run."""

@@ -1,0 +1,39 @@
+"""Ids and tables as people have them: lists, arrays, pandas and polars."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_symcere.base.errors import InputError
+
+__all__ = ["as_given", "ids_of"]
+
+
+def ids_of(given: Any, column: str) -> list[str]:
+    """Ids as text.
+
+    Args:
+        given: one id, a list, an array, a Series or a DataFrame with ``column``.
+        column: "user_id" or "item_id".
+
+    Raises:
+        InputError: for a frame without that column.
+    """
+    if isinstance(given, str | int):
+        return [str(given)]
+    if hasattr(given, "columns"):
+        if column not in given.columns:
+            there = ", ".join(map(str, given.columns))
+            raise InputError(f"The frame has no column {column}; it has {there}.")
+        given = given[column]
+    return [str(value) for value in given]
+
+
+def as_given(columns: Mapping[str, Any], given: Any) -> Any:
+    """A table of the kind that ids came in: polars for polars, else pandas."""
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(given, polars.DataFrame | polars.Series):
+        return polars.DataFrame(dict(columns))
+    import pandas as pd
+
+    return pd.DataFrame(dict(columns))

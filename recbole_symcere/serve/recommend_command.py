@@ -1,0 +1,140 @@
+"""The command ``recommend``."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.option_help import help_of
+from recbole_symcere.base.options import refuse_unknown, take_options
+from recbole_symcere.serve.serve_options import RecommendOptions
+
+__all__ = ["help_text", "run"]
+
+_HELP = """\
+recommend --run=RUN [--users=A,B | --users_file=FILE] [--k=10] [--out=FILE.csv|.jsonl|.parquet]
+
+Lists the best items of each user, without those that he has an interaction with. Without --users
+and --users_file all users get a list; without --out the first lists are printed. Columns: user_id,
+rank, item_id, score and title, where <name>.items.parquet knows it.
+
+"""
+_SUFFIXES = (".csv", ".jsonl", ".parquet")
+_PRINTED = 10  # users, where there are lists of all of them
+
+
+def help_text() -> str:
+    """What ``recommend --help`` says."""
+    return _HELP + help_of(RecommendOptions)
+
+
+def run(pairs: dict[str, Any]) -> int:
+    """Write or print lists.
+
+    Args:
+        pairs: the options as strings.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        InputError: for a run, user, item or file that isn't there, or a k above the catalogue.
+    """
+    options = take_options(RecommendOptions, pairs)
+    refuse_unknown(pairs, "recommend", RecommendOptions)
+    out = Path(options.out) if options.out else None
+    if out and out.suffix not in _SUFFIXES:
+        raise InputError(f"--out={out}: expected a name that ends in {', '.join(_SUFFIXES)}.")
+    if options.users and options.users_file:
+        raise InputError("--users and --users_file name users both; give one of them.")
+    users = _ids(options.users_file) if options.users_file else options.users
+    allowed_names = _ids(options.items_file) if options.items_file else None
+
+    from recbole_symcere.serve.recommender import Recommender
+
+    recommender = Recommender.load(options.run, popularity=options.popularity, **options.places)
+    names = users or recommender.catalogue.users.to_pylist()[1:]
+    more = max(0, len(names) - _PRINTED) if users is None and out is None else 0
+    names = names[: len(names) - more]
+    allowed = None if allowed_names is None else recommender.places("item", allowed_names)
+    tables = recommender.tables(names, options.k, not options.keep_seen, allowed, options.fallback)
+    if out is None:
+        for table in tables:
+            sys.stdout.write(_lists(table))
+        if more:
+            sys.stdout.write(
+                f"and {more:,} users more: --out=FILE.csv writes all, --users=A,B some\n"
+            )
+        return 0
+    n_rows = 0
+    with _writer(out) as write, _progress(len(names)) as advance:
+        for table in tables:
+            write(table)
+            n_rows += table.num_rows
+            advance(len(set(table["user_id"].to_pylist())))
+    sys.stdout.write(f"{n_rows:,} rows of {len(names):,} users are in {out}\n")
+    return 0
+
+
+def _ids(file: str) -> list[str]:
+    """The ids in a file, one a line, each once.
+
+    Raises:
+        InputError: if it can't be read or is empty.
+    """
+    try:
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} can't be read as a list of ids: {error}.") from None
+    names = [*dict.fromkeys(line.strip() for line in lines if line.strip())]
+    if not names:
+        raise InputError(f"{file} names nothing; write one id a line.")
+    return names
+
+
+def _lists(table: Any) -> str:
+    """Rows as a person reads them."""
+    said, last = [], None
+    for row in table.to_pylist():
+        if row["user_id"] != last:
+            last = row["user_id"]
+            popular = "  (unknown to the run: popular items)" if row["score"] is None else ""
+            said.append(f"\n{last}{popular}\n" if said else f"{last}{popular}\n")
+        score = "" if row["score"] is None else f"{row['score']:9.4f}"
+        title = " ".join(row["title"].split())[:70]
+        said.append(f"  {row['rank']:>3}  {row['item_id']:<24} {score}  {title}".rstrip() + "\n")
+    return "".join([*said, "\n"] if said else [])
+
+
+@contextmanager
+def _writer(out: Path) -> Iterator[Callable[[Any], None]]:
+    """A function that appends a table to a file, which appears when all of it is written."""
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    from recbole_symcere.base.files import replacing
+    from recbole_symcere.serve.recommender import SCHEMA
+
+    with replacing(out) as aside:
+        if out.suffix == ".csv":
+            with pc.CSVWriter(aside, SCHEMA) as csv:
+                yield csv.write
+        elif out.suffix == ".parquet":
+            with pq.ParquetWriter(aside, SCHEMA) as parquet:
+                yield parquet.write_table
+        else:
+            with aside.open("w", encoding="utf-8") as lines:
+                yield lambda table: lines.writelines(
+                    json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()
+                )
+
+
+@contextmanager
+def _progress(n_users: int) -> Iterator[Callable[[int], Any]]:
+    from tqdm import tqdm
+
+    with tqdm(total=n_users, unit=" users", disable=None, leave=False) as bar:
+        yield bar.update

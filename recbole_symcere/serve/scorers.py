@@ -1,0 +1,123 @@
+"""What scores items for users: vectors alone where a run has them, else its model."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.evaluate.products import all_products
+
+__all__ = ["ModelScorer", "Scorer", "VectorScorer"]
+
+_PAIRS = 1024  # of a model that scores pair by pair, at once
+_SAMPLE = 2048  # users whose scores tell what items are like where a model has no vectors
+
+
+class Scorer(Protocol):
+    """Scores of all items for users."""
+
+    at_once: int
+    """Users that are best scored together."""
+
+    def scores(self, users: Tensor) -> Tensor:
+        """Scores [B, n_items] of users [B], as the evaluation of the run gets them."""
+
+    def item_vectors(self) -> Tensor:
+        """[n_items, d], whose cosine tells how near two items are."""
+
+
+class VectorScorer:
+    """The product of vectors.
+
+    Args:
+        stored: what `VectorRecommender.stored_vectors` gave.
+    """
+
+    def __init__(self, stored: Mapping[str, Any]) -> None:
+        self.users, self.items = stored["scored"] or stored["raw"]
+        self._raw_items = stored["raw"][1]
+        self.at_once = max(16, min(1024, 4_000_000 // len(self.items)))
+
+    def scores(self, users: Tensor) -> Tensor:
+        """Scores [B, n_items] of users [B]."""
+        return all_products(self.users[users], self.items)
+
+    def item_vectors(self) -> Tensor:
+        """The vectors that the model gives its items, before a blend or popularity is added."""
+        return torch.as_tensor(self._raw_items)
+
+
+class ModelScorer:
+    """A model as RecBole evaluates it.
+
+    Args:
+        config: of its run.
+        model: in evaluation mode.
+        dataset: the training split.
+        test_data: its loader, which knows what a sequential model has to see of a user.
+    """
+
+    def __init__(self, config: Any, model: Any, dataset: Any, test_data: Any) -> None:
+        from recbole.utils import ModelType
+
+        self._model, self._dataset = model, dataset
+        self._name = str(config["model"])
+        self._rows: Any = None
+        if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            self._rows = test_data.dataset.inter_feat
+        self.at_once = max(16, min(1024, 4_000_000 // dataset.item_num))
+
+    @torch.no_grad()
+    def scores(self, users: Tensor) -> Tensor:
+        """Scores [B, n_items] of users [B]."""
+        batch = self._batch(users)
+        try:
+            found = self._model.full_sort_predict(batch)
+        except NotImplementedError:
+            found = self._by_pairs(batch)
+        scores: Tensor = found.reshape(len(users), -1).cpu()
+        return scores
+
+    def _batch(self, users: Tensor) -> Any:
+        from recbole.data.interaction import Interaction
+
+        field = self._dataset.uid_field
+        if self._rows is None:
+            batch = self._dataset.join(Interaction({field: users}))
+        else:
+            where = {int(user): row for row, user in enumerate(self._rows[field])}
+            lost = [user for user in users.tolist() if user not in where]
+            if lost:
+                name = self._dataset.id2token(field, lost[0])
+                raise InputError(
+                    f"{self._name} is a sequential model, which scores what follows a user's test "
+                    f"interaction, but user {name} has none."
+                )
+            batch = self._rows[torch.tensor([where[user] for user in users.tolist()])]
+        return batch.to(self._model.device)
+
+    def _by_pairs(self, batch: Any) -> Tensor:
+        from recbole.data.interaction import Interaction
+
+        n_items, rows = self._dataset.item_num, []
+        items = self._dataset.join(Interaction({self._dataset.iid_field: torch.arange(n_items)}))
+        items = items.to(self._model.device)
+        for user in range(len(batch)):
+            pairs = batch[user : user + 1].repeat(n_items)
+            pairs.update(items)
+            parts = [pairs[start : start + _PAIRS] for start in range(0, n_items, _PAIRS)]
+            rows.append(torch.cat([self._model.predict(part) for part in parts]))
+        return torch.stack(rows)
+
+    def item_vectors(self) -> Tensor:
+        """Scores of an item over users, less each user's mean: alike are items for the same users.
+
+        At most 2,048 users, spread over all of them, are asked.
+        """
+        n = self._dataset.user_num
+        users = torch.arange(1, n) if n <= _SAMPLE else torch.linspace(1, n - 1, _SAMPLE).long()
+        parts = torch.split(users, self.at_once)
+        scores = torch.cat([self.scores(part).clamp(-1e30, 1e30) for part in parts])
+        return (scores - scores[:, 1:].mean(dim=1, keepdim=True)).T.contiguous()
