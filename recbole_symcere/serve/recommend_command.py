@@ -55,7 +55,7 @@ def run(pairs: dict[str, Any]) -> int:
 
     from recbole_symcere.serve.recommender import Recommender
 
-    recommender = Recommender.load(options.run, popularity=options.popularity, **options.places)
+    recommender = Recommender.load(options.run, options.popularity, **options.places)
     names = users or recommender.catalogue.users.to_pylist()[1:]
     more = max(0, len(names) - _PRINTED) if users is None and out is None else 0
     names = names[: len(names) - more]
@@ -97,7 +97,8 @@ def _ids(file: str) -> list[str]:
 
 def _lists(table: Any) -> str:
     """Rows as a person reads them."""
-    said, last = [], None
+    said: list[str] = []
+    last = None
     for row in table.to_pylist():
         if row["user_id"] != last:
             last = row["user_id"]

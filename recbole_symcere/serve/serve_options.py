@@ -10,7 +10,7 @@ __all__ = ["RecommendOptions", "SimilarOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class _RunOptions:
-    """Which run, and where its things are now, if they were moved otherwise than with its folder."""
+    """Which run, and where its things are now, if they were moved otherwise than with it."""
 
     run: str = option(help="the run's folder")
     data_path: str | None = option(None, "folder that holds the data set's folder")

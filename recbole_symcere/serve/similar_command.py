@@ -18,6 +18,7 @@ the items that it scores alike over users), and by the words of titles and train
 the words that they share.
 
 """
+_SHOWN = ("rank", "similar_id", "similarity", "title")
 
 
 def help_text() -> str:
@@ -41,11 +42,10 @@ def run(pairs: dict[str, Any]) -> int:
     refuse_unknown(pairs, "similar", SimilarOptions)
     from recbole_symcere.serve.recommender import Recommender
 
-    recommender = Recommender.load(options.run, **options.places)
+    recommender = Recommender.load(options.run, None, **options.places)
     found = recommender.similar(options.item, options.k)
     said = [f"Nearest to {options.item} by vectors\n"]
-    for row in found.itertuples():
-        said.append(_line(row.rank, row.similar_id, row.similarity, row.title))
+    said += [_line(*row) for row in zip(*(found[name] for name in _SHOWN), strict=True)]
     said.append("\nby words\n")
     try:
         near = recommender.similar_by_words(options.item, options.k)
