@@ -42,6 +42,9 @@ Ask a finished run what it reads in the reviews, put all of it on one page:
   PROGRAM explain anchor --run=RUN_DIR
   PROGRAM report --run=RUN_DIR
 
+Train a finished run's settings on everything, for use:
+  PROGRAM refit --run=RUN_DIR
+
 Show that no held-out review reaches a model:
   PROGRAM audit --dataset=NAME [--model=NAME]
 
@@ -58,6 +61,7 @@ _COMMANDS = {
     "convert": "recbole_symcere.convert.convert_command",
     "audit": "recbole_symcere.run.audit",
     "compare": "recbole_symcere.compare.compare_command",
+    "refit": "recbole_symcere.run.refit",
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",

@@ -2,11 +2,14 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import option, read_options
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.trainer import ReviewTrainer
 
@@ -20,6 +23,15 @@ CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8, 8.0)
 _SWEEPS = 3
 
 
+@dataclass(frozen=True)
+class KeptBlendOptions:
+    """Whether the blend is known already."""
+
+    refit_blend: list[float] | None = option(
+        None, "set by the command refit: weights of the blend, instead of a choice"
+    )
+
+
 class BlendTrainer(ReviewTrainer):
     """Trains, and then weighs what `Blend` adds to the scores of the best epoch.
 
@@ -27,14 +39,25 @@ class BlendTrainer(ReviewTrainer):
     equals, until none changes, in at most three rounds. Nothing is chosen without a validation,
     without a stored model, or in a trial of a search, which compares models without their blend.
 
+    A refit has nothing to choose on and takes the weights of its run.
+
     Attributes:
-        chosen: name -> weight; "before", the validation metric without the blend; and "seconds".
+        chosen: name -> weight; where they were chosen, "before", the validation metric without the blend; and "seconds".
             Empty before the choice.
     """
+
+    option_groups = (KeptBlendOptions,)
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
         self.chosen: dict[str, float] = {}
+        self._kept = read_options(KeptBlendOptions, config).refit_blend
+        parts = [] if model.blend is None else model.blend.names
+        if self._kept is not None and len(self._kept) != len(parts):
+            raise InputError(
+                f"refit_blend is {self._kept}, but the model's blend has {len(parts)} parts. Give "
+                "a weight for each."
+            )
 
     def fit(
         self, train_data: Any, valid_data: Any = None, *rest: Any, **options: Any
@@ -55,6 +78,12 @@ class BlendTrainer(ReviewTrainer):
                 **self._vectors(),
             }
             checkpoint.save(self.saved_model_file, state)
+        elif self._kept is not None and self._saved:
+            blend = self.model.blend
+            blend.weights.copy_(torch.tensor(self._kept))
+            self.model.forget()
+            self.chosen = dict(zip(blend.names, self._kept, strict=True))
+            self.store_best()
         return self.best_valid_score, self.best_valid_result
 
     def _choose(self, valid_data: Any) -> None:

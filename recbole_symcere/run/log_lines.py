@@ -1,8 +1,13 @@
 """The lines that a person sees while a model trains and when it is done."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
+
+from recbole_symcere.base.program import program
+from recbole_symcere.model.registry import text_use
+from recbole_symcere.run.run_directory import BEST_CHECKPOINT
 
 __all__ = [
     "data_line",
@@ -51,10 +56,10 @@ def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
 
 
 def result_table(metrics: dict[str, Any], folder: Path) -> str:
-    """The summary of a finished run."""
+    """The summary of a finished run, and what can be done with it next."""
     names = list(metrics["test"] or metrics["valid"])
     widths = [max(len(metric_title(name)), 7) for name in names]
-    rows = [_row("", [metric_title(name) for name in names], widths)]
+    rows = [_row("", [metric_title(name) for name in names], widths)] if names else []
     for part in ("valid", "test"):
         if not metrics[part]:
             rows.append(f"{part:<6}  nothing was measured")
@@ -69,8 +74,28 @@ def result_table(metrics: dict[str, Any], folder: Path) -> str:
         f"prepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
         f"evaluate {seconds['evaluate']:.1f} s; peak memory {metrics['peak_memory_mb']:,.0f} MB"
     )
+    if "refit_of" in metrics:
+        rows.append(
+            f"trained on everything for the steps of {metrics['refit_of']}'s best epoch: nothing is "
+            "left to test it on"
+        )
     rows.append(f"everything is in {short_path(folder)}")
-    return "\n" + "\n".join(rows)
+    return "\n" + "\n".join([*rows, *_next(str(metrics["model"]), folder)])
+
+
+def _next(model: str, folder: Path) -> list[str]:
+    """A line for each command that can be given next."""
+    use, run = text_use(model), f"--run={shlex.quote(short_path(folder))}"
+    commands = {f"report {run}": "all of it on one page"}
+    if (folder / BEST_CHECKPOINT).is_file():  # the others load it
+        if use == "batch":
+            commands[f"explain anchor {run}"] = "what it reads in the reviews"
+        elif use == "once":
+            commands[f"explain geometry {run}"] = "where its vectors lie"
+        commands[f"recommend {run} --k=10"] = "a list for each user"
+    width = max(map(len, commands))
+    lines = (f"  {program()} {words:<{width}}  {gives}" for words, gives in commands.items())
+    return ["what can be done next:", *lines]
 
 
 def short_path(path: Path) -> str:

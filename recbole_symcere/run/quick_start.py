@@ -17,7 +17,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
-from recbole_symcere.run.protocol import protocol_of, tie_line
+from recbole_symcere.run.protocol import protocol_of, refit_facts, tie_line
 from recbole_symcere.run.run_directory import (
     BEST_CHECKPOINT,
     LAST_CHECKPOINT,
@@ -110,6 +110,11 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
                 "else."
             )
     stored = folder.read_config()
+    if stored.get("refit_of") is not None and "epochs" in changes:
+        raise InputError(
+            f"epochs can't change in {folder.path}: it is a refit, which takes the steps of the run "
+            f"{stored['refit_of']}. Leave it out."
+        )
     with folder.locked():
         state = newest_state(folder)
         known = folder.check_fingerprint(state["data_fingerprint"] if state else None)
@@ -207,6 +212,7 @@ def _whole_run(
             "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),
             "versions": versions(),
             "data_fingerprint": fingerprint,
+            **refit_facts(config),
             **trainer.facts(),
             "history": epochs,
         }

@@ -21,6 +21,7 @@ from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.divergence import check_loss, check_weights, checked_scores
 from recbole_symcere.run.random_states import random_states, set_random_states
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT, portable_settings
+from recbole_symcere.run.steps import StepLimit
 
 __all__ = ["Resumable", "ReviewTrainer", "resumable"]
 
@@ -60,6 +61,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.epoch_labels: dict[str, Any] = {}
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self.in_search = False
+        self._steps = StepLimit(config["refit_steps"])
         self._log_metrics = self.wandblogger.log_metrics
         self.wandblogger.log_metrics = self._log_terms
         self._user_callback: Callable[[int, float], None] | None = None
@@ -99,6 +101,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     ) -> tuple[float, Any]:
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
         self._train_data, self._user_callback = train_data, callback_fn
+        phase, begun = self._phase_began
+        self.epochs = self._steps.last_epoch(self.epochs, phase, begun, train_data)
         # a model without epochs, such as Pop, has one: without a validation nothing would be kept
         self.eval_step = min(self.eval_step, self.epochs)
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
@@ -115,6 +119,11 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def _is_over(self) -> bool:
         """Whether there is nothing left to train after `resume`."""
         return bool(self.cur_step > self.stopping_step or self.start_epoch >= self.epochs)
+
+    @property
+    def _phase_began(self) -> tuple[int, int]:
+        """The phase that is trained, counted from 0, and its first epoch."""
+        return 0, 0
 
     @property
     def best_so_far(self) -> tuple[float, int | None]:
@@ -153,7 +162,9 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             batches += 1
             return losses
 
-        totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)
+        phase, begun = self._phase_began
+        loader = self._steps.loader(train_data, phase, epoch_idx - begun)
+        totals = super()._train_epoch(loader, epoch_idx, remembered, show_progress)
         check_weights(self.model, epoch_idx)
         values = totals if isinstance(totals, tuple) else (totals,)
         means = [float(value) / max(batches, 1) for value in values]
