@@ -61,7 +61,7 @@ _COMMANDS = {
     "convert": "recbole_symcere.convert.convert_command",
     "audit": "recbole_symcere.run.audit",
     "compare": "recbole_symcere.compare.compare_command",
-    "refit": "recbole_symcere.run.refit",
+    "refit": "recbole_symcere.run.refit_command",
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",

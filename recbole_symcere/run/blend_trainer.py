@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.model.symcereplus_blend import PARTS
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.trainer import ReviewTrainer
 
@@ -27,8 +29,8 @@ _SWEEPS = 3
 class KeptBlendOptions:
     """Whether the blend is known already."""
 
-    refit_blend: list[float] | None = option(
-        None, "set by the command refit: weights of the blend, instead of a choice"
+    refit_blend: dict[str, Any] | None = option(
+        None, "set by the command refit: the blend's weights by name, instead of a choice"
     )
 
 
@@ -42,8 +44,8 @@ class BlendTrainer(ReviewTrainer):
     A refit has nothing to choose on and takes the weights of its run.
 
     Attributes:
-        chosen: name -> weight; where they were chosen, "before", the validation metric without the blend; and "seconds".
-            Empty before the choice.
+        chosen: name -> weight; where they were chosen also "before", the validation metric without
+            the blend, and "seconds". Empty before the choice.
     """
 
     option_groups = (KeptBlendOptions,)
@@ -52,12 +54,12 @@ class BlendTrainer(ReviewTrainer):
         super().__init__(config, model)
         self.chosen: dict[str, float] = {}
         self._kept = read_options(KeptBlendOptions, config).refit_blend
-        parts = [] if model.blend is None else model.blend.names
-        if self._kept is not None and len(self._kept) != len(parts):
-            raise InputError(
-                f"refit_blend is {self._kept}, but the model's blend has {len(parts)} parts. Give "
-                "a weight for each."
-            )
+        for name, weight in (self._kept or {}).items():
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if name not in PARTS or not number:
+                raise InputError(
+                    f"refit_blend is {self._kept}, but it must give numbers to {', '.join(PARTS)}."
+                )
 
     def fit(
         self, train_data: Any, valid_data: Any = None, *rest: Any, **options: Any
@@ -78,13 +80,25 @@ class BlendTrainer(ReviewTrainer):
                 **self._vectors(),
             }
             checkpoint.save(self.saved_model_file, state)
-        elif self._kept is not None and self._saved:
-            blend = self.model.blend
-            blend.weights.copy_(torch.tensor(self._kept))
-            self.model.forget()
-            self.chosen = dict(zip(blend.names, self._kept, strict=True))
-            self.store_best()
+        elif self._kept and self._saved:
+            self._keep(self._kept)
         return self.best_valid_score, self.best_valid_result
+
+    def _keep(self, weights: Mapping[str, float]) -> None:
+        """Give the blend the weights that were chosen for the run that this is a refit of."""
+        blend = self.model.blend
+        names = [] if blend is None else blend.names
+        gone = [name for name, weight in weights.items() if weight and name not in names]
+        if gone:  # more reviews may leave no word that tells items apart
+            _log.warning(
+                f"On all interactions {' and '.join(gone)} takes no part in the blend, which is "
+                "the run's without it."
+            )
+        self.chosen = {name: float(weights.get(name, 0.0)) for name in names}
+        if names:
+            blend.weights.copy_(torch.tensor([*self.chosen.values()]))
+            self.model.forget()
+            self.store_best()
 
     def _choose(self, valid_data: Any) -> None:
         blend, started = self.model.blend, time.perf_counter()

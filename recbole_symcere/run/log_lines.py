@@ -76,8 +76,8 @@ def result_table(metrics: dict[str, Any], folder: Path) -> str:
     )
     if "refit_of" in metrics:
         rows.append(
-            f"trained on everything for the steps of {metrics['refit_of']}'s best epoch: nothing is "
-            "left to test it on"
+            f"trained on everything for the steps of {metrics['refit_of']}'s best epoch: nothing "
+            "is left to test it on"
         )
     rows.append(f"everything is in {short_path(folder)}")
     return "\n" + "\n".join([*rows, *_next(str(metrics["model"]), folder)])

@@ -102,19 +102,8 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
     if not Path(run_dir).is_dir():
         raise InputError(f"There is no run folder {run_dir}.")
     folder, changes = RunDirectory(Path(run_dir)), changes or {}
-    for key in changes:
-        if key not in {*MAY_CHANGE, *PLACES}:
-            raise InputError(
-                f"{key} can't change when a run is resumed; only "
-                f"{', '.join([*sorted(MAY_CHANGE), *PLACES])} can. Start a new run for anything "
-                "else."
-            )
     stored = folder.read_config()
-    if stored.get("refit_of") is not None and "epochs" in changes:
-        raise InputError(
-            f"epochs can't change in {folder.path}: it is a refit, which takes the steps of the run "
-            f"{stored['refit_of']}. Leave it out."
-        )
+    _check_changes(changes, stored)
     with folder.locked():
         state = newest_state(folder)
         known = folder.check_fingerprint(state["data_fingerprint"] if state else None)
@@ -134,6 +123,22 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
             return _run(config, folder, saved=True, resumed=True, state=state)
         except NoEncoderError as error:
             raise NoEncoderError(f"{error} If it was moved, name it: --text_encoder=DIR.") from None
+
+
+def _check_changes(changes: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Stop at a setting that would make a resumed run another one."""
+    for key in changes:
+        if key not in {*MAY_CHANGE, *PLACES}:
+            raise InputError(
+                f"{key} can't change when a run is resumed; only "
+                f"{', '.join([*sorted(MAY_CHANGE), *PLACES])} can. Start a new run for anything "
+                "else."
+            )
+    if "epochs" in changes and stored.get("refit_of") is not None:
+        raise InputError(
+            f"epochs can't change in a refit, which takes the steps of the run "
+            f"{stored['refit_of']}. Leave it out."
+        )
 
 
 def _run(

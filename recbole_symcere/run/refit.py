@@ -8,61 +8,20 @@ Weights of a blend are those of the run. Nothing is left to choose or test on.
 """
 
 import gc
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recbole.utils import ModelType
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.option_help import help_of
-from recbole_symcere.base.options import option, refuse_unknown, take_options
+from recbole_symcere.model.symcereplus_blend import PARTS
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.log_lines import short_path
-from recbole_symcere.run.place_options import PlaceOptions
 from recbole_symcere.run.quick_start import run_recbole
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory, portable_settings
 from recbole_symcere.run.stored_run import check_results, load_data
 
-__all__ = ["RefitOptions", "help_text", "refit", "run"]
-
-_HELP = """\
-refit --run=RUN [--run_dir=DIR]
-
-Trains a finished run's settings on all of its interactions (training, validation and test), for as
-many optimizer steps as its best epoch had taken; the last epoch may be cut. The weights of a blend
-stay. Nothing is left to test it on: its figures are those of RUN. --resume=DIR goes on if it was
-stopped.
-
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RefitOptions(PlaceOptions):
-    """What `refit` does."""
-
-    run: str = option(help="the run's folder")
-    run_dir: str | None = option(None, "folder of the new run; RUN-refit if not given")
-
-
-def help_text() -> str:
-    """What ``refit --help`` says."""
-    return _HELP + help_of(RefitOptions)
-
-
-def run(pairs: dict[str, Any]) -> int:
-    """The command ``refit``.
-
-    Args:
-        pairs: the options as strings.
-
-    Returns:
-        The exit status, 0.
-    """
-    options = take_options(RefitOptions, pairs)
-    refuse_unknown(pairs, "refit", RefitOptions)
-    refit(options.run, options.run_dir, options.places)
-    return 0
+__all__ = ["refit"]
 
 
 def refit(
@@ -145,9 +104,9 @@ def _settings(
     settings |= {"epochs": sum(epochs), "refit_steps": [n * len(loaders[0]) for n in epochs]}
     if "phases" in metrics:
         settings["first_phase_epochs"] = epochs[0]
-    blend = state["state_dict"].get("blend.weights")
-    if blend is not None:
-        settings["refit_blend"] = blend.tolist()
+    blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name in PARTS}
+    if blend:
+        settings["refit_blend"] = blend
     return settings
 
 
