@@ -80,17 +80,18 @@ def result_table(metrics: dict[str, Any], folder: Path) -> str:
             "is left to test it on"
         )
     rows.append(f"everything is in {short_path(folder)}")
-    return "\n" + "\n".join([*rows, *_next(str(metrics["model"]), folder)])
+    return "\n" + "\n".join([*rows, *_next(metrics, folder)])
 
 
-def _next(model: str, folder: Path) -> list[str]:
+def _next(metrics: dict[str, Any], folder: Path) -> list[str]:
     """A line for each command that can be given next."""
-    use, run = text_use(model), f"--run={shlex.quote(short_path(folder))}"
+    run, use = f"--run={shlex.quote(short_path(folder))}", text_use(str(metrics["model"]))
+    single = metrics.get("protocol", {}).get("text_level") != "item"  # reviews, one by one
     commands = {f"report {run}": "all of it on one page"}
     if (folder / BEST_CHECKPOINT).is_file():  # the others load it
-        if use == "batch":
+        if use == "batch" and single:
             commands[f"explain anchor {run}"] = "what it reads in the reviews"
-        elif use == "once":
+        elif use != "none":
             commands[f"explain geometry {run}"] = "where its vectors lie"
         commands[f"recommend {run} --k=10"] = "a list for each user"
     width = max(map(len, commands))
