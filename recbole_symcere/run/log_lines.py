@@ -55,8 +55,14 @@ def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
     return f"{line}  {record['seconds'] + record.get('valid_seconds', 0):.2f} s"
 
 
-def result_table(metrics: dict[str, Any], folder: Path) -> str:
-    """The summary of a finished run, and what can be done with it next."""
+def result_table(metrics: dict[str, Any], folder: Path, rated: bool = True) -> str:
+    """The summary of a finished run, and what can be done with it next.
+
+    Args:
+        metrics: its metrics.json.
+        folder: its folder.
+        rated: whether its data have ratings.
+    """
     names = list(metrics["test"] or metrics["valid"])
     widths = [max(len(metric_title(name)), 7) for name in names]
     rows = [_row("", [metric_title(name) for name in names], widths)] if names else []
@@ -80,16 +86,16 @@ def result_table(metrics: dict[str, Any], folder: Path) -> str:
             "is left to test it on"
         )
     rows.append(f"everything is in {short_path(folder)}")
-    return "\n" + "\n".join([*rows, *_next(metrics, folder)])
+    return "\n" + "\n".join([*rows, *_next(metrics, folder, rated)])
 
 
-def _next(metrics: dict[str, Any], folder: Path) -> list[str]:
+def _next(metrics: dict[str, Any], folder: Path, rated: bool) -> list[str]:
     """A line for each command that can be given next."""
     run, use = f"--run={shlex.quote(short_path(folder))}", text_use(str(metrics["model"]))
     single = metrics.get("protocol", {}).get("text_level") != "item"  # reviews, one by one
     commands = {f"report {run}": "all of it on one page"}
     if (folder / BEST_CHECKPOINT).is_file():  # the others load it
-        if use == "batch" and single:
+        if use == "batch" and single and rated:
             commands[f"explain anchor {run}"] = "what it reads in the reviews"
         elif use != "none":
             commands[f"explain geometry {run}"] = "where its vectors lie"

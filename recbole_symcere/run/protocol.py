@@ -56,7 +56,7 @@ def refit_facts(config: Any) -> dict[str, Any]:
     if config["refit_of"] is None:
         return {}
     steps = config["refit_steps"]
-    rule = "those of the best epoch; the last epoch is cut" if steps else "all, in one pass"
+    rule = "those of the best epoch; the last one may be cut" if steps else "all, in one pass"
     return {"refit_of": config["refit_of"], "refit_steps": {"phases": steps, "rule": rule}}
 
 

@@ -225,7 +225,8 @@ def _whole_run(
             written = folder.write_per_user(final.users, final.n_test, final.columns)
             metrics[PER_USER] = written
         folder.write_metrics(metrics)
-        _log.info(result_table(metrics, folder.path))
+        rated = config["RATING_FIELD"] in train_data.dataset.inter_feat.columns
+        _log.info(result_table(metrics, folder.path, rated))
     return {
         "best_valid_score": best_score,
         "valid_score_bigger": config["valid_metric_bigger"],

@@ -71,7 +71,13 @@ def test_where_nothing_was_measured_no_column_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("model", "extra"),
-    [("LightGCN", {}), ("SymCERE", {}), ("SymCERE", {"text_level": "item"}), ("AlphaRec", {})],
+    [
+        ("LightGCN", {}),
+        ("SymCERE", {}),
+        ("SymCERE", {"text_level": "item"}),
+        ("SymCERE", {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}),
+        ("AlphaRec", {}),
+    ],
     ids=str,
 )
 def test_the_commands_that_a_run_tells_can_be_given(small, capsys, monkeypatch, model, extra):

@@ -286,7 +286,11 @@ def test_it_says_that_nothing_is_left_and_pages_of_it_can_be_made(runs, tmp_path
     assert "was tested, of" not in page
     for command in (["geometry"], ["recommendation", "--user=u1", "--item=i20"]):
         assert main(["explain", command[0], f"--run={new}", *command[1:]]) == 0
-    assert main(["explain", "anchor", f"--run={new}", "--n=20", "--n_control=10"]) == 0
+    anchor = ["explain", "anchor", f"--run={new}", "--n=20", "--n_control=10"]
+    assert main(anchor) == 0
+    capsys.readouterr()
+    assert main([*anchor, "--retrain_seeds=1"]) == 2
+    assert "holds nothing out to test on" in capsys.readouterr().err
 
 
 # --- what can't be trained on everything ---------------------------------------------------------
