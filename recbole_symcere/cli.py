@@ -46,6 +46,9 @@ Ask a finished run what it reads in the reviews, put all of it on one page:
   PROGRAM explain anchor --run=RUN_DIR
   PROGRAM report --run=RUN_DIR
 
+Train a finished run's settings on everything, for use:
+  PROGRAM refit --run=RUN_DIR
+
 Show that no held-out review reaches a model:
   PROGRAM audit --dataset=NAME [--model=NAME]
 
@@ -64,6 +67,7 @@ _COMMANDS = {
     "compare": "recbole_symcere.compare.compare_command",
     "recommend": "recbole_symcere.serve.recommend_command",
     "similar": "recbole_symcere.serve.similar_command",
+    "refit": "recbole_symcere.run.refit_command",
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",

@@ -127,6 +127,18 @@ def _anchor(options: AnchorOptions) -> None:
     _say(out, "verdict")
 
 
+def _refuse_untested(name: str) -> None:
+    """Stop if a model that is trained anew, as this run was, couldn't be tested."""
+    from recbole_symcere.run.agreement import run_folder
+
+    metrics = run_folder(name).read_metrics()
+    if metrics is not None and not metrics["test"]:
+        raise InputError(
+            f"--run={name}: the run holds nothing out to test on, so a model that is trained anew "
+            "couldn't be tested. Leave out --retrain_seeds, or name the run that it is a refit of."
+        )
+
+
 def _anchor_one(name: str, options: AnchorOptions, out: Path) -> tuple[dict[str, Any], list[Any]]:
     from recbole_symcere.base.files import write_bytes
     from recbole_symcere.explain.anchor import analyse
@@ -136,6 +148,8 @@ def _anchor_one(name: str, options: AnchorOptions, out: Path) -> tuple[dict[str,
     from recbole_symcere.explain.verdict import summarise, words_csv
     from recbole_symcere.explain.verdict_page import page
 
+    if options.retrain_seeds:
+        _refuse_untested(name)
     loaded = load_text_run(name, options.places)
     found = analyse(loaded, options)
     deleted = deletions(loaded, found, options.seed)

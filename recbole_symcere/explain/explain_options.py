@@ -3,30 +3,15 @@
 from dataclasses import dataclass
 
 from recbole_symcere.base.options import option
+from recbole_symcere.run.place_options import PlaceOptions
 
 __all__ = [
     "AnchorOptions",
     "GeometryOptions",
     "LimeOptions",
-    "PlaceOptions",
     "RecommendationOptions",
     "ReportOptions",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlaceOptions:
-    """Where a run's things are now, if they were moved otherwise than with the run's folder."""
-
-    data_path: str | None = option(None, "folder that holds the data set's folder")
-    cache_dir: str | None = option(None, "folder of tokens and text vectors")
-    text_encoder: str | None = option(None, "the text encoder's folder, or its id")
-
-    @property
-    def places(self) -> dict[str, str | None]:
-        """What `load_data_and_model` takes."""
-        names = ("data_path", "cache_dir", "text_encoder")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

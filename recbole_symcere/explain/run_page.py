@@ -66,6 +66,11 @@ def _headline(name: str, metrics: Json) -> str:
         if best is None
         else f"Epoch {best} was tested, of {metrics['epochs_run']} epochs."
     )
+    if "refit_of" in metrics:
+        which = (
+            f"A refit of {metrics['refit_of']}, trained on all interactions for the steps of its "
+            "best epoch; nothing is left to test it on."
+        )
     return (
         f"Run {name}, seed {metrics['seed']}. {which} Prepared in {seconds['prepare']:.1f} s, "
         f"trained in {seconds['train']:.1f} s, evaluated in {seconds['evaluate']:.1f} s; peak "

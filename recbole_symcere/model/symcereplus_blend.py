@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.graph.bipartite import BipartiteGraph
 
-__all__ = ["Blend", "BlendOptions", "blend_of", "deviation", "ease_factors"]
+__all__ = ["PARTS", "Blend", "BlendOptions", "blend_of", "deviation", "ease_factors"]
 
 _log = logging.getLogger(__name__)
 
 _EASE_ITEMS = 10_000  # at most: dense matrices of items by items, about 3 GB at this size
 _EASE_SIZE = 256
 _EASE_SEED = 0  # of the randomised decomposition: factors don't depend on a run's seed
-_NAMES = ("words", "ease")
+PARTS = ("words", "ease")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def blend_of(config: Any, dataset: Any, words: Tensor) -> Blend | None:
         words: [n_items, d], what the words of each item's reviews say; no columns for nothing.
     """
     o = read_options(BlendOptions, config)
-    n_items, wanted = dataset.item_num - 1, {o.blend, *(_NAMES if o.blend == "both" else ())}
+    n_items, wanted = dataset.item_num - 1, {o.blend, *(PARTS if o.blend == "both" else ())}
     sides: dict[str, Callable[[], Sides]] = {}
     if "words" in wanted:
         if words.shape[1]:

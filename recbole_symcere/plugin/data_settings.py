@@ -1,6 +1,7 @@
 """What a data set says of the settings of a run: names of its columns, and whether it has times."""
 
 import json
+from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ _FIELDS = {
 def fit_to_data(config: Any) -> None:
     """Change a Config whose settings are merged as its data set wants it.
 
-    Columns that the user has named are loaded. Data without times are split at random, by the seed.
+    Columns that the user has named are loaded; of ours those that are there, so that the settings
+    of a run tell what it read, and can be given again. Data without times are split at random, by
+    the seed.
 
     Raises:
         InputError: if such data are to be split in order of time.
@@ -29,6 +32,8 @@ def fit_to_data(config: Any) -> None:
     if settings["load_col"] and "load_col" not in given:
         columns = settings["load_col"].get("inter") or []
         loaded = [settings[_FIELDS[name]] if name in _FIELDS else name for name in columns]
+        there = _columns(settings)
+        loaded = [name for name in loaded if there is None or name in there]
         settings["load_col"] = {**settings["load_col"], "inter": loaded}
     if not _order_is_unknown(Path(settings["data_path"])):
         return
@@ -43,6 +48,25 @@ def fit_to_data(config: Any) -> None:
         getLogger(__name__).warning(
             f"{settings['dataset']} has no times, so it is split at random, by the seed."
         )
+
+
+def _columns(settings: Mapping[str, Any]) -> set[str] | None:
+    """Names that the headers of all .inter files have, ids aside; None where one can't be read."""
+    name, parts = settings["dataset"], settings.get("benchmark_filename")
+    stems = [name] if not parts else [f"{name}.{part}" for part in parts]
+    found = []
+    for stem in stems:
+        try:
+            file = Path(settings["data_path"], f"{stem}.inter")
+            with file.open(encoding=settings["encoding"] or "utf-8") as lines:
+                header = lines.readline().rstrip("\r\n")
+        except (OSError, UnicodeError, LookupError):
+            return None  # the reader of the data tells what is wrong
+        found.append(
+            {field.partition(":")[0] for field in header.split(settings["field_separator"])}
+        )
+    ids = {settings["USER_ID_FIELD"], settings["ITEM_ID_FIELD"]}  # without them there is an error
+    return ids.union(set.intersection(*found))
 
 
 def _order_is_unknown(folder: Path) -> bool:

@@ -40,7 +40,7 @@ def check_settings(config: Any) -> None:
         read_options(group, config)
     for refuse in (
         _refuse_uncomputed_metric, _refuse_unreadable_intervals, _refuse_unusable_model,
-        _refuse_pickles, _refuse_labels, _refuse_devices,
+        _refuse_pickles, _refuse_labels, _refuse_devices, _refuse_half_a_refit,
     ):  # fmt: skip
         refuse(config)
 
@@ -125,6 +125,15 @@ def _refuse_pickles(config: Any) -> None:
             raise InputError(
                 f"{key} makes RecBole write and read pickles, which can run any code. "
                 "Leave it out: reviews and their vectors are kept in cache_dir anyway."
+            )
+
+
+def _refuse_half_a_refit(config: Any) -> None:
+    for key in ("refit_steps", "refit_blend", "refit_of"):
+        if config[key] is not None and (config["refit_of"] is None or not config.common_protocol):
+            raise InputError(
+                f"{key} is set by the command refit, together with refit_of, and has no effect "
+                "here. Leave it out, or use: refit --run=RUN_DIR."
             )
 
 

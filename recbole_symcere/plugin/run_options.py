@@ -94,6 +94,12 @@ class RunOptions:
     cold_users: float = option(
         0, "share of the users that keep 0, 1, 2 or 4 training interactions", minimum=0, maximum=1
     )
+    refit_of: str | None = option(
+        None, "set by the command refit: the run whose settings are trained on all interactions"
+    )
+    refit_steps: list[int] | None = option(
+        None, "set by refit: batches to train for, a number for each phase", minimum=1
+    )
     show_progress: bool = option(help="a bar instead of a line per epoch")
     state: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = option(
         help="what the log tells"

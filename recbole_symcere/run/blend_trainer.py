@@ -2,11 +2,16 @@
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import option, read_options
+from recbole_symcere.model.symcereplus_blend import PARTS
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.trainer import ReviewTrainer
 
@@ -20,6 +25,15 @@ CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8, 8.0)
 _SWEEPS = 3
 
 
+@dataclass(frozen=True)
+class KeptBlendOptions:
+    """Whether the blend is known already."""
+
+    refit_blend: dict[str, Any] | None = option(
+        None, "set by the command refit: the blend's weights by name, instead of a choice"
+    )
+
+
 class BlendTrainer(ReviewTrainer):
     """Trains, and then weighs what `Blend` adds to the scores of the best epoch.
 
@@ -27,14 +41,25 @@ class BlendTrainer(ReviewTrainer):
     equals, until none changes, in at most three rounds. Nothing is chosen without a validation,
     without a stored model, or in a trial of a search, which compares models without their blend.
 
+    A refit has nothing to choose on and takes the weights of its run.
+
     Attributes:
-        chosen: name -> weight; "before", the validation metric without the blend; and "seconds".
-            Empty before the choice.
+        chosen: name -> weight; where they were chosen also "before", the validation metric without
+            the blend, and "seconds". Empty before the choice.
     """
+
+    option_groups = (KeptBlendOptions,)
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
         self.chosen: dict[str, float] = {}
+        self._kept = read_options(KeptBlendOptions, config).refit_blend
+        for name, weight in (self._kept or {}).items():
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if name not in PARTS or not number:
+                raise InputError(
+                    f"refit_blend is {self._kept}, but it must give numbers to {', '.join(PARTS)}."
+                )
 
     def fit(
         self, train_data: Any, valid_data: Any = None, *rest: Any, **options: Any
@@ -55,7 +80,25 @@ class BlendTrainer(ReviewTrainer):
                 **self._vectors(),
             }
             checkpoint.save(self.saved_model_file, state)
+        elif self._kept and self._saved:
+            self._keep(self._kept)
         return self.best_valid_score, self.best_valid_result
+
+    def _keep(self, weights: Mapping[str, float]) -> None:
+        """Give the blend the weights that were chosen for the run that this is a refit of."""
+        blend = self.model.blend
+        names = [] if blend is None else blend.names
+        gone = [name for name, weight in weights.items() if weight and name not in names]
+        if gone:  # more reviews may leave no word that tells items apart
+            _log.warning(
+                f"On all interactions {' and '.join(gone)} takes no part in the blend, which is "
+                "the run's without it."
+            )
+        self.chosen = {name: float(weights.get(name, 0.0)) for name in names}
+        if names:
+            blend.weights.copy_(torch.tensor([*self.chosen.values()]))
+            self.model.forget()
+            self.store_best()
 
     def _choose(self, valid_data: Any) -> None:
         blend, started = self.model.blend, time.perf_counter()

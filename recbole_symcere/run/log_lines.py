@@ -1,10 +1,14 @@
 """The lines that a person sees while a model trains and when it is done."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base.program import program
+from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.stock_models import notes_on
+from recbole_symcere.run.run_directory import BEST_CHECKPOINT
 
 __all__ = [
     "data_line",
@@ -52,11 +56,17 @@ def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
     return f"{line}  {record['seconds'] + record.get('valid_seconds', 0):.2f} s"
 
 
-def result_table(metrics: dict[str, Any], folder: Path) -> str:
-    """The summary of a finished run."""
+def result_table(metrics: dict[str, Any], folder: Path, rated: bool = True) -> str:
+    """The summary of a finished run, and what can be done with it next.
+
+    Args:
+        metrics: its metrics.json.
+        folder: its folder.
+        rated: whether its data have ratings.
+    """
     names = list(metrics["test"] or metrics["valid"])
     widths = [max(len(metric_title(name)), 7) for name in names]
-    rows = [_row("", [metric_title(name) for name in names], widths)]
+    rows = [_row("", [metric_title(name) for name in names], widths)] if names else []
     for part in ("valid", "test"):
         if not metrics[part]:
             rows.append(f"{part:<6}  nothing was measured")
@@ -71,8 +81,29 @@ def result_table(metrics: dict[str, Any], folder: Path) -> str:
         f"prepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
         f"evaluate {seconds['evaluate']:.1f} s; peak memory {metrics['peak_memory_mb']:,.0f} MB"
     )
+    if "refit_of" in metrics:
+        rows.append(
+            f"trained on everything for the steps of {metrics['refit_of']}'s best epoch: nothing "
+            "is left to test it on"
+        )
     rows.append(f"everything is in {short_path(folder)}")
-    return "\n" + "\n".join(rows)
+    return "\n" + "\n".join([*rows, *_next(metrics, folder, rated)])
+
+
+def _next(metrics: dict[str, Any], folder: Path, rated: bool) -> list[str]:
+    """A line for each command that can be given next."""
+    run, use = f"--run={shlex.quote(short_path(folder))}", text_use(str(metrics["model"]))
+    single = metrics.get("protocol", {}).get("text_level") != "item"  # reviews, one by one
+    commands = {f"report {run}": "all of it on one page"}
+    if (folder / BEST_CHECKPOINT).is_file():  # the others load it
+        if use == "batch" and single and rated:
+            commands[f"explain anchor {run}"] = "what it reads in the reviews"
+        elif use != "none":
+            commands[f"explain geometry {run}"] = "where its vectors lie"
+        commands[f"recommend {run} --k=10"] = "a list for each user"
+    width = max(map(len, commands))
+    lines = (f"  {program()} {words:<{width}}  {gives}" for words, gives in commands.items())
+    return ["what can be done next:", *lines]
 
 
 def short_path(path: Path) -> str:

@@ -16,6 +16,7 @@ from recbole.utils import get_trainer, init_seed
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.data.everything import with_everything
 from recbole_symcere.plugin.stock_needs import refuse_columns
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.trainer import resumable
@@ -45,6 +46,8 @@ def read_dataset(config: Any) -> Any:
             f"text_control is {control!r}, but {config['model']} reads no text, so there is "
             "nothing to control. Leave it out."
         )
+    if config["refit_of"] is not None:
+        return with_everything(dataset)
     return with_cold_start(dataset, config["cold_items"] or 0, config["cold_users"] or 0)
 
 

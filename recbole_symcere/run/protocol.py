@@ -4,7 +4,7 @@ from typing import Any
 
 from recbole_symcere.plugin.stock_models import is_sequential
 
-__all__ = ["protocol_of", "tie_line"]
+__all__ = ["protocol_of", "refit_facts", "tie_line"]
 
 _MANY_TIES = 0.2
 _FILTERS = ("rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval", "val_interval")
@@ -29,8 +29,9 @@ def protocol_of(config: Any, model: Any, loaders: tuple[Any, Any, Any]) -> dict[
         "masked_at_test": "nothing" if config["repeatable"] else "train and valid",
         "random_split": config["eval_args"]["order"] == "RO" and not config["benchmark_filename"],
         "repeated_when_held_out": "anything" if config["repeatable"] else again,
+        **_trained_on(config),
         "selected_on": _selected_on(config, valid),
-        "tested_on": "test" if test else "nothing: there is no test part",
+        "tested_on": _tested_on(config, test),
         **_text_facts(config, model),
     }
 
@@ -53,6 +54,15 @@ def tie_line(config: Any, train: Any) -> str | None:
     )
 
 
+def refit_facts(config: Any) -> dict[str, Any]:
+    """What metrics.json tells of a refit; of other runs nothing."""
+    if config["refit_of"] is None:
+        return {}
+    steps = config["refit_steps"]
+    rule = "those of the best epoch; the last one may be cut" if steps else "all, in one pass"
+    return {"refit_of": config["refit_of"], "refit_steps": {"phases": steps, "rule": rule}}
+
+
 def _split(config: Any, train: Any) -> dict[str, Any]:
     """How the parts came about, and what was left out before."""
     parts, evaluation = config["benchmark_filename"], config["eval_args"]
@@ -67,10 +77,23 @@ def _split(config: Any, train: Any) -> dict[str, Any]:
     return {"eval_args": evaluation, **{key: config[key] for key in _FILTERS}, "ties": ties}
 
 
+def _trained_on(config: Any) -> dict[str, str]:
+    """What a refit adds to training; of other runs there is nothing to tell."""
+    return {} if config["refit_of"] is None else {"trained_on": "train, valid and test"}
+
+
 def _selected_on(config: Any, n_valid: int) -> str:
+    if config["refit_of"] is not None:
+        return "nothing: epochs and settings are those of the run that it is a refit of"
     if not n_valid:
         return "nothing: there is no validation part, so the last epoch is taken"
     return "valid" if config["eval_step"] > 0 else "nothing: the last epoch"
+
+
+def _tested_on(config: Any, n_test: int) -> str:
+    if config["refit_of"] is not None:
+        return "nothing: the test part was trained on"
+    return "test" if n_test else "nothing: there is no test part"
 
 
 def _text_facts(config: Any, model: Any) -> dict[str, Any]:

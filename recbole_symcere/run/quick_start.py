@@ -19,7 +19,7 @@ from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalog
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
-from recbole_symcere.run.protocol import protocol_of, tie_line
+from recbole_symcere.run.protocol import protocol_of, refit_facts, tie_line
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.run_directory import (
     BEST_CHECKPOINT,
@@ -102,14 +102,8 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
     if not Path(run_dir).is_dir():
         raise InputError(f"There is no run folder {run_dir}.")
     folder, changes = RunDirectory(Path(run_dir)), changes or {}
-    for key in changes:
-        if key not in {*MAY_CHANGE, *PLACES}:
-            raise InputError(
-                f"{key} can't change when a run is resumed; only "
-                f"{', '.join([*sorted(MAY_CHANGE), *PLACES])} can. Start a new run for anything "
-                "else."
-            )
     stored = folder.read_config()
+    _check_changes(changes, stored)
     with folder.locked():
         state = newest_state(folder)
         known = folder.check_fingerprint(state["data_fingerprint"] if state else None)
@@ -129,6 +123,22 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
             return _run(config, folder, saved=True, resumed=True, state=state)
         except NoEncoderError as error:
             raise NoEncoderError(f"{error} If it was moved, name it: --text_encoder=DIR.") from None
+
+
+def _check_changes(changes: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Stop at a setting that would make a resumed run another one."""
+    for key in changes:
+        if key not in {*MAY_CHANGE, *PLACES}:
+            raise InputError(
+                f"{key} can't change when a run is resumed; only "
+                f"{', '.join([*sorted(MAY_CHANGE), *PLACES])} can. Start a new run for anything "
+                "else."
+            )
+    if "epochs" in changes and stored.get("refit_of") is not None:
+        raise InputError(
+            f"epochs can't change in a refit, which takes the steps of the run "
+            f"{stored['refit_of']}. Leave it out."
+        )
 
 
 def _run(
@@ -209,6 +219,7 @@ def _whole_run(
             "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),
             "versions": versions(),
             "data_fingerprint": fingerprint,
+            **refit_facts(config),
             **trainer.facts(),
             "history": epochs,
         }
@@ -218,7 +229,8 @@ def _whole_run(
         known = catalogue_of(train_data.dataset, (train_data, valid_data, test_data))
         metrics[CATALOGUE] = write_catalogue(folder.path, known)
         folder.write_metrics(metrics)
-        _log.info(result_table(metrics, folder.path))
+        rated = config["RATING_FIELD"] in train_data.dataset.inter_feat.columns
+        _log.info(result_table(metrics, folder.path, rated))
     return {
         "best_valid_score": best_score,
         "valid_score_bigger": config["valid_metric_bigger"],

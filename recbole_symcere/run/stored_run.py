@@ -23,6 +23,7 @@ from recbole_symcere.text.source import NoEncoderError
 
 __all__ = [
     "check_encoder",
+    "load_data",
     "load_data_and_model",
     "newest_state",
     "text_mode_of",
@@ -135,15 +136,7 @@ def _loaded(
     file: Path, state: Mapping[str, Any], given: Mapping[str, str | None]
 ) -> tuple[Any, ...]:
     """What `load_data_and_model` gives."""
-    config = _stored_config(state, file.absolute().parent.parent, given)
-    if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
-        raise InputError(
-            f"The data set {config['dataset']} in {config['data_path']} has changed since {file} "
-            "was written, so its vectors would belong to other users and items. Name the run's own "
-            "data: --data_path=DIR."
-        )
-    dataset = read_dataset(config)
-    loaders = split_data(config, dataset)
+    config, dataset, loaders = load_data(file, state, given)
     train = loaders[0]
     try:
         model = build_model(config, train)
@@ -153,6 +146,30 @@ def _loaded(
         checkpoint.load_weights(model, state)
         check_encoder(model, state)
     return config, model, dataset, *loaders
+
+
+def load_data(
+    file: Path, state: Mapping[str, Any], given: Mapping[str, str | None]
+) -> tuple[Any, Any, tuple[Any, Any, Any]]:
+    """Config, data set and loaders of a checkpoint, without its model.
+
+    Args:
+        file: the checkpoint.
+        state: what it holds.
+        given: where the run's things are now; None for what wasn't moved.
+
+    Raises:
+        InputError: if the data have changed.
+    """
+    config = _stored_config(state, file.absolute().parent.parent, given)
+    if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
+        raise InputError(
+            f"The data set {config['dataset']} in {config['data_path']} has changed since {file} "
+            "was written, so its vectors would belong to other users and items. Name the run's own "
+            "data: --data_path=DIR."
+        )
+    dataset = read_dataset(config)
+    return config, dataset, split_data(config, dataset)
 
 
 def _stored_config(state: Mapping[str, Any], run: Path, given: Mapping[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from recbole_symcere.run.divergence import check_loss, check_weights, checked_sc
 from recbole_symcere.run.epoch_passes import EpochPasses
 from recbole_symcere.run.random_states import random_states, set_random_states
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT, portable_settings
+from recbole_symcere.run.steps import StepLimit
 
 __all__ = ["Resumable", "ReviewTrainer", "resumable"]
 
@@ -61,6 +62,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.epoch_labels: dict[str, Any] = {}
         self.on_epoch: Callable[[dict[str, Any], bool], None] = lambda *_: None
         self.in_search = False
+        self._steps = StepLimit(config["refit_steps"])
         self._log_metrics = self.wandblogger.log_metrics
         self.wandblogger.log_metrics = self._log_terms
         self._user_callback: Callable[[int, float], None] | None = None
@@ -99,6 +101,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
         self._train_data, self._valid_data = train_data, valid_data
         self._user_callback = callback_fn
+        phase, begun = self._phase_began
+        self.epochs = self._steps.last_epoch(self.epochs, phase, begun, train_data)
         # a model without epochs, such as Pop, has one: without a validation nothing would be kept
         self.eval_step = min(self.eval_step, self.epochs)
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
@@ -132,6 +136,11 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         return bool(self.cur_step > self.stopping_step or self.start_epoch >= self.epochs)
 
     @property
+    def _phase_began(self) -> tuple[int, int]:
+        """The phase that is trained, counted from 0, and its first epoch."""
+        return 0, 0
+
+    @property
     def best_so_far(self) -> tuple[float, int | None]:
         """The best validation score of all epochs, and the epoch."""
         return self.best_valid_score, self.best_epoch
@@ -156,7 +165,9 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         if hasattr(self.model, "begin_epoch"):
             self.model.begin_epoch()
         self.forget_passes()
-        totals = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        phase, begun = self._phase_began
+        loader = self._steps.loader(train_data, phase, epoch_idx - begun)
+        totals = super()._train_epoch(loader, epoch_idx, loss_func, show_progress)
         check_weights(self.model, epoch_idx)
         self.history.append(
             {

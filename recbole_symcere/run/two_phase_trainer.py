@@ -102,11 +102,15 @@ class TwoPhaseTrainer(ReviewTrainer):
         first = total if self.model.n_phases == 1 else min(first, total)
         return first if phase == 1 else total - first
 
+    @property
+    def _phase_began(self) -> tuple[int, int]:
+        before = self.phases[: self._phase - 1]
+        return self._phase - 1, sum(ended["epochs"] for ended in before)
+
     def _set_limits(self) -> None:
         fixed = self._phase == 1 and self._options.switch == "fixed"
         self.stopping_step = math.inf if fixed else self.config["stopping_step"]
-        before = sum(ended["epochs"] for ended in self.phases)
-        self.epochs = before + self._epochs_of(self._phase)
+        self.epochs = self._phase_began[1] + self._epochs_of(self._phase)
 
     def _is_over(self) -> bool:
         return super()._is_over() or self._has_plateaued()

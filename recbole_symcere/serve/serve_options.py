@@ -4,23 +4,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recbole_symcere.base.options import option
+from recbole_symcere.run.place_options import PlaceOptions
 
 __all__ = ["RecommendOptions", "SimilarOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _RunOptions:
-    """Which run, and where its things are now, if they were moved otherwise than with it."""
+class _RunOptions(PlaceOptions):
+    """Which run, and where its things are now."""
 
     run: str = option(help="the run's folder")
-    data_path: str | None = option(None, "folder that holds the data set's folder")
-    cache_dir: str | None = option(None, "folder of tokens and text vectors")
-    text_encoder: str | None = option(None, "the text encoder's folder, or its id")
-
-    @property
-    def places(self) -> dict[str, str | None]:
-        """What `Recommender.load` takes."""
-        return {name: getattr(self, name) for name in ("data_path", "cache_dir", "text_encoder")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from recbole_symcere.cli import main
 from recbole_symcere.convert.convert_command import main as convert
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import read_dataset, split_dataset
+from recbole_symcere.run.quick_start import load_data_and_model
+from recbole_symcere.run.run_directory import RunDirectory
 
 
 def words(settings):
@@ -59,6 +61,24 @@ def test_data_without_times_are_split_at_random_and_every_run_says_so(
     assert protocol["eval_args"]["order"] == "RO"
     header = (untimed_folder / "untimed" / "untimed.inter").read_text().splitlines()[0]
     assert header == "user_id:token\titem_id:token"
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
+def test_a_run_on_data_that_lack_columns_is_gone_on_with_repeated_and_loaded(untimed, model):
+    settings = {k: v for k, v in untimed.items() if model == "SymCERE" or k != "max_length"}
+    assert main([f"--model={model}", "--dataset=untimed", "--run_dir=run", *words(settings)]) == 0
+    assert RunDirectory(Path("run")).read_config()["load_col"] == {"inter": ["user_id", "item_id"]}
+    assert main(["--resume=run"]) == 0
+    assert main(["--config_files=run/config.yaml", "--run_dir=again"]) == 0
+    assert main(["report", "--run=run"]) == 0
+    assert main(["refit", "--run=run"]) == 0
+    load_data_and_model("run-refit")
+
+
+def test_a_column_that_is_asked_for_must_be_there(untimed):
+    settings = untimed | {"load_col": {"inter": ["user_id", "item_id", "rating"]}}
+    with pytest.raises(InputError, match="load_col asks for the column 'rating'"):
+        read_dataset(Config("SymCERE", "untimed", config_dict=settings))
 
 
 def test_the_seed_decides_the_random_split(untimed):
