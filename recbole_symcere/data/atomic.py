@@ -5,6 +5,7 @@ missing one, and fails with a bare conversion error.
 """
 
 import csv
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = ["Parts", "check_header", "check_interactions", "check_times", "read_a
 _TYPES = ("token", "token_seq", "float", "float_seq")
 _BLOCK = 1 << 24
 _LATEST = 4.2e18  # nanoseconds since 1970, in 2103
+_UNITS = np.array([1.0, 1e3, 1e6, 1e9])  # per second
+_A_DAY = 86_400.0
 _OF_TODAY = 1e8  # seconds since 1970, in 1973: smaller numbers count something else
 
 Parts = Sequence[tuple[str, int]]
@@ -124,6 +127,8 @@ def read_atomic(
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError) as error:
         raise _explained(path, separator, error, encoding) from None
+    if table.num_rows + 1 < _n_lines(path, encoding):
+        raise _swallowed(path, separator, encoding)
     frame: pd.DataFrame = table.to_pandas()
     for name in texts:
         frame[name] = frame[name].mask(frame[name] == "")
@@ -160,6 +165,29 @@ def _rows(path: str | Path, separator: str, encoding: str) -> Iterator[tuple[int
         for row in reader:
             if row:
                 yield reader.line_num, row
+
+
+def _n_lines(path: str | Path, encoding: str) -> int:
+    """Lines of a file that aren't blank."""
+    if "\n".encode(encoding) == b"\n":
+        with Path(path).open("rb") as raw:
+            return sum(1 for line in raw if line.strip(b"\r\n"))
+    with Path(path).open(encoding=encoding) as lines:
+        return sum(1 for line in lines if line.strip("\r\n"))
+
+
+def _swallowed(path: str | Path, separator: str, encoding: str) -> InputError:
+    """The error for a file with rows inside of a quoted value."""
+    before = 1
+    for number, row in _rows(path, separator, encoding):
+        if number > before + 1 and any("\n" in value or "\r" in value for value in row):
+            return InputError(
+                f"{path}, row {before + 1}: a quote mark opens a value that ends in row {number}, "
+                "with all rows between them. Write an id that has a quote mark in quote marks, and "
+                'each of its own twice: "6"" pan".'
+            )
+        before = number
+    return InputError(f"{path}: quoted values span several rows; a value belongs in one row.")
 
 
 def _is_number(text: str) -> bool:
@@ -200,7 +228,7 @@ def check_times(times: npt.NDArray[np.float64], field: str, parts: Parts) -> Non
         parts: where they were read from.
 
     Raises:
-        InputError: for a time that isn't finite, is negative or absurdly late, for a 0 or another
+        InputError: for a time that isn't finite, is negative or to come, for a 0 or another
             unit of time among times of today, and for one and the same time everywhere.
     """
     for wrong, what in (
@@ -220,6 +248,13 @@ def check_times(times: npt.NDArray[np.float64], field: str, parts: Parts) -> Non
             f"{field} is {times[odd.argmax()]:g}, but others are about {np.median(times[~odd]):g}: "
             "a missing time, or another unit. One unit must hold for all.",
         )  # fmt: skip
+    middle = float(np.median(times)) if len(times) else 0.0
+    if middle > _OF_TODAY:
+        unit = _UNITS[int(np.searchsorted(_UNITS * _OF_TODAY * 100, middle))]
+        future = times > (time.time() + _A_DAY) * unit
+        if future.any():
+            said = f"{field} is {times[future.argmax()]:g}, which is in the future."
+            _refuse(parts, future, said)
     if len(times) > 1 and times.min() == latest:
         raise InputError(
             f"{parts[0][0]}: {field} is {latest:g} in every row, so that nothing is in order of "

@@ -98,8 +98,7 @@ def _checked_interactions(load: Callable[..., None]) -> Callable[..., None]:
     @wraps(load)
     def loaded(self: Any, token: str, dataset_path: str) -> None:
         load(self, token, dataset_path)
-        if not _is_strict(self.config):
-            return
+        strict = _is_strict(self.config)  # else RecBole drops what lacks a value, and says so
         from recbole_symcere.data.atomic import check_interactions, check_times
 
         names = self.benchmark_filename_list
@@ -108,7 +107,8 @@ def _checked_interactions(load: Callable[..., None]) -> Callable[..., None]:
             files = (f"{token}.{name}.inter" for name in names)
             parts = list(zip(files, self.file_size_list, strict=True))
         fields = [self.uid_field, self.iid_field, self.config["RATING_FIELD"], self.time_field]
-        check_interactions(self.inter_feat, fields, parts)
+        if strict:
+            check_interactions(self.inter_feat, fields, parts)
         if self.time_field in self.inter_feat and names is None and _by_time(self.config):
             kind = self.field2type[self.time_field].value
             if kind != "float":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 __all__ = ["checksum", "damage_of", "has"]
@@ -13,6 +14,7 @@ _RESULTS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("valid", "test", "seconds", "data", "protocol", "versions"), dict),
     **{"history": list, "peak_memory_mb": (int, float), "best_epoch": (int, type(None))},
 }
+_HASHES = {"data_fingerprint", "per_user_sha256", "checksum"}
 
 
 def has(settings: Any, key: str, kind: type | tuple[type, ...]) -> bool:
@@ -27,6 +29,10 @@ def checksum(metrics: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[0-9a-f]{64}", value))
+
+
 def damage_of(metrics: Any) -> str | None:
     """What is wrong with the content of a metrics.json; earlier versions wrote no checksum."""
     wrong = [key for key, kind in _RESULTS.items() if not has(metrics, key, kind)]
@@ -37,8 +43,9 @@ def damage_of(metrics: Any) -> str | None:
         return "seconds lacks a part"
     if not all(isinstance(value, int | float) for value in [*numbers.values(), *times.values()]):
         return "a metric or time is no number"
-    if "checksum" not in metrics and [*metrics][-1] != "history":  # it stands last; before, that
-        return "its checksum is missing"
+    nameless = [key for key, value in metrics.items() if key not in _HASHES and _is_sha256(value)]
+    if nameless and "checksum" not in metrics:
+        return f"{nameless[0]!r} holds a checksum"
     if metrics.get("checksum", checksum(metrics)) != checksum(metrics):
         return "its content isn't what its checksum says"
     return None

@@ -12,6 +12,7 @@ from ray.tune import Callback
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import write_bytes
+from recbole_symcere.run.metrics_file import checksum
 from recbole_symcere.tune.trial import full_config
 from recbole_symcere.tune.trial_table import Mode, TrialRecord, live_table
 
@@ -31,15 +32,21 @@ def read_records(path: Path) -> list[TrialRecord]:
         return []
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
+        for number, row in enumerate(rows):  # earlier versions wrote no checksum
+            if row.pop("checksum", checksum(row)) != checksum(row):
+                raise ValueError(f"entry {number} isn't what its checksum says")
         return [TrialRecord(**{**row, "scores": tuple(row["scores"])}) for row in rows]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} can't be read ({error}); start a new search.") from None
 
 
 def write_records(path: Path, records: list[TrialRecord]) -> None:
     """trials.json: what `read_records` reads."""
-    rows = [dataclasses.asdict(record) for record in records]
-    write_bytes(path, json.dumps(rows, indent=1, default=_plain).encode())
+    records_ = [dataclasses.asdict(record) for record in records]
+    rows = json.loads(json.dumps(records_, default=_plain))
+    write_bytes(
+        path, json.dumps([{**row, "checksum": checksum(row)} for row in rows], indent=1).encode()
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from recbole.utils.argument_list import dataset_arguments
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.storage import scratch_folder
 from recbole_symcere.plugin.checkpoint import load
 from recbole_symcere.plugin.compat_ray import ray_api
@@ -84,6 +85,11 @@ def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
     """
     dataset = read_dataset(config)
     job = Job(settings, dataset, split_dataset(config, dataset), threads)
+    if not len(job.parts[1].inter_feat):
+        raise InputError(
+            "The validation part is empty, but a search chooses by it. Give a split with one, such "
+            "as --eval_args={split: {RS: [0.8, 0.1, 0.1]}}."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of RecBole's old torch calls, once for every trial
         train_data, _, _ = job.loaders(config, {})

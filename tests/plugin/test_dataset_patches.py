@@ -195,6 +195,11 @@ def header(old, new):
         (cell(5, 3, "-5"), r"data row 5: timestamp is -5, but times before 1970 can't be"),
         (cell(5, 3, "1e30"), r"data row 5: timestamp is 1e\+30, which no unit of time"),
         (cell(5, 3, "0"), r"data row 5: timestamp is 0, but others are about 1\.5.*e\+09"),
+        (cell(5, 3, "9999999999"), r"data row 5: timestamp is 1e\+10, which is in the future"),
+        (
+            lambda lines: [*lines[:4], '"' + lines[4], *lines[5:9], '"' + lines[9], *lines[10:]],
+            r"row 5: a quote mark opens a value that ends in row 10, with all rows between",
+        ),
         (cell(5, 3, "1500000000000"), r"data row 5: timestamp is 1\.5e\+12, but others are about"),
         (cell(5, 3, "yesterday"), r"small\.inter, row 6: timestamp is 'yesterday', but its type"),
         (column(3, lambda n: "7"), r"timestamp is 7 in every row.*--eval_args={order: RO}"),

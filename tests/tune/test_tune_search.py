@@ -30,7 +30,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 from recbole_symcere.run.quick_start import run_recbole
 from recbole_symcere.tune.cluster import connected, trial_resources
-from recbole_symcere.tune.monitor import Monitor
+from recbole_symcere.tune.monitor import Monitor, read_records, write_records
 from recbole_symcere.tune.schedulers import (
     ListSearcher,
     OptunaSearcher,
@@ -307,6 +307,14 @@ def test_a_new_scheduler_is_told_of_the_trials_before(name):
         (["--params_file=foreign.yaml"], "no setting 'learnin_rate'. Did you mean 'learning_rate'"),
         (["--params_file=fine.yaml", "--learning_rate=0.1"], "also given as --learning_rate"),
         (["--params_file=fine.yaml", "--eval_step=0"], "a search needs validation"),
+        (
+            ["--params_file=fine.yaml", "--eval_args={split: {RS: [0.9, 0, 0.1]}}"],
+            "The validation part is empty, but a search chooses by it",
+        ),
+        (
+            ["--params_file=fine.yaml", "--eval_args={split: {LS: test_only}}"],
+            "The validation part is empty, but a search chooses by it",
+        ),
         (["--params_file=machine.yaml"], "eval_step can't be tuned, because it says where or how"),
         (["--params_file=folder.yaml"], "text_encoder encoder is a folder"),
         (["--params_file=fine.yaml", "--ray_address=auto"], "connected to a Ray already"),
@@ -557,3 +565,19 @@ def test_options_have_types():
         num_samples=3, grace_period=None, reduction_factor=3.0, cpus_per_trial=1.0,
         gpus_per_trial=0.5, max_concurrent=None, max_failures=1, refit=True,
     )  # fmt: skip
+
+
+def test_a_changed_score_is_damage(tmp_path):
+    file = tmp_path / "trials.json"
+    records = [
+        TrialRecord(n, "finished", {"seed": n}, 0.1 * n, 0, 1, 1.0, (0.1 * n,)) for n in (1, 2)
+    ]
+    write_records(file, records)
+    assert read_records(file) == records
+    rows = json.loads(file.read_text())
+    file.write_text(json.dumps([{k: v for k, v in row.items() if k != "checksum"} for row in rows]))
+    assert read_records(file) == records  # as earlier versions wrote it
+    rows[1]["score"] = 0.9
+    file.write_text(json.dumps(rows))
+    with pytest.raises(InputError, match=r"entry 1 isn.t what its checksum says"):
+        read_records(file)
