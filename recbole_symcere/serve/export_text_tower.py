@@ -18,6 +18,7 @@ from torch import nn
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.text.encode import encode_texts
 from recbole_symcere.text.encoder import TextEncoder
+from recbole_symcere.text.tokens import pad_id
 
 __all__ = ["ONNX", "TOWER", "merged", "write_onnx", "write_tower"]
 
@@ -71,7 +72,7 @@ def write_tower(
     backbone: Any = merged(encoder.model)
     with _quiet(), tempfile.TemporaryDirectory() as aside:
         backbone.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
+        _padding(tokenizer).save_pretrained(aside)
         first = Transformer(aside, max_seq_length=max_length)
         after = [copy.deepcopy(layer) for layer in encoder.head.layers or ()]
         whole = SentenceTransformer(modules=[first, *after], device="cpu")
@@ -86,6 +87,15 @@ def write_tower(
         f"the text encoder, LoRA merged, in {TOWER}/: sentence-transformers gives its vectors to "
         f"{apart:.1e}, {len(texts):,} texts"
     )
+
+
+def _padding(tokenizer: Any) -> Any:
+    """A tokenizer that can pad: Llama's has no token for it, and the mask hides whichever it is."""
+    if tokenizer.pad_token is not None:
+        return tokenizer
+    found = copy.deepcopy(tokenizer)
+    found.pad_token = found.convert_ids_to_tokens(pad_id(tokenizer))
+    return found
 
 
 def _forget_places(tower: Path, aside: str) -> None:
@@ -133,6 +143,7 @@ def write_onnx(folder: Path, tower: Any, texts: Sequence[str]) -> str:
             dynamo=True,
             verbose=False,
         )
+    _forget_traces(folder / ONNX)
     session = onnxruntime.InferenceSession(str(folder / ONNX), providers=["CPUExecutionProvider"])
     fed = {"input_ids": whole[0].numpy(), "attention_mask": whole[1].numpy()}
     with torch.no_grad():
@@ -142,6 +153,20 @@ def write_onnx(folder: Path, tower: Any, texts: Sequence[str]) -> str:
     return (
         f"the same as {ONNX}: ONNX Runtime gives its vectors to {apart:.1e}, {len(texts):,} texts"
     )
+
+
+def _forget_traces(file: Path) -> None:
+    """Take the exporter's notes out of each node: places of source files on this machine."""
+    import onnx
+
+    model = onnx.load(str(file), load_external_data=False)
+    for graph in (model.graph, *model.functions):
+        for node in graph.node:
+            node.ClearField("metadata_props")
+            node.ClearField("doc_string")
+        graph.ClearField("metadata_props")
+        graph.ClearField("value_info")
+    file.write_bytes(model.SerializeToString())
 
 
 class _Network(nn.Module):

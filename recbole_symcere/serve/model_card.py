@@ -1,6 +1,7 @@
 """README.md of an export: a model card in Hugging Face's form."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -158,9 +159,7 @@ def _results(told: Exported) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     there = [(key, settings[key]) for key in _TOLD if settings.get(key) is not None]
-    # a folder is a place on somebody's machine; its name tells enough
-    shown = [(k, str(v).rsplit("/", 1)[-1] if k == "text_encoder" else v) for k, v in there]
-    return _table(("setting", "value"), shown)
+    return _table(("setting", "value"), there)
 
 
 def _table(names: Sequence[str], rows: Any) -> str:
@@ -169,6 +168,8 @@ def _table(names: Sequence[str], rows: Any) -> str:
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, str) and Path(value).is_absolute():
+        value = Path(value).name  # the rest is of somebody's machine
     return " ".join(str(value).replace("|", "\\|").split())
 
 

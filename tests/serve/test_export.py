@@ -1,4 +1,4 @@
-"""The command export: vectors whose product is the score, the encoder, the split, a card that runs."""
+"""The command export: vectors whose product is the score, encoder, split, a card that runs."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from safetensors import safe_open
 from small_data import small_settings
-from tiny_models import synthetic_texts
+from tiny_models import synthetic_texts, tiny_llama
 
 from recbole_symcere.cli import main
 from recbole_symcere.run.catalogue import Catalogue
@@ -69,7 +69,7 @@ def matrix(table):
     return np.stack(table["vector"].to_numpy())
 
 
-# --- vectors ---------------------------------------------------------------------------------------
+# --- vectors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", ["SymCERE", "SymCEREPlus"])
@@ -159,7 +159,7 @@ def test_without_faiss_one_line_says_so(tmp_path, monkeypatch):
     assert not [*tmp_path.iterdir()]
 
 
-# --- the text encoder ------------------------------------------------------------------------------
+# --- the text encoder -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -192,10 +192,24 @@ def test_the_tower_gives_the_encoders_vectors(tuned, tiny_encoder, tmp_path):
     plain = TextEncoder(load_encoder(str(tiny_encoder))[0], "mean", None)
     without = encode_texts(plain, tokenizer, TEXTS, 16, torch.device("cpu"))
     assert np.abs(found - without.numpy()).max() > 0.01  # the adapters do something
-    assert any("lora_" in name for name, _ in encoder.model.named_parameters())  # and are there yet
+    assert any("lora_" in name for name, _ in encoder.model.named_parameters())  # it keeps them
     again = TextEncoder(load_encoder(str(tmp_path / "text_tower"))[0])  # it is a text_encoder too
     ours = encode_texts(again, tokenizer, TEXTS, 16, torch.device("cpu"))
     np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def test_a_tower_without_a_token_to_pad_with_can_pad(tmp_path):
+    backbone, tokenizer = load_encoder(str(tiny_llama(tmp_path / "llama")))
+    encoder = TextEncoder(backbone)
+    encoder.add_lora()
+    for name, weight in encoder.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.constant_(weight, 0.1)
+    tower, _ = export_text_tower.write_tower(tmp_path, encoder.eval(), tokenizer, 16, TEXTS)
+    expected = encode_texts(encoder, tokenizer, TEXTS, 16, torch.device("cpu"))
+    found = tower.encode(TEXTS, batch_size=7)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert tokenizer.pad_token is None
 
 
 def test_a_tower_with_other_vectors_is_refused(tuned, tmp_path, monkeypatch):
@@ -222,7 +236,9 @@ def test_onnx_runtime_gives_the_towers_vectors_for_other_shapes(tuned, tmp_path)
     tower, _ = export_text_tower.write_tower(tmp_path, encoder, tokenizer, 16, TEXTS)
     said = export_text_tower.write_onnx(tmp_path, tower, TEXTS)
     assert float(re.search(r"vectors to (\S+),", said)[1]) <= 1e-4
-    session = onnxruntime.InferenceSession(str(tmp_path / "text_tower.onnx"))
+    file = tmp_path / "text_tower.onnx"
+    assert not re.search(rb"site-packages|\.py\b", file.read_bytes())  # the exporter's notes
+    session = onnxruntime.InferenceSession(str(file))
     for some in (TEXTS[:1], TEXTS[3:20]):
         asked = tokenizer(some, padding=True, truncation=True, max_length=16, return_tensors="np")
         fed = {name: asked[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
@@ -255,7 +271,7 @@ def test_the_tower_of_a_run_is_that_of_its_best_epoch(exported):
     assert "in text_tower/: sentence-transformers gives its vectors" in said
 
 
-# --- the split -------------------------------------------------------------------------------------
+# --- the split ------------------------------------------------------------------------------------
 
 
 def by_recbole(out, tmp_path, model="BPR", **more):
@@ -302,14 +318,14 @@ def split_of(tmp_path, rows):
         np.array([1, 2, 3]), np.array([3, 2, 1]), np.array([0, 1, 2], np.int8),
     )  # fmt: skip
     (tmp_path / "out").mkdir()
-    said = write_split(tmp_path / "out", catalogue, {}, (data, "d"))
+    said = write_split(tmp_path / "out", catalogue, {"RATING_FIELD": "rating"}, (data, "d"))
     files = sorted((tmp_path / "out" / "split" / "d").iterdir())
     return said, [file.name for file in files], [file.read_text() for file in files]
 
 
 def test_ratings_come_from_the_file_as_it_spells_them(tmp_path):
     rows = [("u2", "i0", "1.50"), ("u0", "i2", "4"), ("u1", "i1", "2"), ("u1", "i0", "9")]
-    said, names, texts = split_of(tmp_path, rows)
+    _, names, texts = split_of(tmp_path, rows)
     assert names == ["d.test.inter", "d.train.inter", "d.valid.inter"]
     head = "user_id:token\titem_id:token\trating:float\n"
     assert texts == [head + "u2\ti0\t1.50\n", head + "u0\ti2\t4\n", head + "u1\ti1\t2\n"]
@@ -324,7 +340,7 @@ def test_where_ratings_are_in_doubt_pairs_stand_alone(tmp_path, more):
     assert texts[1] == "user_id:token\titem_id:token\nu0\ti2\n"
 
 
-# --- the card --------------------------------------------------------------------------------------
+# --- the card -------------------------------------------------------------------------------------
 
 
 def card_of(out):
@@ -387,7 +403,7 @@ def test_the_manifest_knows_every_file(exported):
     assert not [path for path in out.rglob("*.json") if "/tmp" in path.read_text()]
 
 
-# --- bad input -------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 def test_places_that_cannot_be_written_are_told_in_one_line(exported, tmp_path):
