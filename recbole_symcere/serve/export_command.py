@@ -120,12 +120,11 @@ def _vectors(folder: Path, catalogue: Any, scorer: Any, model: str) -> list[str]
     from recbole_symcere.serve.export_vectors import write_index, write_vectors
     from recbole_symcere.serve.scorers import VectorScorer
 
-    if not isinstance(scorer, VectorScorer):
-        return [f"no vectors: {model} scores without them"]
-    return [
-        write_vectors(folder, catalogue, scorer.users, scorer.items),
-        write_index(folder, scorer.users, scorer.items),
-    ]
+    is_ours = isinstance(scorer, VectorScorer)
+    sides = (scorer.users, scorer.items) if is_ours else scorer.two_towers()
+    if sides is None:
+        return [f"no vectors: {model} doesn't score by the product of any that could be found"]
+    return [write_vectors(folder, catalogue, *sides), write_index(folder, *sides)]
 
 
 def _text_tower(folder: Path, options: ExportOptions, settings: Mapping[str, Any]) -> list[str]:

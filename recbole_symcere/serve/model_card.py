@@ -184,7 +184,9 @@ def _limits(told: Exported) -> list[str]:
         "The files hold ids of users and their interactions. Look whether that may be published.",
     ]
     if not told.vectors:
-        found.append("The model has no vectors, so scores need the run itself.")
+        found.append(
+            "There are no vectors whose product is the score, so scoring needs the run itself."
+        )
     if told.tower:
         found.append(
             "The text tower gives vectors of texts, before the projection to the vectors of users "

@@ -15,6 +15,7 @@ import torch
 import yaml
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
+from recbole.data.interaction import Interaction
 from safetensors import safe_open
 from small_data import small_settings
 from tiny_models import synthetic_texts, tiny_llama
@@ -32,6 +33,8 @@ SETTINGS = {
     "SymCERE": {"text_mode": "lora", "lora_learning_rate": 0.05, "text_normalize": True},
     "SymCEREPlus": {"lexical_size": 8},
     "EASE": {},
+    "LightGCN": {},
+    "BPR": {},
 }
 _TEXT = {"text_encoder", "max_length", "cache_dir"}
 
@@ -54,7 +57,7 @@ def exported(tmp_path_factory, small_folder, tiny_encoder):
             folder = tmp_path_factory.mktemp("export")
             settings = small_settings(small_folder, tiny_encoder, folder / "cache", folder)
             settings |= {"run_dir": str(folder / "run"), **SETTINGS[model]}
-            if model == "EASE":
+            if not model.startswith("SymCERE"):
                 settings = {key: value for key, value in settings.items() if key not in _TEXT}
             run_recbole(model, "small", config_dict=settings)
             status, said = export(f"--run={folder / 'run'}", f"--out={folder / 'out'}")
@@ -72,7 +75,7 @@ def matrix(table):
 # --- vectors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["SymCERE", "SymCEREPlus"])
+@pytest.mark.parametrize("model", ["SymCERE", "SymCEREPlus", "LightGCN", "BPR"])
 def test_the_product_of_exported_vectors_is_the_evaluations_score(exported, model):
     run, out, _ = exported(model)
     _, trained, dataset, *_ = load_data_and_model(run)
@@ -81,8 +84,8 @@ def test_the_product_of_exported_vectors_is_the_evaluations_score(exported, mode
     found = matrix(users) @ matrix(items).T
     places = [dataset.token2id("user_id", name) for name in users["user_id"].to_pylist()]
     columns = [dataset.token2id("item_id", name) for name in items["item_id"].to_pylist()]
-    batch = {"user_id": torch.tensor(places)}
-    scores = trained.full_sort_predict(batch).view(len(places), -1)[:, columns]
+    batch = Interaction({"user_id": torch.tensor(places)})
+    scores = trained.full_sort_predict(batch).detach().view(len(places), -1)[:, columns]
     assert sorted(places) == [*range(1, dataset.user_num)]
     assert sorted(columns) == [*range(1, dataset.item_num)]
     np.testing.assert_allclose(found, scores.numpy(), atol=1e-5, rtol=1e-6)
@@ -92,6 +95,23 @@ def test_the_product_of_exported_vectors_is_the_evaluations_score(exported, mode
         assert json.loads(file.metadata()["item_ids"]) == items["item_id"].to_pylist()
         np.testing.assert_array_equal(file.get_tensor("users"), matrix(users))
         np.testing.assert_array_equal(file.get_tensor("items"), matrix(items))
+
+
+def test_embeddings_that_arent_the_whole_score_are_no_vectors(exported, monkeypatch):
+    from recbole_symcere.serve.scorers import ModelScorer
+
+    config, model, _, train, _, test = load_data_and_model(exported("BPR")[0])
+    scorer = ModelScorer(config, model.eval(), train.dataset, test)
+    assert scorer.two_towers() is not None
+    right = model.full_sort_predict
+
+    def with_bias(batch):
+        scores = right(batch).view(len(batch), -1)
+        scores[:, 5] += 0.01
+        return scores.view(-1)
+
+    monkeypatch.setattr(model, "full_sort_predict", with_bias)
+    assert scorer.two_towers() is None
 
 
 def planted(n_users, n_items, width=8):
@@ -390,7 +410,7 @@ def test_hugging_face_reads_the_card(exported):
 
 def test_a_model_without_vectors_says_so_and_gives_what_there_is(exported):
     _, out, said = exported("EASE")
-    assert "no vectors: EASE scores without them" in said
+    assert "no vectors: EASE doesn't score by the product" in said
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "export.json", "split"]
 
 
