@@ -14,9 +14,9 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.run.catalogue import Catalogue
+from recbole_symcere.serve.best_items import best
 from recbole_symcere.serve.frames import as_given, ids_of
 from recbole_symcere.serve.item_words import ItemWords, NearItem
-from recbole_symcere.serve.ranking import best
 from recbole_symcere.serve.scorers import Scorer
 from recbole_symcere.serve.stored import stored
 
@@ -181,7 +181,7 @@ class Recommender:
         if not len(users):
             none = np.zeros((0, k))
             return Lists(users, none.astype(np.int64), none.astype(np.float32))
-        scores = self._scorer.scores(torch.from_numpy(users)).clone()
+        scores = self._scorer.scores(torch.from_numpy(users))
         scores[:, 0] = -torch.inf
         if allowed is not None:
             barred = torch.ones(scores.shape[1], dtype=torch.bool)
