@@ -20,7 +20,8 @@ def write_split(
     """Write ``split/<name>/<name>.{train,valid,test}.inter``: the pairs of the run, in its order.
 
     Ratings and times come from the data set where it is still there and tells them for each pair
-    beyond doubt; without them the pairs stand alone.
+    beyond doubt; without them the pairs stand alone. They are for RecBole's general models: its
+    sequential ones want a list of earlier items in each row of such files.
 
     Args:
         folder: it is there.

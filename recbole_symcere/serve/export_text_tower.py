@@ -1,7 +1,6 @@
 """A text encoder that a run has trained, as sentence-transformers and ONNX Runtime load it."""
 
 import copy
-import json
 import logging
 import tempfile
 import warnings
@@ -77,7 +76,6 @@ def write_tower(
         after = [copy.deepcopy(layer) for layer in encoder.head.layers or ()]
         whole = SentenceTransformer(modules=[first, *after], device="cpu")
         whole.save_pretrained(str(folder / TOWER), create_model_card=False)
-        _forget_places(folder / TOWER, aside)
         tower = SentenceTransformer(str(folder / TOWER), device="cpu", local_files_only=True)
     found = tower.encode(
         list(texts), convert_to_tensor=True, normalize_embeddings=False, show_progress_bar=False
@@ -96,16 +94,6 @@ def _padding(tokenizer: Any) -> Any:
     found = copy.deepcopy(tokenizer)
     found.pad_token = found.convert_ids_to_tokens(pad_id(tokenizer))
     return found
-
-
-def _forget_places(tower: Path, aside: str) -> None:
-    """Take the temporary folder's name out of what was saved."""
-    for file in tower.rglob("*.json"):
-        text = file.read_text(encoding="utf-8")
-        if aside in text:
-            content = json.loads(text)
-            kept = {key: value for key, value in content.items() if value != aside}
-            file.write_text(json.dumps(kept, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def write_onnx(folder: Path, tower: Any, texts: Sequence[str]) -> str:
