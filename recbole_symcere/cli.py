@@ -42,6 +42,9 @@ Lists out of a finished run, and items that are near another one:
   PROGRAM recommend --run=RUN_DIR [--users=A,B] [--k=10] [--out=FILE.csv]
   PROGRAM similar --run=RUN_DIR --item=ITEM
 
+Its vectors, text encoder and split for other programs, with a model card:
+  PROGRAM export --run=RUN_DIR --out=DIR
+
 Ask a finished run what it reads in the reviews, put all of it on one page:
   PROGRAM explain anchor --run=RUN_DIR
   PROGRAM report --run=RUN_DIR
@@ -68,6 +71,7 @@ _COMMANDS = {
     "recommend": "recbole_symcere.serve.recommend_command",
     "similar": "recbole_symcere.serve.similar_command",
     "refit": "recbole_symcere.run.refit_command",
+    "export": "recbole_symcere.serve.export_command",
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",

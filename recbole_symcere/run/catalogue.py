@@ -52,8 +52,27 @@ def catalogue_of(dataset: Any, loaders: tuple[Any, ...]) -> Catalogue:
     )
     items = _names(dataset, dataset.iid_field)
     part = np.repeat(np.arange(len(PARTS), dtype=np.int8), [len(table) for table in tables])
+    begun, first = _beginnings(dataset, tables)
+    user, item = np.concatenate([begun, user]), np.concatenate([first, item])
+    part = np.concatenate([np.zeros(len(begun), np.int8), part])
     users = _names(dataset, dataset.uid_field)
     return Catalogue(users, items, _titles(dataset, items), user, item, part)
+
+
+def _beginnings(dataset: Any, tables: list[Any]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Users and the first item of each, which a sequential model's rows have in their lists alone.
+
+    Such a row asks for the item after those of its list, and nothing asks for the first one.
+    """
+    length = getattr(dataset, "item_list_length_field", None)
+    items = getattr(dataset, f"{dataset.iid_field}_list_field", None)
+    found: dict[int, int] = {}
+    for table in tables:
+        if length in table and items in table:
+            rows = np.flatnonzero(np.asarray(table[length]) == 1)
+            for user, list_ in zip(table[dataset.uid_field][rows], table[items][rows], strict=True):
+                found.setdefault(int(user), int(list_[0]))
+    return np.array([*found], np.int64), np.array([*found.values()], np.int64)
 
 
 def _names(dataset: Any, field: str) -> pa.Array:

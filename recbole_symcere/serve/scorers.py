@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from recbole_symcere.evaluate.products import ROWS, all_products
 __all__ = ["ModelScorer", "Scorer", "VectorScorer"]
 
 _PAIRS = 1024  # of a model that scores pair by pair, at once
+# where RecBole's models keep vectors of users and items, whose product may be the score
+_TOWERS = (("restore_user_e", "restore_item_e"), ("user_embedding", "item_embedding"))
 _SCORES = 4_000_000  # of a batch: what the processor's own memory holds is quickest
 _FEWEST = 64
 _SAMPLE = 2048  # users whose scores tell what items are like where a model has no vectors
@@ -131,3 +133,35 @@ class ModelScorer:
         parts = torch.split(users, self.at_once)
         scores = torch.cat([self.scores(part).clamp(-1e30, 1e30) for part in parts])
         return (scores - scores[:, 1:].mean(dim=1, keepdim=True)).T.contiguous()
+
+    def two_towers(self) -> tuple[Tensor, Tensor] | None:
+        """Vectors of users and items whose dot product is the score; None where there are none.
+
+        Names tell nothing for sure: what is found must give the scores of at most 2,048 users,
+        spread over all of them.
+        """
+        if self._rows is not None:
+            return None
+        n = self._dataset.user_num
+        users = torch.linspace(1, n - 1, min(n - 1, _SAMPLE)).round().long()
+        self.scores(users[:1])  # some keep their vectors when they are first asked
+        for names in _TOWERS:
+            found = [getattr(self._model, name, None) for name in names]
+            sides: list[Any] = [getattr(side, "weight", side) for side in found]
+            users_and_items = [len(side) if _is_matrix(side) else 0 for side in sides]
+            if users_and_items == [n, self._dataset.item_num]:
+                towers = (sides[0].detach().cpu(), sides[1].detach().cpu())
+                if all(self._are_scores(part, towers) for part in torch.split(users, self.at_once)):
+                    return towers
+        return None
+
+    def _are_scores(self, users: Tensor, towers: tuple[Tensor, Tensor]) -> bool:
+        if towers[0].shape[1] != towers[1].shape[1]:
+            return False
+        scores, products = self.scores(users)[:, 1:], towers[0][users] @ towers[1][1:].T
+        slack = 1e-5 * float(scores.abs().max())
+        return torch.allclose(products, scores, rtol=1e-4, atol=slack)
+
+
+def _is_matrix(value: Any) -> TypeGuard[Tensor]:
+    return isinstance(value, Tensor) and value.dim() == 2

@@ -6,7 +6,7 @@ from typing import Literal
 from recbole_symcere.base.options import option
 from recbole_symcere.run.place_options import PlaceOptions
 
-__all__ = ["RecommendOptions", "SimilarOptions"]
+__all__ = ["ExportOptions", "RecommendOptions", "SimilarOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +40,14 @@ class SimilarOptions(_RunOptions):
 
     item: str = option(help="the item's id as in the file")
     k: int = option(10, "neighbours", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(_RunOptions):
+    """What `export` writes."""
+
+    out: str = option(help="the folder; it must be new or empty")
+    overwrite: bool = option(False, "whether an earlier export in that folder is replaced")
+    text_tower: bool = option(
+        True, "whether a text encoder that was trained is written; that needs the run's data"
+    )
