@@ -41,6 +41,7 @@ Compare models over data sets and seeds, in one table with significance tests:
 Lists out of a finished run, and items that are near another one:
   PROGRAM recommend --run=RUN_DIR [--users=A,B] [--k=10] [--out=FILE.csv]
   PROGRAM similar --run=RUN_DIR --item=ITEM
+  PROGRAM serve --run=RUN_DIR        a page to look at them
 
 Ask a finished run what it reads in the reviews, put all of it on one page:
   PROGRAM explain anchor --run=RUN_DIR
@@ -64,6 +65,7 @@ _COMMANDS = {
     "compare": "recbole_symcere.compare.compare_command",
     "recommend": "recbole_symcere.serve.recommend_command",
     "similar": "recbole_symcere.serve.similar_command",
+    "serve": "recbole_symcere.serve.serve_command",
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",

@@ -5,7 +5,7 @@ from typing import Literal
 
 from recbole_symcere.base.options import option
 
-__all__ = ["RecommendOptions", "SimilarOptions"]
+__all__ = ["RecommendOptions", "ServeOptions", "SimilarOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +47,12 @@ class SimilarOptions(_RunOptions):
 
     item: str = option(help="the item's id as in the file")
     k: int = option(10, "neighbours", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(_RunOptions):
+    """What `serve` does."""
+
+    host: str = option("127.0.0.1", "the address; 0.0.0.0 opens it to the network")
+    port: int = option(8000, "the port; 0 for any free one", minimum=0, maximum=65535)
+    popularity: float | None = option(None, "SymCEREPlus's dial; the run's own if not given")

@@ -61,7 +61,7 @@ class WebViews:
             "dataset": about["dataset"],
             "users": len(self._catalogue.users) - 1,
             "items": items,
-            "most": min(MOST, items),
+            "most": max(1, min(MOST, items - 1)),
             "words": self._note,
             "fold_in": hasattr(recommender, "fold_in"),
         }
