@@ -107,7 +107,8 @@ class ItemWords:
             k: words for each, those that make most of the likeness first.
         """
         profile = csr_matrix(self._weights[np.array(items, np.int64)].sum(axis=0))
-        return [_shared(profile, self._weights[other], self._words, k) for other in others]
+        both = csr_matrix(self._weights[np.array(others, np.int64)].multiply(profile))
+        return [_largest(both[row], self._words, k) for row in range(len(others))]
 
 
 _Words = npt.NDArray[np.object_]
@@ -136,9 +137,12 @@ def _nearest(
 
 
 def _shared(first: csr_matrix, second: csr_matrix, words: _Words, k: int) -> list[str]:
-    both = first.multiply(second).tocoo()
-    order = np.argsort(-both.data, kind="stable")[:k]
-    return [str(word) for word in words[both.col[order]]]
+    return _largest(csr_matrix(first.multiply(second)), words, k)
+
+
+def _largest(row: csr_matrix, words: _Words, k: int) -> list[str]:
+    order = np.argsort(-row.data, kind="stable")[:k]
+    return [str(word) for word in words[row.indices[order]]]
 
 
 def _texts_of(catalogue: Catalogue, reviews: TrainingReviews) -> list[str]:

@@ -62,8 +62,11 @@ def run(pairs: dict[str, Any]) -> int:
             sys.stdout.write("Everybody who reaches this address can read histories and reviews.\n")
         sys.stdout.flush()
 
+        import torch
         import uvicorn
 
+        # one user's scores are few: several threads wait for each other longer than they work
+        torch.set_num_threads(1)
         settings = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=_SECONDS
         )

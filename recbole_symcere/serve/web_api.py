@@ -92,51 +92,56 @@ _SHAPES = {
 
 
 class _Api:
-    """The answers. FastAPI reads their parameters, describes them so, and runs them in threads."""
+    """The answers; FastAPI reads and describes their parameters.
+
+    They are coroutines that wait for nothing, so one is made at a time, in the server's own
+    thread. `WebViews` would hold back all but one of several threads anyway, and handing over to a
+    thread takes longer than the scores of a small catalogue.
+    """
 
     def __init__(self, views: WebViews) -> None:
         self._views = views
         self._items = views.about()["items"]
 
-    def about(self) -> Response:
+    async def about(self) -> Response:
         """What is served: run, model, data set, sizes, and what it can't tell."""
         return JSONResponse(self._views.about())
 
-    def users(self, q: _Part = "", k: _K = 10) -> Response:
+    async def users(self, q: _Part = "", k: _K = 10) -> Response:
         """Users whose id holds q: an equal one first, then those that begin with it."""
         return JSONResponse(self._views.users(q, k))
 
-    def items(self, q: _Part = "", k: _K = 10) -> Response:
+    async def items(self, q: _Part = "", k: _K = 10) -> Response:
         """Items whose id or title holds q: an equal one first, then those that begin with it."""
         return JSONResponse(self._views.items(q, k))
 
-    def history(self, user: _Id, k: _K = 100) -> Response:
+    async def history(self, user: _Id, k: _K = 100) -> Response:
         """A user's interactions, of training first, and the reviews of those of training."""
         return JSONResponse(self._views.history(user, k))
 
-    def recommend(self, user: _Id, k: _K = 10, why: _YesNo = False) -> Response:
+    async def recommend(self, user: _Id, k: _K = 10, why: _YesNo = False) -> Response:
         """The best items that a user has no interaction with."""
         self._check(k, self._items)
         return JSONResponse(self._views.recommend(user, k, why))
 
-    def why(self, user: _Id, item: _Id) -> Response:
+    async def why(self, user: _Id, item: _Id) -> Response:
         """Words that an item shares with a user's training items, marked in reviews of both."""
         return JSONResponse(self._views.why(user, item))
 
-    def item(self, item: _Id) -> Response:
+    async def item(self, item: _Id) -> Response:
         """An item and some of its training reviews."""
         return JSONResponse(self._views.item(item))
 
-    def similar(self, item: _Id, k: _K = 10) -> Response:
+    async def similar(self, item: _Id, k: _K = 10) -> Response:
         """The items that are nearest by the model's vectors, and by words."""
         self._check(k, self._items - 1)
         return JSONResponse(self._views.similar(item, k))
 
-    def find(self, text: _Text, k: _K = 10) -> Response:
+    async def find(self, text: _Text, k: _K = 10) -> Response:
         """Items whose titles and training reviews use the words of a text."""
         return JSONResponse(self._views.find(text, k))
 
-    def fold_in(self, item: _Ids, k: _K = 10) -> Response:
+    async def fold_in(self, item: _Ids, k: _K = 10) -> Response:
         """Recommendations for somebody who chose some items, whom the run needn't know."""
         self._check(k, self._items)
         return JSONResponse(self._views.fold_in(item, k))
@@ -174,7 +179,7 @@ def _not_valid(_: Request, error: Exception) -> Response:
         else:
             value = repr(found["input"])
             value = value if len(value) <= _SHOWN else value[:_SHOWN] + "..."
-            said.append(f"{name} is {value}: {found['msg'].replace('Input', 'it', 1)}.")
+            said.append(f"{name} is {value}: it {found['msg'].partition(' ')[2]}.")
     return JSONResponse({"detail": " ".join(said)}, 422)
 
 
