@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from recbole_symcere.serve.serve_command import listening
+
 
 def serve(listener: socket.socket, n_users: int, n_items: int, dim: int) -> None:
     """Serve random vectors."""
@@ -78,7 +80,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=2)
     given = parser.parse_args()
     load = os.getloadavg()[0]
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening("127.0.0.1", 0)
     port = listener.getsockname()[1]
     context = multiprocessing.get_context("fork")
     server = context.Process(target=serve, args=(listener, given.users, given.items, given.dim))

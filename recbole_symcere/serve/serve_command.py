@@ -12,7 +12,7 @@ from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.serve.serve_options import ServeOptions
 
-__all__ = ["help_text", "run"]
+__all__ = ["help_text", "listening", "run"]
 
 _HELP = """\
 serve --run=RUN [--host=127.0.0.1] [--port=8000]
@@ -54,7 +54,7 @@ def run(pairs: dict[str, Any]) -> int:
             "checkout, pip install -e '.[serve]'."
         )
     # before the run is read, which may take a while
-    with _listening(options.host, options.port) as listener:
+    with listening(options.host, options.port) as listener:
         host, port = listener.getsockname()[:2]
         app = _app(options, host)
         sys.stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}/\n")
@@ -99,17 +99,20 @@ def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """A socket that listens there.
 
     Raises:
         InputError: if the port is taken or not allowed, or this machine has no such address.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
     except (OSError, UnicodeError):
         raise InputError(f"--host={host}: this is no address of this machine.") from None
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends answers at once only on a socket whose protocol is told; others wait 40 ms
+    listener = socket.socket(family, kind, protocol)
     try:
         # an ended server keeps its port for a minute; this doesn't take it from one that runs
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

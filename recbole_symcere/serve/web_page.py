@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["FILES", "api_list"]
 
-_FOLDER = files("recbole_symcere.serve") / "web"
+_FOLDER = files(__package__) / "web"
 
 
 def _read(name: str) -> str:

@@ -164,10 +164,10 @@ class WebViews:
     def fold_in(self, items: Sequence[str], k: int) -> answers.FoundItems:
         """Recommendations for somebody who chose ``items``, whom the run needn't know.
 
-        A stand-in: it passes the items on to `Recommender.fold_in`, where there is one.
+        It passes the items on to `Recommender.fold_in`, where there is one.
 
         Raises:
-            FoldInMissingError: where there is none.
+            FoldInMissingError: where there is none, or the model can't.
             InputError: for an unknown item.
         """
         for item in items:
@@ -177,8 +177,11 @@ class WebViews:
             raise FoldInMissingError(
                 "This version can't recommend to somebody whom the run wasn't trained on."
             )
-        with self._lock:
-            table = fold_in(history=list(items), k=k)
+        try:
+            with self._lock:
+                table = fold_in(history=list(items), k=k)
+        except InputError as error:  # the items are known and k is checked: it is the model
+            raise FoldInMissingError(str(error)) from None
         columns = (list(table["item_id"]), list(table["score"]))
         rows = [
             (self._place("item", str(item)), float(s)) for item, s in zip(*columns, strict=True)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_data import small_rows, small_settings, write_rows
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.serve import serve_command
 from recbole_symcere.serve.recommender import Recommender
@@ -225,6 +226,18 @@ def test_picked_items_without_and_with_fold_in(folder):
     told = get(client, "fold_in", item=["i1", "i2"], k=3)
     assert asked == [(["i1", "i2"], 3)]
     assert [row["item"] for row in told["items"]] == list(recommender.recommend("u1", 3)["item_id"])
+
+    def cannot(history, k):
+        raise InputError("SLMRec has no vectors")
+
+    recommender.fold_in = cannot
+    assert get(client, "fold_in", 501, item="i1") == {"detail": "SLMRec has no vectors"}
+
+
+def test_answers_are_sent_at_once():
+    # asyncio leaves Nagle's algorithm on where a socket doesn't tell its protocol: 40 ms an answer
+    with serve_command.listening("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
