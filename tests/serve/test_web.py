@@ -415,6 +415,44 @@ def test_missing_packages_are_named(folder, monkeypatch, capsys):
     assert "pip install 'recbole-symcere[serve]'" in capsys.readouterr().err
 
 
+# --- the page's script ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node")
+def test_the_script_makes_text_of_all_that_a_run_holds(folder, tmp_path):
+    for file in (ROOT / "recbole_symcere/serve/web").glob("*.js"):
+        text = file.read_text(encoding="utf-8").replace('"/parts.js"', '"./parts.mjs"')
+        (tmp_path / file.name).with_suffix(".mjs").write_text(text, encoding="utf-8")
+    views = [
+        {"user": USER},
+        {"item": "i3"},
+        {"text": "title 17"},
+        {"q": "u"},
+        {"user": "nobody"},
+        {},
+    ]
+    with served(folder / "SymCERE") as address:
+        node = [shutil.which("node"), str(ROOT / "tests/serve/page_dom.mjs")]
+        given = [str(tmp_path / "page.mjs"), address, *map(urllib.parse.urlencode, views)]
+        ran = subprocess.run([*node, *given], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    user, item, words, searched, unknown, start, why, picked = json.loads(ran.stdout)
+    for view in (user, item, words, searched, unknown, start, why, picked):
+        assert not {"img", "b", "script"} & set(view["tags"])
+    assert f"User {USER}" in user["text"]
+    assert user["text"].count(MARKUP) == 10 + 8 + 6  # titles of the list and history, and reviews
+    assert all(part in user["text"] for part in ("train", "valid", "test"))
+    assert "Nearest by words" in item["text"]
+    assert f"{MARKUP} Title 17" in words["text"]
+    assert "u19" in searched["text"]
+    assert "There is no user 'nobody'" in unknown["text"]
+    assert "Begin with a user or an item" in start["text"]
+    assert "mark" in why["tags"] or "no telling word" in why["text"]
+    assert picked["title"] == "SymCERE on small"
+    assert picked["hash"].startswith("picked=i")
+    assert "Recommended for somebody" in picked["text"] or "wasn't trained on" in picked["text"]
+
+
 # --- in a browser --------------------------------------------------------------------------------
 
 
