@@ -52,7 +52,15 @@ parts.title.append(new Element("a"));
 
 let moved;
 globalThis.document = { createElement: (tag) => new Element(tag), getElementById: (id) => parts[id] };
-globalThis.location = { hash: "" };
+globalThis.location = {
+  at: "",
+  get hash() {
+    return this.at;
+  },
+  set hash(value) {
+    this.at = `#${value.replace(/^#/, "")}`;
+  },
+};
 globalThis.addEventListener = (_, heard) => { moved = heard; };
 const fetched = fetch;
 globalThis.fetch = (path) => fetched(base + path);

@@ -449,7 +449,7 @@ def test_the_script_makes_text_of_all_that_a_run_holds(folder, tmp_path):
     assert "Begin with a user or an item" in start["text"]
     assert "mark" in why["tags"] or "no telling word" in why["text"]
     assert picked["title"] == "SymCERE on small"
-    assert picked["hash"].startswith("picked=i")
+    assert picked["hash"].startswith("#picked=i")
     assert "Recommended for somebody" in picked["text"] or "wasn't trained on" in picked["text"]
 
 
