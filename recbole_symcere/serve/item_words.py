@@ -64,7 +64,7 @@ class ItemWords:
         items_with = np.bincount(self._counts.indices, minlength=self._counts.shape[1])
         kept = np.flatnonzero((items_with >= 2) & (items_with <= _MOST_ITEMS * len(texts)))
         self._all_words = np.array([*vocabulary.codes], object)
-        self._codes = vocabulary.codes
+        self._codes = dict(vocabulary.codes)  # a copy: a vocabulary grows with what it counts
         self._words = self._all_words[kept]
         self._weights = _weighed(self._counts[:, kept])
 
