@@ -41,6 +41,7 @@ Compare models over data sets and seeds, in one table with significance tests:
 Lists out of a finished run, and items that are near another one:
   PROGRAM recommend --run=RUN_DIR [--users=A,B] [--k=10] [--out=FILE.csv]
   PROGRAM similar --run=RUN_DIR --item=ITEM
+  PROGRAM serve --run=RUN_DIR        a page to look at them
 
 Its vectors, text encoder and split for other programs, with a model card:
   PROGRAM export --run=RUN_DIR --out=DIR
@@ -72,6 +73,7 @@ _COMMANDS = {
     "similar": "recbole_symcere.serve.similar_command",
     "refit": "recbole_symcere.run.refit_command",
     "export": "recbole_symcere.serve.export_command",
+    "serve": "recbole_symcere.serve.serve_command",
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",

@@ -1,17 +1,20 @@
 """Items that are near by the words of their reviews and titles."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.word_counts import Vocabulary
+from recbole_symcere.base.words import segment
 from recbole_symcere.run.catalogue import Catalogue
+from recbole_symcere.serve.training_reviews import TrainingReviews
 
 __all__ = ["ItemWords", "NearItem"]
 
@@ -41,66 +44,110 @@ class ItemWords:
         folder: of its data set.
         name: of its data set.
 
+    Attributes:
+        reviews: of training interactions.
+
     Raises:
         InputError: if there are neither reviews nor titles.
     """
 
     def __init__(self, catalogue: Catalogue, folder: Path, name: str) -> None:
-        texts = _texts_of(catalogue, folder / f"{name}.reviews.parquet")
+        self.reviews = TrainingReviews(catalogue, folder / f"{name}.reviews.parquet")
+        texts = _texts_of(catalogue, self.reviews)
         if not any(texts):
             raise InputError(
                 f"Items are compared by the words of titles and reviews, but {name} has neither in "
                 f"{folder}. If the data were moved, name their folder: --data_path=DIR."
             )
         vocabulary = Vocabulary()
-        counts = vocabulary.count(texts)
-        items_with = np.bincount(counts.indices, minlength=counts.shape[1])
+        self._counts = vocabulary.count(texts)
+        items_with = np.bincount(self._counts.indices, minlength=self._counts.shape[1])
         kept = np.flatnonzero((items_with >= 2) & (items_with <= _MOST_ITEMS * len(texts)))
-        words = np.array([*vocabulary.codes], object)
-        self._words = words[kept]
-        weights = TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, kept])
-        self._weights = csr_matrix(weights)
+        self._all_words = np.array([*vocabulary.codes], object)
+        self._codes = dict(vocabulary.codes)  # a copy: a vocabulary grows with what it counts
+        self._words = self._all_words[kept]
+        self._weights = _weighed(self._counts[:, kept])
 
     def near(self, item: int, k: int) -> list[NearItem]:
         """At most ``k`` items that share a word with ``item``, the nearest first."""
-        mine = self._weights[item]
-        cosine: npt.NDArray[Any] = (self._weights @ mine.T).toarray()[:, 0]
-        cosine[[0, item]] = 0
-        order = np.argsort(-cosine, kind="stable")[:k]
-        return [
-            NearItem(int(other), float(cosine[other]), self._shared(mine, self._weights[other]))
-            for other in order
-            if cosine[other] > 0
-        ]
+        return _nearest(self._weights[item], self._weights, self._words, [0, item], k)
 
-    def _shared(self, first: csr_matrix, second: csr_matrix) -> list[str]:
-        both = first.multiply(second).tocoo()
-        order = np.argsort(-both.data, kind="stable")[:_SHARED]
-        return [str(word) for word in self._words[both.col[order]]]
+    def find(self, text: str, k: int) -> list[NearItem]:
+        """At most ``k`` items that use words of ``text``, the nearest first.
+
+        Every word that an item uses counts here, rare and frequent ones too: `near` leaves out a
+        word of one item, which no other item can share, but it may be what is looked for.
+
+        Args:
+            text: in any language; its words are counted as those of reviews are.
+            k: at most so many items.
+        """
+        codes = [self._codes.get(word.key) for word in segment(text)]
+        known = np.array([code for code in codes if code is not None], np.int64)
+        if not len(known):
+            return []
+        places = (np.zeros(len(known), np.int64), known)
+        shape = (1, len(self._all_words))
+        counts = csr_matrix((np.ones(len(known), np.float32), places), shape=shape)
+        weigher, weights = self._searched
+        mine = csr_matrix(weigher.transform(counts))
+        return _nearest(mine, weights, self._all_words, [0], k)
+
+    @cached_property
+    def _searched(self) -> tuple[TfidfTransformer, csr_matrix]:
+        weigher = _weigher()
+        return weigher, csr_matrix(weigher.fit_transform(self._counts))
+
+    def shared(self, items: Sequence[int], others: Sequence[int], k: int) -> list[list[str]]:
+        """For each of ``others`` the words, at most ``k``, that it shares with ``items`` together.
+
+        Args:
+            items: places in the catalogue, such as a user's history.
+            others: places, such as of what he is recommended.
+            k: words for each, those that make most of the likeness first.
+        """
+        profile = csr_matrix(self._weights[np.array(items, np.int64)].sum(axis=0))
+        both = csr_matrix(self._weights[np.array(others, np.int64)].multiply(profile))
+        return [_largest(both[row], self._words, k) for row in range(len(others))]
 
 
-def _texts_of(catalogue: Catalogue, file: Path) -> list[str]:
-    """The text of each item; reviews of held-out interactions are left out."""
-    titles: list[str] = catalogue.titles.to_pylist()
-    if not file.is_file():
-        return titles
-    train = catalogue.part == 0
-    pairs = pl.DataFrame(
-        {
-            "user_id": catalogue.users.take(catalogue.user[train]),
-            "item_id": catalogue.items.take(catalogue.item[train]),
-            "place": catalogue.item[train],
-        }
-    )
-    reviews = pl.read_parquet(file, columns=["user_id", "item_id", "text"])
-    reviews = reviews.cast({"user_id": pl.String, "item_id": pl.String})
-    reviews = reviews.unique(["user_id", "item_id"], keep="first", maintain_order=True)
-    joined = (
-        pairs.unique(maintain_order=True)
-        .join(reviews, on=["user_id", "item_id"], how="inner", maintain_order="left")
-        .group_by("place", maintain_order=True)
-        .agg(pl.col("text").drop_nulls().str.join(" "))
-    )
-    for place, text in joined.iter_rows():
-        titles[place] = f"{titles[place]} {text}".strip()
-    return titles
+_Words = npt.NDArray[np.object_]
+
+
+def _weigher() -> TfidfTransformer:
+    return TfidfTransformer(sublinear_tf=True)
+
+
+def _weighed(counts: csr_matrix) -> csr_matrix:
+    # of no words at all, where no two items share one, scikit-learn makes an error
+    return csr_matrix(_weigher().fit_transform(counts)) if counts.shape[1] else counts
+
+
+def _nearest(
+    mine: csr_matrix, weights: csr_matrix, words: _Words, barred: list[int], k: int
+) -> list[NearItem]:
+    cosine: npt.NDArray[Any] = (weights @ mine.T).toarray()[:, 0]
+    cosine[barred] = 0
+    order = np.argsort(-cosine, kind="stable")[:k]
+    return [
+        NearItem(int(other), float(cosine[other]), _shared(mine, weights[other], words, _SHARED))
+        for other in order
+        if cosine[other] > 0
+    ]
+
+
+def _shared(first: csr_matrix, second: csr_matrix, words: _Words, k: int) -> list[str]:
+    return _largest(csr_matrix(first.multiply(second)), words, k)
+
+
+def _largest(row: csr_matrix, words: _Words, k: int) -> list[str]:
+    order = np.argsort(-row.data, kind="stable")[:k]
+    return [str(word) for word in words[row.indices[order]]]
+
+
+def _texts_of(catalogue: Catalogue, reviews: TrainingReviews) -> list[str]:
+    """The text of each item: its title and its reviews."""
+    texts: list[str] = catalogue.titles.to_pylist()
+    for place, text in reviews.joined_by_item():
+        texts[place] = f"{texts[place]} {text}".strip()
+    return texts

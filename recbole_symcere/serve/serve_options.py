@@ -6,7 +6,7 @@ from typing import Literal
 from recbole_symcere.base.options import option
 from recbole_symcere.run.place_options import PlaceOptions
 
-__all__ = ["ExportOptions", "RecommendOptions", "SimilarOptions"]
+__all__ = ["ExportOptions", "RecommendOptions", "ServeOptions", "SimilarOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +51,12 @@ class ExportOptions(_RunOptions):
     text_tower: bool = option(
         True, "whether a text encoder that was trained is written; that needs the run's data"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(_RunOptions):
+    """What `serve` does."""
+
+    host: str = option("127.0.0.1", "the address; 0.0.0.0 opens it to the network")
+    port: int = option(8000, "the port; 0 for any free one", minimum=0, maximum=65535)
+    popularity: float | None = option(None, "SymCEREPlus's dial; the run's own if not given")
