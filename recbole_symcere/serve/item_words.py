@@ -73,6 +73,12 @@ class ItemWords:
             if cosine[other] > 0
         ]
 
+    def sums(self, history: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Of each item the sum of its cosines to those of a history [n_items]."""
+        mine = csr_matrix(self._weights[history].sum(axis=0))
+        summed: npt.NDArray[Any] = (self._weights @ mine.T).toarray()[:, 0]
+        return summed
+
     def _shared(self, first: csr_matrix, second: csr_matrix) -> list[str]:
         both = first.multiply(second).tocoo()
         order = np.argsort(-both.data, kind="stable")[:_SHARED]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.run.catalogue import Catalogue
+from recbole_symcere.serve.folding import Fold, Folding
 from recbole_symcere.serve.frames import as_given, ids_of
 from recbole_symcere.serve.item_words import ItemWords, NearItem
 from recbole_symcere.serve.ranking import best
@@ -47,7 +48,7 @@ class Lists(NamedTuple):
     scores: npt.NDArray[np.float32]
 
 
-class Recommender:
+class Recommender(Folding):
     """Recommends out of a run, by the ids of its data.
 
     Of a model of ours neither text encoder nor data are needed: the run's folder has its vectors.
@@ -56,13 +57,16 @@ class Recommender:
         catalogue: who and what is known.
         scorer: of items for users.
         data: folder and name of the data set, for what `similar_by_words` reads.
+        fold: what places new users and items, see `Folding`.
 
     Attributes:
         catalogue: see above.
     """
 
-    def __init__(self, catalogue: Catalogue, scorer: Scorer, data: tuple[Path, str]) -> None:
-        self.catalogue, self._scorer, self._data = catalogue, scorer, data
+    def __init__(
+        self, catalogue: Catalogue, scorer: Scorer, data: tuple[Path, str], fold: Fold
+    ) -> None:
+        self.catalogue, self._scorer, self._data, self._fold = catalogue, scorer, data, fold
         order = np.argsort(catalogue.user, kind="stable")
         self._seen = catalogue.item[order]
         n_users = len(catalogue.users)
@@ -179,8 +183,7 @@ class Recommender:
     ) -> Lists:
         """The lists of users by their places in the catalogue."""
         if not len(users):
-            none = np.zeros((0, k))
-            return Lists(users, none.astype(np.int64), none.astype(np.float32))
+            return Lists(users, np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
         scores = self._scorer.scores(torch.from_numpy(users)).clone()
         scores[:, 0] = -torch.inf
         if allowed is not None:

@@ -29,6 +29,10 @@ class RecommendOptions(_RunOptions):
 
     users: list[str] | None = option(None, "ids of users, separated by commas; all if not given")
     users_file: str | None = option(None, "a file of ids of users, one a line")
+    history: list[str] | None = option(
+        None, "ids of items that a user who isn't in the data knows, separated by commas"
+    )
+    text: str | None = option(None, "what such a user wrote or looks for, with or without history")
     k: int = option(10, "items a user", minimum=1)
     out: str | None = option(None, "the file: .csv, .jsonl or .parquet; printed if not given")
     items_file: str | None = option(

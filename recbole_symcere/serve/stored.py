@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.agreement import check_results, run_folder
 from recbole_symcere.run.catalogue import Catalogue, catalogue_of, read_catalogue
 from recbole_symcere.run.places import located
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT
+from recbole_symcere.serve.fold_in import FoldError, VectorFold
+from recbole_symcere.serve.fold_stock import Fold, NoFold, stock_fold
+from recbole_symcere.serve.fold_text import TextFold
 from recbole_symcere.serve.scorers import ModelScorer, Scorer, VectorScorer
 
 __all__ = ["stored"]
@@ -16,8 +21,8 @@ __all__ = ["stored"]
 
 def stored(
     run: str, given: Mapping[str, str | None], popularity: float | None
-) -> tuple[Catalogue, Scorer, tuple[Path, str]]:
-    """A run's catalogue, its scorer, and the folder and name of its data set.
+) -> tuple[Catalogue, Scorer, tuple[Path, str], Fold]:
+    """A run's catalogue, its scorer, the folder and name of its data set, and what takes new users.
 
     The data are read only where the folder alone doesn't do: for models of RecBole's, and for runs
     of earlier versions.
@@ -37,6 +42,7 @@ def stored(
     catalogue = read_catalogue(folder.path, metrics) if metrics else None
     vectors: Mapping[str, Any] | None = state.get("vectors")
     by_model: Scorer | None = None
+    fold: Fold | None = None
     if catalogue is None or vectors is None:
         from recbole_symcere.run.stored_run import load_data_and_model
 
@@ -48,14 +54,33 @@ def stored(
             vectors = vectors or _on_cpu(model.stored_vectors())
         else:
             by_model = ModelScorer(config, model, train, loaders[2])
+            fold = _fold_of(model, by_model, catalogue, state)
     if popularity is not None:
         from recbole_symcere.serve.popularity import with_popularity
 
         vectors = with_popularity({**state, "vectors": vectors}, popularity)
     scorer = by_model or VectorScorer(vectors or {})
+    if fold is None:
+        fold = _vector_fold(catalogue, state, vectors or {}, lambda: TextFold(folder.path, given))
     where = located(settings, folder.path, given, (metrics or {}).get("data_fingerprint"))
     name = str(where["dataset"])
-    return catalogue, scorer, (Path(where["data_path"]) / name, name)
+    return catalogue, scorer, (Path(where["data_path"]) / name, name), fold
+
+
+def _fold_of(model: Any, scorer: ModelScorer, catalogue: Catalogue, state: Any) -> Fold:
+    """What takes new users for a model of RecBole's; LightGCN's vectors are as good as ours."""
+    if type(model).__name__ != "LightGCN":
+        return stock_fold(model, scorer)
+    with torch.no_grad():
+        vectors = _on_cpu({"raw": model.forward(), "scored": None})
+    return _vector_fold(catalogue, state, vectors, None)
+
+
+def _vector_fold(catalogue: Catalogue, state: Any, vectors: Mapping[str, Any], text: Any) -> Fold:
+    try:
+        return VectorFold(catalogue, state, vectors, text)
+    except FoldError as error:
+        return NoFold(*error.args)
 
 
 def _on_cpu(vectors: Mapping[str, Any]) -> dict[str, Any]:
