@@ -128,6 +128,8 @@ class VectorFold:
 
     def _extended(self, name: str, words: Tensor) -> tuple[Tensor, Tensor]:
         near, far = self._blended[name]
+        if not len(words):
+            return near, far
         more = near.new_zeros(len(words), near.shape[1])
         return torch.cat([near, words if name == "words" else more]), far
 

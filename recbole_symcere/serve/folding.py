@@ -139,9 +139,7 @@ class Folding:
         texts = _texts("text", text) + _texts("reviews", reviews)
         known = self.places("user", [] if users is None else ids_of(users, "user_id"))
         if not texts and not len(known):
-            raise InputError(
-                "Nothing tells what the item is: give a text, reviews, or users of it."
-            )
+            raise InputError("Nothing tells what the item is: give text, reviews or users.")
         self.check_k(k)
         if isinstance(self._fold, NoFold):
             self._fold.item(texts, known)  # says why it can't

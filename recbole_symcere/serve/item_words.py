@@ -52,14 +52,14 @@ class ItemWords:
                 f"Items are compared by the words of titles and reviews, but {name} has neither in "
                 f"{folder}. If the data were moved, name their folder: --data_path=DIR."
             )
-        vocabulary = Vocabulary()
+        vocabulary = self._vocabulary = Vocabulary()
         counts = vocabulary.count(texts)
         items_with = np.bincount(counts.indices, minlength=counts.shape[1])
         kept = np.flatnonzero((items_with >= 2) & (items_with <= _MOST_ITEMS * len(texts)))
         words = np.array([*vocabulary.codes], object)
         self._words = words[kept]
-        weights = TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, kept])
-        self._weights = csr_matrix(weights)
+        self._kept, self._tfidf = kept, TfidfTransformer(sublinear_tf=True)
+        self._weights = csr_matrix(self._tfidf.fit_transform(counts[:, kept]))
 
     def near(self, item: int, k: int) -> list[NearItem]:
         """At most ``k`` items that share a word with ``item``, the nearest first."""
@@ -78,6 +78,12 @@ class ItemWords:
         mine = csr_matrix(self._weights[history].sum(axis=0))
         summed: npt.NDArray[Any] = (self._weights @ mine.T).toarray()[:, 0]
         return summed
+
+    def cosines(self, text: str) -> npt.NDArray[Any]:
+        """Of each item its cosine to a text [n_items]."""
+        mine = self._tfidf.transform(self._vocabulary.count([text])[:, self._kept])
+        cosines: npt.NDArray[Any] = (self._weights @ mine.T).toarray()[:, 0]
+        return cosines
 
     def _shared(self, first: csr_matrix, second: csr_matrix) -> list[str]:
         both = first.multiply(second).tocoo()

@@ -51,21 +51,14 @@ def run(pairs: dict[str, Any]) -> int:
     out = Path(options.out) if options.out else None
     if out and out.suffix not in _SUFFIXES:
         raise InputError(f"--out={out}: expected a name that ends in {', '.join(_SUFFIXES)}.")
-    if options.users and options.users_file:
-        raise InputError("--users and --users_file name users both; give one of them.")
+    _check_whose(options)
     users = _ids(options.users_file) if options.users_file else options.users
-    is_new = options.history is not None or options.text is not None
-    if is_new and (users or options.fallback):
-        raise InputError(
-            "--history and --text are of a new user; --users, --users_file and --fallback don't go "
-            "with them."
-        )
     allowed_names = _ids(options.items_file) if options.items_file else None
 
     from recbole_symcere.serve.recommender import Recommender
 
     recommender = Recommender.load(options.run, options.popularity, **options.places)
-    if is_new:
+    if options.is_new:
         frame = recommender.fold_in(
             options.history, options.text, options.k, not options.keep_seen, allowed_names
         )
@@ -91,6 +84,21 @@ def run(pairs: dict[str, Any]) -> int:
             advance(len(set(table["user_id"].to_pylist())))
     sys.stdout.write(f"{n_rows:,} rows of {len(names):,} users are in {out}\n")
     return 0
+
+
+def _check_whose(options: RecommendOptions) -> None:
+    """Stop at options that ask for lists of different users.
+
+    Raises:
+        InputError: naming them.
+    """
+    if options.users and options.users_file:
+        raise InputError("--users and --users_file name users both; give one of them.")
+    if options.is_new and (options.users or options.users_file or options.fallback):
+        raise InputError(
+            "--history and --text are of a new user; --users, --users_file and --fallback don't go "
+            "with them."
+        )
 
 
 def _write_new(frame: Any, out: Path | None) -> int:

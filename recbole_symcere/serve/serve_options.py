@@ -44,6 +44,11 @@ class RecommendOptions(_RunOptions):
         None, "popular: users whom the run doesn't know get the most popular items"
     )
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the list is of a user whom the data don't have."""
+        return self.history is not None or self.text is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarOptions(_RunOptions):
