@@ -124,7 +124,8 @@ class VectorFold:
         # texts are items behind the known ones
         known = np.concatenate([history, n_items + np.arange(len(words))]).astype(np.int64)
         graph = BipartiteGraph(np.zeros_like(known), known, 1, n_items + len(words))
-        return blend(own, self.items[:, : self._own], graph)[0][0]
+        users, _ = blend.forward(own, self.items[:, : self._own], graph)
+        return users[0]
 
     def _extended(self, name: str, words: Tensor) -> tuple[Tensor, Tensor]:
         near, far = self._blended[name]

@@ -135,4 +135,4 @@ class TextFold:
 
 
 def _means(rows: Tensor, sizes: Sequence[int]) -> Tensor:
-    return torch.stack([part.mean(dim=0) for part in rows.split(list(sizes))])
+    return torch.stack([part.mean(dim=0) for part in torch.split(rows, list(sizes))])

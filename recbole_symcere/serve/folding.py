@@ -83,7 +83,7 @@ class Folding:
             InputError: for an item that isn't there, k above the number of items, nothing to go by,
                 a text without a word, or a model that can't.
         """
-        known = self.history(history)
+        known = self._known(history)
         texts = _texts("reviews", reviews)
         if not len(known) and not texts:
             raise InputError(
@@ -113,7 +113,7 @@ class Folding:
         }
         return as_given(columns, history)
 
-    def history(self, history: Any) -> _Ints:
+    def _known(self, history: Any) -> _Ints:
         """Places of a history's items, each once.
 
         Raises:
