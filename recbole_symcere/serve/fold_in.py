@@ -83,7 +83,7 @@ class VectorFold:
         d = self.raw_items.shape[1]
         self._cosine = not torch.equal(self.users[:, :d], self.raw_users)
         weights = state["state_dict"]
-        self._bias = "SymCEREPlus" in self._family and "item_bias" in weights
+        self._bias = "SymCEREPlus" in self._family and weights.get("item_bias") is not None
         self._own = d + self._bias
         kept = weights.get("blend.weights") if "SymCEREPlus" in self._family else None
         self._weights = torch.zeros(0) if kept is None else kept.cpu()
@@ -105,7 +105,7 @@ class VectorFold:
         """The vector [d_s] whose product with those of the items is the score."""
         parts, words = [], torch.zeros(0, 0)
         if len(history):
-            parts.append(self._step(self.raw_items, history, self._degrees(0)))
+            parts.append(self._step(self.raw_items, history, self._degrees[1]))
         if reviews:
             vectors, words = self._texts([[review] for review in reviews])
             parts.append(vectors.mean(dim=0))
@@ -133,6 +133,14 @@ class VectorFold:
             return near, far
         more = near.new_zeros(len(words), near.shape[1])
         return torch.cat([near, words if name == "words" else more]), far
+
+    @cached_property
+    def _degrees(self) -> tuple[_Ints, _Ints]:
+        """Training interactions of the users, and of the items."""
+        of_users, of_items = (
+            np.asarray(self._history.sum(axis=axis)).ravel().astype(np.int64) for axis in (1, 0)
+        )
+        return of_users, of_items
 
     @cached_property
     def _blended(self) -> dict[str, tuple[Tensor, Tensor]]:
@@ -175,24 +183,20 @@ class VectorFold:
             vectors, words = self._texts([texts])
             parts.append(vectors[0])
         if len(users):
-            parts.append(self._step(self.raw_users, users, self._degrees(1)))
+            parts.append(self._step(self.raw_users, users, self._degrees[0]))
         vector = _joined(parts)
         own = self.items[:, : self.raw_items.shape[1]]
         before = self._as_scored(self.raw_items).norm(dim=1).max().clamp_min(1e-12)
         row = self.items.new_zeros(self.items.shape[1])
         row[: len(vector)] = self._as_scored(vector) * own.norm(dim=1).max() / before
         if self._bias:
-            trained = torch.from_numpy(self._degrees(0) > 0)
+            trained = torch.from_numpy(self._degrees[1] > 0)
             row[self._own - 1] = self.items[trained, self._own - 1].median()
         if words.shape[1] and self._weights.any() and self._blended["words"][1].shape[1]:
             row[self._own : self._own + words.shape[1]] = words[0]
         return vector, row
 
     # --- parts ---------------------------------------------------------------------------------
-
-    def _degrees(self, axis: int) -> _Ints:
-        """Training interactions of the items (axis 0) or users (axis 1)."""
-        return np.asarray(self._history.sum(axis=axis)).ravel().astype(np.int64)
 
     def _step(self, vectors: Tensor, places: _Ints, degrees: _Ints) -> Tensor:
         """One step of propagation to a new node, h of the class."""

@@ -1,6 +1,7 @@
 """The part of a `Recommender` that takes users and items which its run doesn't know."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -45,7 +46,11 @@ class Folding:
 
     catalogue: Catalogue
     _scorer: Scorer
-    _fold: Fold
+    _make_fold: Callable[[], Fold]
+
+    @cached_property
+    def _fold(self) -> Fold:
+        return self._make_fold()
 
     def places(self, side: Literal["user", "item"], names: Sequence[str]) -> _Ints:
         """Places in the catalogue of ids of the file."""

@@ -1,6 +1,6 @@
 """A finished run that recommends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -57,16 +57,21 @@ class Recommender(Folding):
         catalogue: who and what is known.
         scorer: of items for users.
         data: folder and name of the data set, for what `similar_by_words` reads.
-        fold: what places new users and items, see `Folding`.
+        make_fold: makes what places new users and items, see `Folding`.
 
     Attributes:
         catalogue: see above.
     """
 
     def __init__(
-        self, catalogue: Catalogue, scorer: Scorer, data: tuple[Path, str], fold: Fold
+        self,
+        catalogue: Catalogue,
+        scorer: Scorer,
+        data: tuple[Path, str],
+        make_fold: Callable[[], Fold],
     ) -> None:
-        self.catalogue, self._scorer, self._data, self._fold = catalogue, scorer, data, fold
+        self.catalogue, self._scorer, self._data = catalogue, scorer, data
+        self._make_fold = make_fold
         order = np.argsort(catalogue.user, kind="stable")
         self._seen = catalogue.item[order]
         n_users = len(catalogue.users)

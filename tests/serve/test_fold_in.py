@@ -189,6 +189,15 @@ def test_a_copy_of_a_known_users_history_gets_his_list(run_of, model, least):
     assert overlap(Recommender.load(run_of(model, **extra))) >= least
 
 
+def test_the_dial_of_popularity_turns_the_list_of_a_new_user_too(run_of):
+    run = run_of("SymCEREPlus", profile_text="lexical")
+    turned = Recommender.load(run, 0.0)
+    assert overlap(turned) >= 0.99
+    history = history_of(turned, 1)
+    usual = Recommender.load(run).fold_in(history, exclude_seen=False)
+    assert not np.allclose(usual["score"], turned.fold_in(history, exclude_seen=False)["score"])
+
+
 def test_everybody_new_gets_the_popular_items_of_pop(run_of):
     recommender = Recommender.load(run_of("Pop"))
     first = recommender.fold_in(["i0_0"], k=3, exclude_seen=False)
