@@ -15,6 +15,7 @@ from recbole_symcere.version import __version__
 __all__ = [
     "Config",
     "InputError",
+    "Recommender",
     "SymCERE",
     "__version__",
     "adopt",
@@ -31,6 +32,7 @@ __all__ = [
 
 _HOMES = {
     "Config": "recbole_symcere.plugin.config",
+    "Recommender": "recbole_symcere.serve.recommender",
     "SymCERE": "recbole_symcere.model.symcere",
     "bpr": "recbole_symcere.loss",
     "history_mask": "recbole_symcere.data.history",

@@ -34,7 +34,7 @@ FLOORS = (
 # Where a module is named in a string, to be imported when it is needed: what the rule can't see.
 # The registry names trainers, which stand above it.
 LATE_BINDINGS = {
-    "__init__": {"data", "loss", "model", "plugin", "run"},
+    "__init__": {"data", "loss", "model", "plugin", "run", "serve"},
     "model.registry": {"model", "run"},
     "plugin.register": {"evaluate"},
     "compare.execute": {"model"},

@@ -11,15 +11,18 @@ import torch.nn.functional as F
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.run.catalogue import Catalogue
+from recbole_symcere.serve.best_items import best
 from recbole_symcere.serve.fold_stock import Fold, NoFold
 from recbole_symcere.serve.frames import as_given, ids_of
-from recbole_symcere.serve.ranking import best
 from recbole_symcere.serve.scorers import Scorer
 
-__all__ = ["NEW_USER", "Fold", "Folding", "NewItem"]
+__all__ = ["NEW_USER", "Folding", "MakeFold", "NewItem"]
 
 NEW_USER = "new"
 """The user_id of a list for a user who isn't known."""
+
+MakeFold = Callable[[], Fold]
+"""What makes a `Fold` when the first new user or item comes."""
 
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float32]
@@ -46,7 +49,7 @@ class Folding:
 
     catalogue: Catalogue
     _scorer: Scorer
-    _make_fold: Callable[[], Fold]
+    _make_fold: MakeFold
 
     @cached_property
     def _fold(self) -> Fold:

@@ -1,6 +1,6 @@
 """A finished run that recommends."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.run.catalogue import Catalogue
-from recbole_symcere.serve.folding import Fold, Folding
+from recbole_symcere.serve.best_items import best
+from recbole_symcere.serve.folding import Folding, MakeFold
 from recbole_symcere.serve.frames import as_given, ids_of
 from recbole_symcere.serve.item_words import ItemWords, NearItem
-from recbole_symcere.serve.ranking import best
 from recbole_symcere.serve.scorers import Scorer
 from recbole_symcere.serve.stored import stored
 
@@ -64,11 +64,7 @@ class Recommender(Folding):
     """
 
     def __init__(
-        self,
-        catalogue: Catalogue,
-        scorer: Scorer,
-        data: tuple[Path, str],
-        make_fold: Callable[[], Fold],
+        self, catalogue: Catalogue, scorer: Scorer, data: tuple[Path, str], make_fold: MakeFold
     ) -> None:
         self.catalogue, self._scorer, self._data = catalogue, scorer, data
         self._make_fold = make_fold
@@ -189,7 +185,7 @@ class Recommender(Folding):
         """The lists of users by their places in the catalogue."""
         if not len(users):
             return Lists(users, np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
-        scores = self._scorer.scores(torch.from_numpy(users)).clone()
+        scores = self._scorer.scores(torch.from_numpy(users))
         scores[:, 0] = -torch.inf
         if allowed is not None:
             barred = torch.ones(scores.shape[1], dtype=torch.bool)

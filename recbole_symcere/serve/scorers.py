@@ -1,5 +1,6 @@
 """What scores items for users: vectors alone where a run has them, else its model."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -7,11 +8,13 @@ import torch
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.evaluate.products import all_products
+from recbole_symcere.evaluate.products import ROWS, all_products
 
 __all__ = ["ModelScorer", "Scorer", "VectorScorer"]
 
 _PAIRS = 1024  # of a model that scores pair by pair, at once
+_SCORES = 4_000_000  # of a batch: what the processor's own memory holds is quickest
+_FEWEST = 64
 _SAMPLE = 2048  # users whose scores tell what items are like where a model has no vectors
 
 
@@ -22,7 +25,10 @@ class Scorer(Protocol):
     """Users that are best scored together."""
 
     def scores(self, users: Tensor) -> Tensor:
-        """Scores [B, n_items] of users [B], as the evaluation of the run gets them."""
+        """Scores [B, n_items] of users [B], as the evaluation of the run gets them.
+
+        They may be written to, and hold until the thread asks for others.
+        """
 
     def item_vectors(self) -> Tensor:
         """[n_items, d], whose cosine tells how near two items are."""
@@ -38,11 +44,16 @@ class VectorScorer:
     def __init__(self, stored: Mapping[str, Any]) -> None:
         self.users, self.items = stored["scored"] or stored["raw"]
         self._raw_items = stored["raw"][1]
-        self.at_once = max(16, min(1024, 4_000_000 // len(self.items)))
+        self.at_once = max(_FEWEST, min(1024, _SCORES // len(self.items)))
+        self._own = threading.local()
 
     def scores(self, users: Tensor) -> Tensor:
         """Scores [B, n_items] of users [B]."""
-        return all_products(self.users[users], self.items)
+        n_rows = max(len(users), ROWS)
+        buffer = getattr(self._own, "buffer", None)  # new memory for each batch is half the time
+        if buffer is None or len(buffer) < n_rows:
+            buffer = self._own.buffer = torch.empty(n_rows, len(self.items))
+        return all_products(self.users[users], self.items, buffer)
 
     def item_vectors(self) -> Tensor:
         """The vectors that the model gives its items, before a blend or popularity is added."""
@@ -67,18 +78,20 @@ class ModelScorer:
         self._rows: Any = None
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             self._rows = test_data.dataset.inter_feat
-        self.at_once = max(16, min(1024, 4_000_000 // dataset.item_num))
+        self.at_once = max(_FEWEST, min(1024, _SCORES // dataset.item_num))
 
     @torch.no_grad()
     def scores(self, users: Tensor) -> Tensor:
         """Scores [B, n_items] of users [B]."""
+        n_users = len(users)
+        if n_users < ROWS:
+            users = torch.cat([users, users[:1].expand(ROWS - n_users)])
         batch = self._batch(users)
         try:
             found = self._model.full_sort_predict(batch)
         except NotImplementedError:
             found = self._by_pairs(batch)
-        scores: Tensor = found.reshape(len(users), -1).cpu()
-        return scores
+        return torch.as_tensor(found.reshape(len(users), -1)[:n_users].cpu().clone())
 
     def _batch(self, users: Tensor) -> Any:
         from recbole.data.interaction import Interaction
@@ -101,15 +114,12 @@ class ModelScorer:
     def _by_pairs(self, batch: Any) -> Tensor:
         from recbole.data.interaction import Interaction
 
-        n_items, rows = self._dataset.item_num, []
+        n_items, n_users = self._dataset.item_num, len(batch)
         items = self._dataset.join(Interaction({self._dataset.iid_field: torch.arange(n_items)}))
-        items = items.to(self._model.device)
-        for user in range(len(batch)):
-            pairs = batch[user : user + 1].repeat(n_items)
-            pairs.update(items)
-            parts = [pairs[start : start + _PAIRS] for start in range(0, n_items, _PAIRS)]
-            rows.append(torch.cat([self._model.predict(part) for part in parts]))
-        return torch.stack(rows)
+        pairs = batch.repeat_interleave(n_items)
+        pairs.update(items.to(self._model.device).repeat(n_users))
+        parts = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
+        return torch.cat([self._model.predict(part).view(-1) for part in parts])
 
     def item_vectors(self) -> Tensor:
         """Scores of an item over users, less each user's mean: alike are items for the same users.

@@ -56,7 +56,7 @@ def stored(
         else:
             by_model = ModelScorer(config, model, train, loaders[2])
     if popularity is not None:
-        from recbole_symcere.serve.popularity import with_popularity
+        from recbole_symcere.serve.popularity_dial import with_popularity
 
         vectors = with_popularity({**state, "vectors": vectors}, popularity)
     scorer = by_model or VectorScorer(vectors or {})
