@@ -16,20 +16,12 @@ from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.serve.best_items import best
 from recbole_symcere.serve.folding import Folding, MakeFold
-from recbole_symcere.serve.frames import as_given, ids_of
+from recbole_symcere.serve.frames import SCHEMA, as_given, ids_of, table_of_lists
 from recbole_symcere.serve.item_words import ItemWords, NearItem
 from recbole_symcere.serve.scorers import Scorer
 from recbole_symcere.serve.stored import stored
 
 __all__ = ["SCHEMA", "Lists", "Recommender"]
-
-SCHEMA = pa.schema(
-    [
-        *(("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string())),
-        *(("score", pa.float32()), ("title", pa.string())),
-    ]
-)
-"""Of tables of lists."""
 
 _Ints = npt.NDArray[np.int64]
 
@@ -224,7 +216,7 @@ class Recommender(Folding):
         there = items > 0
         ranks = np.broadcast_to(np.arange(1, k + 1), items.shape)[there]
         places = items[there]
-        return _table(
+        return table_of_lists(
             np.repeat(np.array(some, object), there.sum(axis=1)),
             ranks,
             self.catalogue.items.take(places),
@@ -321,11 +313,3 @@ class Recommender(Folding):
     def words(self) -> ItemWords:
         """The words of each item."""
         return ItemWords(self.catalogue, *self._data)
-
-
-def _table(users: Any, ranks: Any, items: Any, scores: Any, titles: Any) -> pa.Table:
-    columns = [
-        pa.array(column, field.type, from_pandas=True)
-        for column, field in zip((users, ranks, items, scores, titles), SCHEMA, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
