@@ -59,7 +59,8 @@ class VectorFold:
         text: makes what reads texts, when the first one comes.
 
     Raises:
-        FoldError: for vectors of a class of the user's own with columns that nothing explains.
+        FoldError: for DGCLR, and for vectors of a class of the user's own with columns that nothing
+            explains.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class VectorFold:
         self._history = csr_matrix(pairs, shape)
         self._history.data[:] = 1  # a repeated pair counts once
         self._family = lineage(class_of(self.name)) if is_ours(self.name) else []
+        if "DGCLR" in self._family:
+            raise FoldError(self.name, "weighs each edge of its graph by factors that it learns")
         d = self.raw_items.shape[1]
         self._cosine = not torch.equal(self.users[:, :d], self.raw_users)
         weights = state["state_dict"]

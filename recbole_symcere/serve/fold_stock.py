@@ -47,7 +47,7 @@ class NoFold:
         """
         raise InputError(
             f"The run is of {self.name}, which {self._why}, so that it can't take a new user "
-            "without training. Models that can: ours, LightGCN, EASE, ItemKNN and Pop."
+            "without training. Models that can: ours but DGCLR, LightGCN, EASE, ItemKNN and Pop."
         )
 
     def item(self, texts: Sequence[str], users: _Ints) -> tuple[Tensor, Tensor]:  # noqa: ARG002
@@ -57,8 +57,8 @@ class NoFold:
             InputError: always.
         """
         raise InputError(
-            f"The run is of {self.name}, which has no vectors to place a new item among. Models of "
-            "ours have."
+            f"The run is of {self.name}, which has no vectors that a new item could be placed among. "
+            "Our models but DGCLR have, and LightGCN."
         )
 
 

@@ -182,10 +182,17 @@ def test_the_profile_of_a_known_items_reviews_is_its_own(place):
 
 @pytest.mark.parametrize(
     ("model", "least"),
-    [("SymCEREPlus", 0.99), ("SymCERE", 0.6), ("LightGCN", 0.6), ("EASE", 1.0), ("ItemKNN", 1.0)],
+    [
+        *(("SymCEREPlus", 0.99), ("EASE", 1.0), ("ItemKNN", 1.0), ("LightGCN", 0.8)),
+        *(("XSimGCL", 0.8), ("SimGCL", 0.65), ("DirectAU", 0.8), ("CollabContext", 0.75)),
+        *(("AlphaRec", 0.65), ("SMORET", 0.75), ("RLMRecCon", 0.8)),
+        *(("SymCERE", 0.5), ("SymCERE on NGCF", 0.5)),  # after few epochs; by chance it is .16
+    ],
 )
 def test_a_copy_of_a_known_users_history_gets_his_list(run_of, model, least):
+    model, _, backbone = model.partition(" on ")
     extra = {"profile_text": "lexical"} if model == "SymCEREPlus" else {}
+    extra |= {"backbone": backbone} if backbone else {}
     assert overlap(Recommender.load(run_of(model, **extra))) >= least
 
 
@@ -294,6 +301,7 @@ def test_an_item_of_nothing_is_refused(plus):
     ("model", "call", "said"),
     [
         ("BPR", {"history": ["i1_1"]}, "of BPR, which learns a vector of each user in training"),
+        ("DGCLR", {"history": ["i1_1"]}, "of DGCLR, which weighs each edge of its graph"),
         ("EASE", {"reviews": "word"}, "of EASE, which reads no text"),
         ("LightGCN", {"reviews": "word"}, "of LightGCN, in which a text alone has no vector"),
         ("DirectAU", {"reviews": "word"}, "of DirectAU, in which a text alone has no vector"),
