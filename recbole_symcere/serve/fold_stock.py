@@ -57,7 +57,7 @@ class NoFold:
             InputError: always.
         """
         raise InputError(
-            f"The run is of {self.name}, which has no vectors that a new item could be placed among. "
+            f"The run is of {self.name}, which has no vectors to place a new item among. "
             "Our models but DGCLR have, and LightGCN."
         )
 

@@ -151,6 +151,75 @@ def test_a_copy_of_a_user_of_symcereplus_has_his_vector(place, weights, blend):
         torch.testing.assert_close(found, items @ users[user], rtol=1e-4, atol=1e-4)
 
 
+def deviation(scores):
+    return np.std(scores[1:])  # item 0 is padding
+
+
+@pytest.mark.parametrize("with_history", [False, True])
+def test_the_blend_of_a_text_is_the_oracles(place, with_history):
+    settings = {**place, "profile_text": "lexical", "blend": "words"}
+    config = Config("SymCEREPlus", "small", config_dict=settings)
+    loaders = split_data(config, read_dataset(config))
+    model = build_model(config, loaders[0]).eval()
+    torch.nn.init.normal_(model.item_bias)
+    model.blend.weights = torch.tensor([0.8])
+    words, d = model.blend.sides("words")[0].double().numpy(), 16
+    rng = np.random.default_rng(0)
+    own, its_words = rng.normal(size=(2, d)), rng.normal(size=(2, words.shape[1]))
+
+    class Texts:
+        def items(self, owners):
+            assert owners == [["first"], ["second"]]
+            return torch.from_numpy(own).float(), torch.from_numpy(its_words).float()
+
+    state = {"settings": config.final_config_dict, "state_dict": model.state_dict()}
+    catalogue = catalogue_of(loaders[0].dataset, loaders)
+    vectors = model.stored_vectors()
+    history = np.array([3, 9]) if with_history else np.zeros(0, np.int64)
+    found = VectorFold(catalogue, state, vectors, Texts).user_scores(history, ["first", "second"])
+
+    g = vectors["raw"][1].detach().double().numpy()
+    user = own.mean(axis=0)
+    summed = its_words.sum(axis=0)
+    if with_history:
+        n = np.bincount(catalogue.item[catalogue.part == 0])
+        h = sum(g[item] / (2 * n[item]) ** 0.5 for item in history)
+        user = user / np.linalg.norm(user) + h / np.linalg.norm(h)
+        summed = summed + words[3] + words[9]
+    lengths = np.maximum(np.linalg.norm(g, axis=1), 1e-12)
+    s = g @ user / np.linalg.norm(user) / lengths / 0.4 + model.item_bias.detach().double().numpy()
+    x = words @ summed
+    expected = s + 0.8 * deviation(s) / deviation(x) * x
+    np.testing.assert_allclose(found.numpy()[1:], expected[1:], rtol=1e-4, atol=1e-4)
+
+
+def test_a_new_items_row_is_the_oracles(place):
+    settings = {**place, "profile_text": "lexical", "blend": "both"}
+    config = Config("SymCEREPlus", "small", config_dict=settings)
+    loaders = split_data(config, read_dataset(config))
+    model = build_model(config, loaders[0]).eval()
+    torch.nn.init.normal_(model.item_bias)
+    model.blend.weights = torch.tensor([0.8, 0.3])
+    words = model.blend.sides("words")[0][5]
+    vector = model.stored_vectors()["raw"][1][5]
+
+    class Texts:
+        def items(self, _):
+            return vector[None], words[None]
+
+    state = {"settings": config.final_config_dict, "state_dict": model.state_dict()}
+    catalogue = catalogue_of(loaders[0].dataset, loaders)
+    fold = VectorFold(catalogue, state, model.stored_vectors(), Texts)
+    row = fold.item(["text"], np.zeros(0, np.int64))[1]
+    # a copy of item 5, but for its popularity and EASE's part
+    known = model.scoring_vectors()[1][5]
+    width = 16 + 1 + len(words)
+    expected = torch.cat([known[:width], torch.zeros(len(known) - width)])
+    trained = np.unique(catalogue.item[catalogue.part == 0])
+    expected[16] = model.item_bias.detach()[trained].median()
+    torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_profile_of_a_known_items_reviews_is_its_own(place):
     config = Config("SymCEREPlus", "small", config_dict=place)
     loaders = split_data(config, read_dataset(config))
@@ -219,6 +288,15 @@ def test_words_find_the_users_group(plus, group):
     both = plus.fold_in([f"i{group}_1"], [" ".join(WORDS[3 * group : 3 * group + 2])], k=5)
     assert f"i{group}_1" not in set(both["item_id"])
     assert {name[:2] for name in both["item_id"]} == {f"i{group}"}
+
+
+def test_what_a_new_user_knows_is_left_out_unless_asked_for(plus):
+    history = ["i1_1", "i1_2", "i2_3"]
+    everything = {f"i{group}_{n}" for group in range(GROUPS) for n in range(PER_GROUP)}
+    assert set(plus.fold_in(history, k=32)["item_id"]) == everything - {*history}
+    assert set(plus.fold_in(history, k=32, exclude_seen=False)["item_id"]) == everything
+    few = plus.fold_in(history, k=2, items=["i1_1", "i0_0"])
+    assert few["item_id"].tolist() == ["i0_0"]
 
 
 @pytest.mark.parametrize("model", ["SymCEREPlus", "AlphaRec", "SymCERE"])
