@@ -1,5 +1,6 @@
 """What the training reviews say of interactions, users and items: their meaning and their words."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from recbole_symcere.data.items import item_file, item_texts
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.model.text_side import encoded, item_vectors, text_facts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
-from recbole_symcere.text.lexical import lexical_vectors, word_counts
+from recbole_symcere.text.lexical import LexicalSpace, lexical_vectors, word_counts
 from recbole_symcere.text.owners import owned_texts
 from recbole_symcere.text.text_options import EncoderOptions
 from recbole_symcere.text.tokens import TokenStore
@@ -20,6 +21,7 @@ from recbole_symcere.text.tokens import TokenStore
 __all__ = [
     "InteractionVectors",
     "NodeProfiles",
+    "TextProfiles",
     "interaction_vectors",
     "mean_of",
     "node_profiles",
@@ -150,11 +152,65 @@ def node_profiles(
     if dense:
         parts.append(_directions(_means(dataset, options, device)))
     if lexical_size:
-        counts = _word_counts(dataset, lexical_length)
+        counts, _ = _word_counts(dataset, lexical_length)
         words, of_users = lexical_vectors(counts[1], counts[0], lexical_size)
         parts.append(_directions([of_users, words]))
     users, items = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
     return NodeProfiles(users, items, words)
+
+
+class TextProfiles:
+    """Profiles of new items, made as `node_profiles` made those of the known ones.
+
+    The space of the words and the centres of both parts are those of the known items.
+
+    Args:
+        dataset: the training split.
+        options: the encoder's settings.
+        device: where to encode what the cache lacks.
+        lexical_size: see `node_profiles`, as the others.
+        lexical_length: likewise.
+        dense: likewise.
+        encode: from n texts to their vectors [n, d_t].
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        options: EncoderOptions,
+        device: torch.device,
+        lexical_size: int,
+        lexical_length: int,
+        dense: bool,
+        encode: Callable[[Sequence[str]], torch.Tensor],
+    ) -> None:
+        self._encode, self._length = encode, lexical_length
+        self._centre = _centre(_means(dataset, options, device)[1]) if dense else None
+        self._space: LexicalSpace | None = None
+        if lexical_size:
+            counts, self._vocabulary = _word_counts(dataset, lexical_length)
+            self._space = LexicalSpace(counts[1], lexical_size)
+            self._word_centre = _centre(self._space.rows)
+
+    def __call__(self, owners: Sequence[Sequence[str]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The profile [n, d_p] and the words [n, s] (`NodeProfiles.words`) of each owner's texts.
+
+        Args:
+            owners: of each the texts, at least one.
+        """
+        texts = [text for mine in owners for text in mine]
+        rows = np.repeat(np.arange(len(owners)), [len(mine) for mine in owners])
+        parts, words = [], torch.zeros(len(owners), 0)
+        if self._centre is not None:
+            vectors = self._encode(texts)
+            chosen = np.where(vectors.any(dim=1).numpy(), np.arange(len(texts)), -1)
+            parts.append(_around(mean_of(vectors, chosen, rows, len(owners)), self._centre))
+        if self._space is not None:
+            counts = self._vocabulary.count(texts, self._length)
+            counts = word_counts(counts, np.arange(len(texts)), rows, len(owners))
+            words = self._space.transform(counts)
+            parts.append(_around(words, self._word_centre))
+        return torch.cat(parts, dim=1), words
 
 
 def seeded(
@@ -188,7 +244,8 @@ def _means(dataset: Any, options: EncoderOptions, device: torch.device) -> list[
     return means
 
 
-def _word_counts(dataset: Any, most: int) -> list[csr_matrix]:
+def _word_counts(dataset: Any, most: int) -> tuple[list[csr_matrix], Vocabulary]:
+    """Of users and of items, and the words' numbers."""
     reviews, vocabulary = dataset.training_reviews().dictionary_encode(), Vocabulary()
     words = vocabulary.count(reviews.dictionary, most)
     chosen = reviews.indices.to_numpy()
@@ -201,7 +258,7 @@ def _word_counts(dataset: Any, most: int) -> list[csr_matrix]:
         for of_reviews in counts:
             of_reviews.resize(of_reviews.shape[0], more.shape[1])
         counts[1] += word_counts(more, np.arange(len(silent)), silent, dataset.item_num)
-    return counts
+    return counts, vocabulary
 
 
 def _silent(dataset: Any, text_ids: np.ndarray) -> np.ndarray:
@@ -212,9 +269,16 @@ def _silent(dataset: Any, text_ids: np.ndarray) -> np.ndarray:
 
 def _directions(sides: list[torch.Tensor]) -> list[torch.Tensor]:
     """Rows as unit vectors around the mean of all that aren't zero, which stay so."""
-    centred = []
-    for rows in sides:
-        present = rows.abs().sum(dim=1) > 0
-        centre = rows[present].mean(dim=0) if present.any() else 0
-        centred.append(F.normalize(torch.where(present[:, None], rows - centre, 0.0), dim=-1))
-    return centred
+    return [_around(rows, _centre(rows)) for rows in sides]
+
+
+def _centre(rows: torch.Tensor) -> torch.Tensor:
+    """The mean [d] of the rows that aren't zero."""
+    present = rows.abs().sum(dim=1) > 0
+    return rows[present].mean(dim=0) if present.any() else rows.new_zeros(rows.shape[1])
+
+
+def _around(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """Rows as unit vectors around a centre; those of zeros stay so."""
+    present = rows.abs().sum(dim=1) > 0
+    return F.normalize(torch.where(present[:, None], rows - centre, 0.0), dim=-1)

@@ -15,7 +15,17 @@ from torch import Tensor, nn
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.graph.bipartite import BipartiteGraph
 
-__all__ = ["PARTS", "Blend", "BlendOptions", "blend_of", "deviation", "ease_factors"]
+__all__ = [
+    "PARTS",
+    "Blend",
+    "BlendOptions",
+    "blend_of",
+    "blended_names",
+    "deviation",
+    "ease_factors",
+    "ease_weights",
+    "ease_width",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -150,13 +160,37 @@ def ease_factors(history: csr_matrix, reg_weight: float, size: int) -> tuple[Ten
     Returns:
         float32 A and B [n_items, s]: a user's scores are (sum of A's rows over its items) B^T.
     """
-    counts = csr_matrix(history, dtype=np.float64)
-    gram = (counts.T @ counts).toarray()
-    gram[np.diag_indices_from(gram)] += reg_weight
-    inverse = np.linalg.inv(gram)
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0)
+    weights = ease_weights(history, reg_weight)
     size = min(size, len(weights))
     left, values, right = randomized_svd(weights, size, random_state=_EASE_SEED)
     first, second = (np.ascontiguousarray(side, np.float32) for side in (left * values, right.T))
     return torch.from_numpy(first), torch.from_numpy(second)
+
+
+def ease_weights(history: csr_matrix, reg_weight: float) -> np.ndarray:
+    """W of `ease_factors`, float64 [n_items, n_items]."""
+    counts = csr_matrix(history, dtype=np.float64)
+    gram = (counts.T @ counts).toarray()
+    gram[np.diag_indices_from(gram)] += reg_weight
+    inverse = np.linalg.inv(gram)
+    weights: np.ndarray = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def blended_names(wanted: str | None, n_kept: int, n_items: int) -> list[str]:
+    """The names of a stored `Blend`, whose checkpoint keeps their weights alone.
+
+    Args:
+        wanted: the setting blend.
+        n_kept: how many weights there are.
+        n_items: padding included.
+    """
+    if wanted != "both" or n_kept == len(PARTS):
+        return [*PARTS] if wanted == "both" else [str(wanted)][:n_kept]
+    return ["ease" if n_items - 1 <= _EASE_ITEMS else "words"][:n_kept]
+
+
+def ease_width(n_items: int) -> int:
+    """Columns of EASE's sides for so many items, padding included."""
+    return min(_EASE_SIZE, n_items)

@@ -103,7 +103,7 @@ def _write(folder: Path, options: ExportOptions) -> list[str]:
 
     of_run = run_folder(options.run)
     settings, metrics = of_run.read_config(), of_run.read_metrics() or {}
-    catalogue, scorer, data = stored(options.run, options.places, None)
+    catalogue, scorer, data, _ = stored(options.run, options.places, None)
     lines = _vectors(folder, catalogue, scorer, str(settings["model"]))
     lines += _text_tower(folder, options, settings)
     lines.append(write_split(folder, catalogue, settings, data))

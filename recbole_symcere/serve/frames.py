@@ -4,9 +4,19 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from recbole_symcere.base.errors import InputError
 
-__all__ = ["as_given", "ids_of"]
+__all__ = ["SCHEMA", "as_given", "ids_of", "table_of_lists"]
+
+SCHEMA = pa.schema(
+    [
+        *(("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string())),
+        *(("score", pa.float32()), ("title", pa.string())),
+    ]
+)
+"""Of tables of lists."""
 
 
 def ids_of(given: Any, column: str) -> list[str]:
@@ -37,3 +47,12 @@ def as_given(columns: Mapping[str, Any], given: Any) -> Any:
     import pandas as pd
 
     return pd.DataFrame(dict(columns))
+
+
+def table_of_lists(users: Any, ranks: Any, items: Any, scores: Any, titles: Any) -> pa.Table:
+    """The columns of `SCHEMA` as a table; scores that are NaN become null."""
+    columns = [
+        pa.array(column, field.type, from_pandas=True)
+        for column, field in zip((users, ranks, items, scores, titles), SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)

@@ -59,13 +59,13 @@ class ItemWords:
                 f"Items are compared by the words of titles and reviews, but {name} has neither in "
                 f"{folder}. If the data were moved, name their folder: --data_path=DIR."
             )
-        vocabulary = Vocabulary()
+        vocabulary = self._vocabulary = Vocabulary()
         self._counts = vocabulary.count(texts)
         items_with = np.bincount(self._counts.indices, minlength=self._counts.shape[1])
         kept = np.flatnonzero((items_with >= 2) & (items_with <= _MOST_ITEMS * len(texts)))
         self._all_words = np.array([*vocabulary.codes], object)
         self._codes = dict(vocabulary.codes)  # a copy: a vocabulary grows with what it counts
-        self._words = self._all_words[kept]
+        self._words, self._kept = self._all_words[kept], kept
         self._weights = _weighed(self._counts[:, kept])
 
     def near(self, item: int, k: int) -> list[NearItem]:
@@ -109,6 +109,21 @@ class ItemWords:
         profile = csr_matrix(self._weights[np.array(items, np.int64)].sum(axis=0))
         both = csr_matrix(self._weights[np.array(others, np.int64)].multiply(profile))
         return [_largest(both[row], self._words, k) for row in range(len(others))]
+
+    def sums(self, history: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Of each item the sum of its cosines to those of a history [n_items]."""
+        mine = csr_matrix(self._weights[history].sum(axis=0))
+        summed: npt.NDArray[Any] = (self._weights @ mine.T).toarray()[:, 0]
+        return summed
+
+    def cosines(self, text: str) -> npt.NDArray[Any]:
+        """Of each item its cosine to a text [n_items]."""
+        if not len(self._kept):
+            return np.zeros(self._weights.shape[0])
+        tfidf = _weigher().fit(self._counts[:, self._kept])
+        mine = tfidf.transform(self._vocabulary.count([text])[:, self._kept])
+        cosines: npt.NDArray[Any] = (self._weights @ mine.T).toarray()[:, 0]
+        return cosines
 
 
 _Words = npt.NDArray[np.object_]

@@ -21,6 +21,9 @@ Lists the best items of each user, without those that he has an interaction with
 and --users_file all users get a list; without --out the first lists are printed. Columns: user_id,
 rank, item_id, score and title, where <name>.items.parquet knows it.
 
+--history=I,J and --text="..." give the list of one new user, whom the data don't have, by items
+that he knows and by words of his; nothing is trained (docs/fold_in.md).
+
 """
 _SUFFIXES = (".csv", ".jsonl", ".parquet")
 _PRINTED = 10  # users, where there are lists of all of them
@@ -48,14 +51,18 @@ def run(pairs: dict[str, Any]) -> int:
     out = Path(options.out) if options.out else None
     if out and out.suffix not in _SUFFIXES:
         raise InputError(f"--out={out}: expected a name that ends in {', '.join(_SUFFIXES)}.")
-    if options.users and options.users_file:
-        raise InputError("--users and --users_file name users both; give one of them.")
+    _check_whose(options)
     users = _ids(options.users_file) if options.users_file else options.users
     allowed_names = _ids(options.items_file) if options.items_file else None
 
     from recbole_symcere.serve.recommender import Recommender
 
     recommender = Recommender.load(options.run, options.popularity, **options.places)
+    if options.is_new:
+        frame = recommender.fold_in(
+            options.history, options.text, options.k, not options.keep_seen, allowed_names
+        )
+        return _write_new(frame, out)
     names = users or recommender.catalogue.users.to_pylist()[1:]
     more = max(0, len(names) - _PRINTED) if users is None and out is None else 0
     names = names[: len(names) - more]
@@ -76,6 +83,37 @@ def run(pairs: dict[str, Any]) -> int:
             n_rows += table.num_rows
             advance(len(set(table["user_id"].to_pylist())))
     sys.stdout.write(f"{n_rows:,} rows of {len(names):,} users are in {out}\n")
+    return 0
+
+
+def _check_whose(options: RecommendOptions) -> None:
+    """Stop at options that ask for lists of different users.
+
+    Raises:
+        InputError: naming them.
+    """
+    if options.users and options.users_file:
+        raise InputError("--users and --users_file name users both; give one of them.")
+    if options.is_new and (options.users or options.users_file or options.fallback):
+        raise InputError(
+            "--history and --text are of a new user; --users, --users_file and --fallback don't go "
+            "with them."
+        )
+
+
+def _write_new(frame: Any, out: Path | None) -> int:
+    """Write or print the list of a new user."""
+    import pyarrow as pa
+
+    from recbole_symcere.serve.recommender import SCHEMA
+
+    table = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
+    if out is None:
+        sys.stdout.write(_lists(table))
+        return 0
+    with _writer(out) as write:
+        write(table)
+    sys.stdout.write(f"{table.num_rows:,} rows of a new user are in {out}\n")
     return 0
 
 

@@ -15,20 +15,13 @@ from torch import Tensor
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.serve.best_items import best
-from recbole_symcere.serve.frames import as_given, ids_of
+from recbole_symcere.serve.folding import Folding, MakeFold
+from recbole_symcere.serve.frames import SCHEMA, as_given, ids_of, table_of_lists
 from recbole_symcere.serve.item_words import ItemWords, NearItem
 from recbole_symcere.serve.scorers import Scorer
 from recbole_symcere.serve.stored import stored
 
 __all__ = ["SCHEMA", "Lists", "Recommender"]
-
-SCHEMA = pa.schema(
-    [
-        *(("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string())),
-        *(("score", pa.float32()), ("title", pa.string())),
-    ]
-)
-"""Of tables of lists."""
 
 _Ints = npt.NDArray[np.int64]
 
@@ -47,7 +40,7 @@ class Lists(NamedTuple):
     scores: npt.NDArray[np.float32]
 
 
-class Recommender:
+class Recommender(Folding):
     """Recommends out of a run, by the ids of its data.
 
     Of a model of ours neither text encoder nor data are needed: the run's folder has its vectors.
@@ -56,13 +49,17 @@ class Recommender:
         catalogue: who and what is known.
         scorer: of items for users.
         data: folder and name of the data set, for what `similar_by_words` reads.
+        make_fold: makes what places new users and items, see `Folding`.
 
     Attributes:
         catalogue: see above.
     """
 
-    def __init__(self, catalogue: Catalogue, scorer: Scorer, data: tuple[Path, str]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, scorer: Scorer, data: tuple[Path, str], make_fold: MakeFold
+    ) -> None:
         self.catalogue, self._scorer, self._data = catalogue, scorer, data
+        self._make_fold = make_fold
         order = np.argsort(catalogue.user, kind="stable")
         self._seen = catalogue.item[order]
         n_users = len(catalogue.users)
@@ -179,8 +176,7 @@ class Recommender:
     ) -> Lists:
         """The lists of users by their places in the catalogue."""
         if not len(users):
-            none = np.zeros((0, k))
-            return Lists(users, none.astype(np.int64), none.astype(np.float32))
+            return Lists(users, np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
         scores = self._scorer.scores(torch.from_numpy(users))
         scores[:, 0] = -torch.inf
         if allowed is not None:
@@ -220,7 +216,7 @@ class Recommender:
         there = items > 0
         ranks = np.broadcast_to(np.arange(1, k + 1), items.shape)[there]
         places = items[there]
-        return _table(
+        return table_of_lists(
             np.repeat(np.array(some, object), there.sum(axis=1)),
             ranks,
             self.catalogue.items.take(places),
@@ -317,11 +313,3 @@ class Recommender:
     def words(self) -> ItemWords:
         """The words of each item."""
         return ItemWords(self.catalogue, *self._data)
-
-
-def _table(users: Any, ranks: Any, items: Any, scores: Any, titles: Any) -> pa.Table:
-    columns = [
-        pa.array(column, field.type, from_pandas=True)
-        for column, field in zip((users, ranks, items, scores, titles), SCHEMA, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)

@@ -22,6 +22,10 @@ class RecommendOptions(_RunOptions):
 
     users: list[str] | None = option(None, "ids of users, separated by commas; all if not given")
     users_file: str | None = option(None, "a file of ids of users, one a line")
+    history: list[str] | None = option(
+        None, "ids of items that a user who isn't in the data knows, separated by commas"
+    )
+    text: str | None = option(None, "what such a user wrote or looks for, with or without history")
     k: int = option(10, "items a user", minimum=1)
     out: str | None = option(None, "the file: .csv, .jsonl or .parquet; printed if not given")
     items_file: str | None = option(
@@ -32,6 +36,11 @@ class RecommendOptions(_RunOptions):
     fallback: Literal["popular"] | None = option(
         None, "popular: users whom the run doesn't know get the most popular items"
     )
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the list is of a user whom the data don't have."""
+        return self.history is not None or self.text is not None
 
 
 @dataclass(frozen=True, kw_only=True)

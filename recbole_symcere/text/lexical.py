@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.text.owners import owned_texts
 
-__all__ = ["lexical_vectors", "word_counts"]
+__all__ = ["LexicalSpace", "lexical_vectors", "word_counts"]
 
 _LEAST_TEXTS = 2  # a word of a single owner says nothing of any other
 _MOST_TEXTS = 0.3  # of the owners; a more frequent word tells them apart badly
@@ -36,7 +36,7 @@ def word_counts(
     return csr_matrix(owned_texts(text_ids, owners, n_owners, words.shape[0]) @ words)
 
 
-def lexical_vectors(counts: csr_matrix, others: csr_matrix, size: int) -> list[torch.Tensor]:
+class LexicalSpace:
     """Latent semantic analysis (Deerwester et al., 1990) of word counts.
 
     A count c becomes (1 + log c) idf, rows are brought to length 1, and the first right singular
@@ -44,20 +44,46 @@ def lexical_vectors(counts: csr_matrix, others: csr_matrix, size: int) -> list[t
 
     Args:
         counts: [n, words], which chooses words and space: items.
-        others: [m, words], brought into that space: users.
         size: its dimensions; fewer where there are fewer rows or words.
 
-    Returns:
-        float32 [n, s] and [m, s] with s <= size; zeros for a row without such words.
+    Attributes:
+        rows: float32 [n, s] with s <= size, of ``counts``; zeros for a row without such words.
     """
-    rows_with = np.bincount(counts.indices, minlength=counts.shape[1])
-    n_rows = int((np.diff(counts.indptr) > 0).sum())
-    kept = np.flatnonzero((rows_with >= _LEAST_TEXTS) & (rows_with <= _MOST_TEXTS * n_rows))
-    size = min(size, len(kept) - 1, n_rows - 1)
-    if size < 1:
-        return [torch.zeros(rows.shape[0], 0) for rows in (counts, others)]
-    weights = TfidfTransformer(sublinear_tf=True)
-    space = TruncatedSVD(size, random_state=_SEED)
-    first = space.fit_transform(weights.fit_transform(counts[:, kept]))
-    second = space.transform(weights.transform(others[:, kept]))
-    return [torch.from_numpy(rows.astype(np.float32)) for rows in (first, second)]
+
+    def __init__(self, counts: csr_matrix, size: int) -> None:
+        rows_with = np.bincount(counts.indices, minlength=counts.shape[1])
+        n_rows = int((np.diff(counts.indptr) > 0).sum())
+        kept = (rows_with >= _LEAST_TEXTS) & (rows_with <= _MOST_TEXTS * n_rows)
+        self._kept = np.flatnonzero(kept)
+        self._size = min(size, len(self._kept) - 1, n_rows - 1)
+        if self._size < 1:
+            self.rows = torch.zeros(counts.shape[0], 0)
+            return
+        self._weights = TfidfTransformer(sublinear_tf=True)
+        self._space = TruncatedSVD(self._size, random_state=_SEED)
+        weighed = self._weights.fit_transform(counts[:, self._kept])
+        self.rows = _float32(self._space.fit_transform(weighed))
+
+    def transform(self, counts: csr_matrix) -> torch.Tensor:
+        """Other owners' counts [m, words] in that space: float32 [m, s].
+
+        Args:
+            counts: columns past those that the space was made of are new words, left out.
+        """
+        if self._size < 1:
+            return torch.zeros(counts.shape[0], 0)
+        return _float32(self._space.transform(self._weights.transform(counts[:, self._kept])))
+
+
+def lexical_vectors(counts: csr_matrix, others: csr_matrix, size: int) -> list[torch.Tensor]:
+    """The `LexicalSpace` of ``counts``: its own rows, and ``others`` [m, words] brought into it.
+
+    Returns:
+        float32 [n, s] and [m, s]; zeros for a row without a word that counts.
+    """
+    space = LexicalSpace(counts, size)
+    return [space.rows, space.transform(others)]
+
+
+def _float32(rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(rows.astype(np.float32))

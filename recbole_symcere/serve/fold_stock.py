@@ -1,0 +1,119 @@
+"""New users of RecBole's own models, as far as a model can place one without training."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recbole_symcere.base.errors import InputError
+
+__all__ = ["Fold", "NoFold", "PopularFold", "SimilarityFold", "stock_fold"]
+
+_Ints = npt.NDArray[np.int64]
+
+
+class Fold(Protocol):
+    """What places new users and items."""
+
+    name: str
+    """Of the model."""
+
+    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+        """Scores [n_items] for a new user, by places of items and texts; see `VectorFold`."""
+
+    def item(self, texts: Sequence[str], users: _Ints) -> tuple[Tensor, Tensor]:
+        """A new item's vector [d], and as it is scored [d_s]."""
+
+
+class NoFold:
+    """A model that can't.
+
+    Args:
+        name: of the model.
+        why: what it lacks.
+    """
+
+    def __init__(self, name: str, why: str = "learns a vector of each user in training") -> None:
+        self.name, self._why = name, why
+
+    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:  # noqa: ARG002
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"The run is of {self.name}, which {self._why}, so that it can't take a new user "
+            "without training. Models that can: ours but DGCLR, LightGCN, EASE, ItemKNN and Pop."
+        )
+
+    def item(self, texts: Sequence[str], users: _Ints) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"The run is of {self.name}, which has no vectors to place a new item among. "
+            "Our models but DGCLR have, and LightGCN."
+        )
+
+
+class SimilarityFold(NoFold):
+    """EASE and ItemKNN: scores are h W, with h [n_items] the history and W the items' similarities.
+
+    That is what they give a user of that training history; nothing is approximated.
+
+    Args:
+        name: of the model.
+        similarity: W, [n_items, n_items], dense or sparse.
+    """
+
+    def __init__(self, name: str, similarity: Any) -> None:
+        super().__init__(name)
+        self._similarity = similarity
+
+    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+        """Scores [n_items] of a history."""
+        _refuse_texts(self.name, reviews)
+        summed = np.asarray(self._similarity[history].sum(axis=0), np.float32).ravel()
+        return torch.from_numpy(summed)
+
+
+class PopularFold(NoFold):
+    """Pop: everybody has the same scores.
+
+    Args:
+        name: of the model.
+        scorer: of known users.
+    """
+
+    def __init__(self, name: str, scorer: Any) -> None:
+        super().__init__(name)
+        self._scorer = scorer
+
+    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:  # noqa: ARG002
+        """Scores [n_items]."""
+        _refuse_texts(self.name, reviews)
+        scores: Tensor = self._scorer.scores(torch.tensor([1]))[0]
+        return scores
+
+
+def stock_fold(model: Any, scorer: Any) -> NoFold:
+    """What places new users for a model of RecBole's that has no vectors of ours."""
+    name = type(model).__name__
+    if name == "EASE":
+        return SimilarityFold(name, np.asarray(model.item_similarity))
+    if name == "ItemKNN":
+        if model.method == "user":
+            return NoFold(name, "has knn_method: user, similarities of known users alone")
+        return SimilarityFold(name, model.w.tocsr())
+    return PopularFold(name, scorer) if name == "Pop" else NoFold(name)
+
+
+def _refuse_texts(name: str, reviews: Sequence[str]) -> None:
+    if reviews:
+        raise InputError(f"The run is of {name}, which reads no text. Name a history.")

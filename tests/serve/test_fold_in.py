@@ -1,0 +1,421 @@
+"""New users and items: by an oracle, by planted truth, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from small_data import START, write_rows
+from tiny_models import WORDS
+
+from recbole_symcere import run_recbole
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.cli import main
+from recbole_symcere.model.profiles import TextProfiles
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.catalogue import Catalogue, catalogue_of
+from recbole_symcere.run.prepare import build_model, read_dataset, split_data
+from recbole_symcere.serve.fold_in import VectorFold
+from recbole_symcere.serve.recommender import Recommender
+from recbole_symcere.text.text_options import EncoderOptions
+
+GROUPS = 4  # of items and of users who like them; each has three words of its own
+PER_GROUP = 8
+
+
+def planted_rows(seed=0):
+    """Users u<g>_<n> like items i<g>_<n> of their group, whose words are in every review."""
+    rng, rows = np.random.default_rng(seed), []
+    for user in range(12 * GROUPS):
+        group = user % GROUPS
+        for n, item in enumerate(rng.choice(PER_GROUP, 7, replace=False)):
+            own = rng.choice(WORDS[3 * group : 3 * group + 3], 2, replace=False)
+            text = " ".join([*own, *rng.choice(WORDS[100:110], 3)])
+            time = START + 30 * n + 1000 * user
+            rows.append((f"u{group}_{user}", f"i{group}_{item}", 4.0, time, text))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_encoder):
+    """A folder with planted data, and settings of runs in it."""
+    folder = tmp_path_factory.mktemp("fold")
+    write_rows(folder / "data", "small", planted_rows())
+    (folder / "data" / "small" / "manifest.json").write_text(json.dumps({"notice": "SYNTHETIC"}))
+    return {
+        "data_path": str(folder / "data"),
+        "cache_dir": str(folder / "cache"),
+        "runs_dir": str(folder / "runs"),
+        "checkpoint_dir": str(folder / "saved"),
+        "text_encoder": str(tiny_encoder),
+        "embedding_size": 16,
+        "train_batch_size": 64,
+        "max_length": 16,
+        "learning_rate": 0.02,
+        "epochs": 15,
+        "show_progress": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def run_of(place):
+    """The folder of a run, made once."""
+    made = {}
+
+    def run(model, **extra):
+        key = (model, *sorted(extra.items()))
+        if key not in made:
+            result = run_recbole(model, "small", config_dict={**place, **extra})
+            made[key] = result["run_dir"]
+        return made[key]
+
+    return run
+
+
+@pytest.fixture
+def plus(run_of):
+    return Recommender.load(run_of("SymCEREPlus", profile_text="lexical"))
+
+
+def history_of(recommender, user, *parts):
+    c = recommender.catalogue
+    mine = (c.user == user) & np.isin(c.part, parts or (0,))
+    return c.items.take(c.item[mine]).to_pylist()
+
+
+def overlap(recommender, k=5, n_users=12):
+    """Mean share of a known user's list that a copy of his training history gets."""
+    shares = []
+    for user in range(1, n_users + 1):
+        name = recommender.catalogue.users[user].as_py()
+        own = recommender.recommend(name, k, exclude_seen=False)["item_id"]
+        copy = recommender.fold_in(history_of(recommender, user), k=k, exclude_seen=False)
+        shares.append(len({*own} & {*copy["item_id"]}) / k)
+    return np.mean(shares)
+
+
+# --- the oracle ------------------------------------------------------------------------------
+
+
+def test_a_step_of_propagation_is_the_oracles():
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(1, 9, 40), rng.integers(1, 7, 40)
+    g_u, g_i = rng.normal(size=(9, 3)), rng.normal(size=(7, 3))
+    names = [pa.array([f"{side}{n}" for n in range(size)]) for side, size in (("u", 9), ("i", 7))]
+    part = np.zeros(40, np.int8)
+    part[30:] = 2
+    catalogue = Catalogue(*names, pa.array([""] * 7), users, items, part)
+    raw = torch.from_numpy(g_u), torch.from_numpy(g_i)
+    scored = tuple(torch.nn.functional.normalize(side, dim=1) for side in raw)
+    state = {"settings": {"model": "SymCERE"}, "state_dict": {}}
+    fold = VectorFold(catalogue, state, {"raw": raw, "scored": scored}, None)
+    pairs = {(u, i) for u, i in zip(users[:30], items[:30], strict=True)}  # of training
+    history = np.array([1, 4, 6])
+    h = np.zeros(3)
+    for item in history:
+        degree = max(1, sum(i == item for _, i in pairs))
+        h += g_i[item] / (3 * degree) ** 0.5
+    expected = [h @ vector / np.linalg.norm(h) / np.linalg.norm(vector) for vector in g_i]
+    found = fold.user_scores(history, [])
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+    h = np.zeros(3)
+    for user in (2, 5):
+        h += g_u[user] / (2 * max(1, sum(u == user for u, _ in pairs))) ** 0.5
+    vector, row = fold.item([], np.array([2, 5]))
+    np.testing.assert_allclose(vector.numpy(), h, rtol=1e-12)
+    np.testing.assert_allclose(row.numpy(), h / np.linalg.norm(h), rtol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [(0.7, 0.4), (0.7, 0.0), (0.0, 0.4), (0.0, 0.0)])
+@pytest.mark.parametrize("blend", ["both", "words", "ease"])
+def test_a_copy_of_a_user_of_symcereplus_has_his_vector(place, weights, blend):
+    config = Config(
+        "SymCEREPlus", "small", config_dict={**place, "profile_text": "lexical", "blend": blend}
+    )
+    loaders = split_data(config, read_dataset(config))
+    model = build_model(config, loaders[0]).eval()
+    torch.nn.init.normal_(model.item_bias)
+    model.blend.weights = torch.tensor(weights[: len(model.blend.weights)])
+    state = {"settings": {"model": "SymCEREPlus", "blend": blend}, "state_dict": model.state_dict()}
+    catalogue = catalogue_of(loaders[0].dataset, loaders)
+    fold = VectorFold(catalogue, state, model.stored_vectors(), None)
+    users, items = model.scoring_vectors()
+    for user in (1, 7, 30):
+        mine = (catalogue.user == user) & (catalogue.part == 0)
+        found = fold.user_scores(catalogue.item[mine], [])
+        torch.testing.assert_close(found, items @ users[user], rtol=1e-4, atol=1e-4)
+
+
+def deviation(scores):
+    return np.std(scores[1:])  # item 0 is padding
+
+
+@pytest.mark.parametrize("with_history", [False, True])
+def test_the_blend_of_a_text_is_the_oracles(place, with_history):
+    settings = {**place, "profile_text": "lexical", "blend": "words"}
+    config = Config("SymCEREPlus", "small", config_dict=settings)
+    loaders = split_data(config, read_dataset(config))
+    model = build_model(config, loaders[0]).eval()
+    torch.nn.init.normal_(model.item_bias)
+    model.blend.weights = torch.tensor([0.8])
+    words, d = model.blend.sides("words")[0].double().numpy(), 16
+    rng = np.random.default_rng(0)
+    own, its_words = rng.normal(size=(2, d)), rng.normal(size=(2, words.shape[1]))
+
+    class Texts:
+        def items(self, owners):
+            assert owners == [["first"], ["second"]]
+            return torch.from_numpy(own).float(), torch.from_numpy(its_words).float()
+
+    state = {"settings": config.final_config_dict, "state_dict": model.state_dict()}
+    catalogue = catalogue_of(loaders[0].dataset, loaders)
+    vectors = model.stored_vectors()
+    history = np.array([3, 9]) if with_history else np.zeros(0, np.int64)
+    found = VectorFold(catalogue, state, vectors, Texts).user_scores(history, ["first", "second"])
+
+    g = vectors["raw"][1].detach().double().numpy()
+    user = own.mean(axis=0)
+    summed = its_words.sum(axis=0)
+    if with_history:
+        n = np.bincount(catalogue.item[catalogue.part == 0])
+        h = sum(g[item] / (2 * n[item]) ** 0.5 for item in history)
+        user = user / np.linalg.norm(user) + h / np.linalg.norm(h)
+        summed = summed + words[3] + words[9]
+    lengths = np.maximum(np.linalg.norm(g, axis=1), 1e-12)
+    s = g @ user / np.linalg.norm(user) / lengths / 0.4 + model.item_bias.detach().double().numpy()
+    x = words @ summed
+    expected = s + 0.8 * deviation(s) / deviation(x) * x
+    np.testing.assert_allclose(found.numpy()[1:], expected[1:], rtol=1e-4, atol=1e-4)
+
+
+def test_a_new_items_row_is_the_oracles(place):
+    settings = {**place, "profile_text": "lexical", "blend": "both"}
+    config = Config("SymCEREPlus", "small", config_dict=settings)
+    loaders = split_data(config, read_dataset(config))
+    model = build_model(config, loaders[0]).eval()
+    torch.nn.init.normal_(model.item_bias)
+    model.blend.weights = torch.tensor([0.8, 0.3])
+    words = model.blend.sides("words")[0][5]
+    vector = model.stored_vectors()["raw"][1][5]
+
+    class Texts:
+        def items(self, _):
+            return vector[None], words[None]
+
+    state = {"settings": config.final_config_dict, "state_dict": model.state_dict()}
+    catalogue = catalogue_of(loaders[0].dataset, loaders)
+    fold = VectorFold(catalogue, state, model.stored_vectors(), Texts)
+    row = fold.item(["text"], np.zeros(0, np.int64))[1]
+    # a copy of item 5, but for its popularity and EASE's part
+    known = model.scoring_vectors()[1][5]
+    width = 16 + 1 + len(words)
+    expected = torch.cat([known[:width], torch.zeros(len(known) - width)])
+    trained = np.unique(catalogue.item[catalogue.part == 0])
+    expected[16] = model.item_bias.detach()[trained].median()
+    torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_profile_of_a_known_items_reviews_is_its_own(place):
+    config = Config("SymCEREPlus", "small", config_dict=place)
+    loaders = split_data(config, read_dataset(config))
+    model, dataset = build_model(config, loaders[0]).eval(), loaders[0].dataset
+    from recbole_symcere.text.encode import encode_texts
+    from recbole_symcere.text.encoder import TextEncoder, load_encoder
+
+    backbone, tokenizer = load_encoder(place["text_encoder"])
+    encoder = TextEncoder(backbone, "auto", False)
+    options = EncoderOptions(
+        text_encoder=place["text_encoder"], cache_dir=place["cache_dir"], max_length=16
+    )
+    cpu = torch.device("cpu")
+    profiles = TextProfiles(
+        dataset, options, cpu, 256, 512, True,
+        lambda texts: encode_texts(encoder, tokenizer, texts, 16, cpu),
+    )  # fmt: skip
+    texts = dataset.training_reviews().to_pylist()
+    of_item = dataset.inter_feat["item_id"].numpy()
+    for item in (1, 5, 20):
+        mine = [text for text, owner in zip(texts, of_item, strict=True) if owner == item]
+        profile, _ = profiles([mine])
+        own = model.profiles[model.n_users + item]
+        torch.testing.assert_close(profile[0], own, rtol=1e-3, atol=1e-3)
+
+
+# --- planted truth ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [
+        *(("SymCEREPlus", 0.99), ("EASE", 1.0), ("ItemKNN", 1.0), ("LightGCN", 0.8)),
+        *(("XSimGCL", 0.8), ("SimGCL", 0.65), ("DirectAU", 0.8), ("CollabContext", 0.75)),
+        *(("AlphaRec", 0.65), ("SMORET", 0.75), ("RLMRecCon", 0.8)),
+        *(("SymCERE", 0.5), ("SymCERE on NGCF", 0.5)),  # after few epochs; by chance it is .16
+    ],
+)
+def test_a_copy_of_a_known_users_history_gets_his_list(run_of, model, least):
+    model, _, backbone = model.partition(" on ")
+    extra = {"profile_text": "lexical"} if model == "SymCEREPlus" else {}
+    extra |= {"backbone": backbone} if backbone else {}
+    assert overlap(Recommender.load(run_of(model, **extra))) >= least
+
+
+def test_the_dial_of_popularity_turns_the_list_of_a_new_user_too(run_of):
+    run = run_of("SymCEREPlus", profile_text="lexical")
+    turned = Recommender.load(run, 0.0)
+    assert overlap(turned) >= 0.99
+    history = history_of(turned, 1)
+    usual = Recommender.load(run).fold_in(history, exclude_seen=False)
+    assert not np.allclose(usual["score"], turned.fold_in(history, exclude_seen=False)["score"])
+
+
+def test_everybody_new_gets_the_popular_items_of_pop(run_of):
+    recommender = Recommender.load(run_of("Pop"))
+    first = recommender.fold_in(["i0_0"], k=3, exclude_seen=False)
+    assert first["item_id"].tolist() == recommender.recommend("u0_0", 3, False)["item_id"].tolist()
+
+
+@pytest.mark.parametrize("group", [0, 3])
+def test_words_find_the_users_group(plus, group):
+    found = plus.fold_in(reviews=" ".join(WORDS[3 * group : 3 * group + 3]), k=5)
+    assert {name[:2] for name in found["item_id"]} == {f"i{group}"}
+    assert (found["user_id"] == "new").all()
+    both = plus.fold_in([f"i{group}_1"], [" ".join(WORDS[3 * group : 3 * group + 2])], k=5)
+    assert f"i{group}_1" not in set(both["item_id"])
+    assert {name[:2] for name in both["item_id"]} == {f"i{group}"}
+
+
+def test_what_a_new_user_knows_is_left_out_unless_asked_for(plus):
+    history = ["i1_1", "i1_2", "i2_3"]
+    everything = {f"i{group}_{n}" for group in range(GROUPS) for n in range(PER_GROUP)}
+    assert set(plus.fold_in(history, k=32)["item_id"]) == everything - {*history}
+    assert set(plus.fold_in(history, k=32, exclude_seen=False)["item_id"]) == everything
+    few = plus.fold_in(history, k=2, items=["i1_1", "i0_0"])
+    assert few["item_id"].tolist() == ["i0_0"]
+
+
+@pytest.mark.parametrize("model", ["SymCEREPlus", "AlphaRec", "SymCERE"])
+def test_every_model_that_reads_text_takes_it(run_of, model):
+    extra = {"profile_text": "lexical"} if model == "SymCEREPlus" else {}
+    recommender = Recommender.load(run_of(model, **extra))
+    reviews = [f"{WORDS[0]} {WORDS[1]}", WORDS[2]]
+    assert len(recommender.fold_in(reviews=reviews, k=4)) == 4
+    new = recommender.fold_in_item(reviews[0], reviews, ["u0_0"], k=4)
+    assert len(new.similar) == len(new.users) == 4
+    assert "u0_0" not in set(new.users["user_id"])
+    assert np.isfinite(new.scores).all()
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_an_item_is_found_by_its_words(plus, group):
+    new = plus.fold_in_item(" ".join(WORDS[3 * group : 3 * group + 3]), k=6)
+    assert {name[:2] for name in new.similar["item_id"]} == {f"i{group}"}
+    assert {name[:2] for name in new.users["user_id"]} == {f"u{group}"}
+    by_users = plus.fold_in_item(users=[f"u{group}_{group}", f"u{group}_{group + 4}"], k=5)
+    assert {name[:2] for name in by_users.similar["item_id"]} == {f"i{group}"}
+
+
+# --- what stays as it is -----------------------------------------------------------------------
+
+
+def test_known_vectors_stay_bit_equal(plus):
+    scorer = plus._scorer
+    before = [side.clone() for side in (scorer.users, scorer.items, scorer.item_vectors())]
+    lists = plus.recommend(k=5)
+    plus.fold_in(["i1_1", "i1_2"], [WORDS[4]])
+    plus.fold_in_item(WORDS[0], users=["u0_0"])
+    after = (scorer.users, scorer.items, scorer.item_vectors())
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    pd.testing.assert_frame_equal(lists, plus.recommend(k=5))
+
+
+def test_a_history_needs_the_runs_folder_alone(run_of, place, tmp_path):
+    run = Path(run_of("SymCEREPlus", profile_text="lexical"))
+    expected = Recommender.load(run).fold_in(["i1_1", "i1_2"])
+    shutil.copytree(run, tmp_path / "elsewhere" / run.name)
+    places = {"data_path": str(tmp_path / "gone"), "text_encoder": str(tmp_path / "gone")}
+    alone = Recommender.load(tmp_path / "elsewhere" / run.name, None, **places)
+    pd.testing.assert_frame_equal(alone.fold_in(["i1_1", "i1_2"]), expected)
+    with pytest.raises(InputError):
+        alone.fold_in(reviews=WORDS[0])
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, r"The history is empty"),
+        ({"history": []}, r"The history is empty"),
+        ({"history": ["i1_1", "i1_99"]}, r"There is no item 'i1_99'"),
+        ({"reviews": "  \n"}, r"reviews is '  \\n', without a word"),
+        ({"reviews": [WORDS[0], "?!"]}, r"reviews\[1\] is '\?!', without a word"),
+        ({"history": ["i1_1"], "k": 99}, r"k is 99: expected 1 to 32"),
+        ({"history": ["i1_1"], "items": ["i1_9"]}, r"There is no item 'i1_9'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(plus, given, said):
+    with pytest.raises(InputError, match=said) as error:
+        plus.fold_in(**given)
+    assert "\n" not in str(error.value)
+
+
+def test_an_item_of_nothing_is_refused(plus):
+    with pytest.raises(InputError, match="Nothing tells what the item is"):
+        plus.fold_in_item()
+    with pytest.raises(InputError, match="There is no user 'nobody'"):
+        plus.fold_in_item(users=["nobody"])
+    with pytest.raises(InputError, match=r"text is '', without a word"):
+        plus.fold_in_item("")
+
+
+@pytest.mark.parametrize(
+    ("model", "call", "said"),
+    [
+        ("BPR", {"history": ["i1_1"]}, "of BPR, which learns a vector of each user in training"),
+        ("DGCLR", {"history": ["i1_1"]}, "of DGCLR, which weighs each edge of its graph"),
+        ("EASE", {"reviews": "word"}, "of EASE, which reads no text"),
+        ("LightGCN", {"reviews": "word"}, "of LightGCN, in which a text alone has no vector"),
+        ("DirectAU", {"reviews": "word"}, "of DirectAU, in which a text alone has no vector"),
+    ],
+)
+def test_a_model_that_cant_says_so(run_of, model, call, said):
+    with pytest.raises(InputError, match=said):
+        Recommender.load(run_of(model)).fold_in(**call)
+
+
+def test_new_items_of_a_model_without_vectors_are_refused(run_of):
+    with pytest.raises(InputError, match="of EASE, which has no vectors"):
+        Recommender.load(run_of("EASE")).fold_in_item("word")
+
+
+def test_text_in_another_language_is_warned_of(plus, caplog):
+    plus.fold_in(["i1_1"], ["日本語 の 評価"])
+    assert "are unknown to" in caplog.text
+    caplog.clear()
+    plus.fold_in(["i1_1"], [WORDS[0]])
+    assert "are unknown to" not in caplog.text
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def test_the_command_lists_for_a_new_user(run_of, capsys, tmp_path):
+    run = run_of("SymCEREPlus", profile_text="lexical")
+    assert main(["recommend", f"--run={run}", "--history=i2_1,i2_2", "--k=3"]) == 0
+    expected = Recommender.load(run).fold_in(["i2_1", "i2_2"], k=3)
+    said = capsys.readouterr().out
+    assert said.startswith("new\n")
+    assert all(name in said for name in expected["item_id"])
+    out = tmp_path / "new.csv"
+    arguments = [f"--run={run}", "--history", "i2_1", f"--text={WORDS[6]}", f"--out={out}"]
+    assert main(["recommend", *arguments]) == 0
+    assert len(pd.read_csv(out)) == 10
+    assert main(["recommend", f"--run={run}", "--history=i2_1", "--users=u0_0"]) != 0
+    assert "don't go with them" in capsys.readouterr().err
