@@ -12,7 +12,7 @@ from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.serve.serve_options import RecommendOptions
 
-__all__ = ["help_text", "run"]
+__all__ = ["help_text", "run", "writer"]
 
 _HELP = """\
 recommend --run=RUN [--users=A,B | --users_file=FILE] [--k=10] [--out=FILE.csv|.jsonl|.parquet]
@@ -77,7 +77,7 @@ def run(pairs: dict[str, Any]) -> int:
             )
         return 0
     n_rows = 0
-    with _writer(out) as write, _progress(len(names)) as advance:
+    with writer(out) as write, _progress(len(names)) as advance:
         for table in tables:
             write(table)
             n_rows += table.num_rows
@@ -111,7 +111,7 @@ def _write_new(frame: Any, out: Path | None) -> int:
     if out is None:
         sys.stdout.write(_lists(table))
         return 0
-    with _writer(out) as write:
+    with writer(out) as write:
         write(table)
     sys.stdout.write(f"{table.num_rows:,} rows of a new user are in {out}\n")
     return 0
@@ -149,7 +149,7 @@ def _lists(table: Any) -> str:
 
 
 @contextmanager
-def _writer(out: Path) -> Iterator[Callable[[Any], None]]:
+def writer(out: Path) -> Iterator[Callable[[Any], None]]:
     """A function that appends a table to a file, which appears when all of it is written."""
     import pyarrow.csv as pc
     import pyarrow.parquet as pq

@@ -1,7 +1,7 @@
 """A finished run that recommends."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.serve.best_items import best
+from recbole_symcere.serve.fold_stock import NoFold
 from recbole_symcere.serve.folding import Folding, MakeFold
 from recbole_symcere.serve.frames import SCHEMA, as_given, ids_of, table_of_lists
 from recbole_symcere.serve.item_words import ItemWords, NearItem
@@ -24,6 +25,7 @@ from recbole_symcere.serve.stored import stored
 __all__ = ["SCHEMA", "Lists", "Recommender"]
 
 _Ints = npt.NDArray[np.int64]
+_NO_FOLD: MakeFold = partial(NoFold, "vectors alone")
 
 
 class Lists(NamedTuple):
@@ -56,7 +58,11 @@ class Recommender(Folding):
     """
 
     def __init__(
-        self, catalogue: Catalogue, scorer: Scorer, data: tuple[Path, str], make_fold: MakeFold
+        self,
+        catalogue: Catalogue,
+        scorer: Scorer,
+        data: tuple[Path, str],
+        make_fold: MakeFold = _NO_FOLD,
     ) -> None:
         self.catalogue, self._scorer, self._data = catalogue, scorer, data
         self._make_fold = make_fold
