@@ -15,11 +15,12 @@ from recbole_symcere.serve.serve_options import RecommendOptions
 __all__ = ["help_text", "run", "writer"]
 
 _HELP = """\
-recommend --run=RUN [--users=A,B | --users_file=FILE] [--k=10] [--out=FILE.csv|.jsonl|.parquet]
+recommend --run=RUN [--users=A,B | --users_file=FILE | --all=True] [--k=10] [--out=FILE]
 
 Lists the best items of each user, without those that he has an interaction with. Without --users
-and --users_file all users get a list; without --out the first lists are printed. Columns: user_id,
-rank, item_id, score and title, where <name>.items.parquet knows it.
+and --users_file all users get a list; without --out the first of them are printed (--all=True
+prints all). FILE ends in .csv, .jsonl or .parquet; its columns are user_id, rank, item_id, score
+and title, where <name>.items.parquet knows it.
 
 --history=I,J and --text="..." give the list of one new user, whom the data don't have, by items
 that he knows and by words of his; nothing is trained (docs/fold_in.md).
@@ -64,7 +65,8 @@ def run(pairs: dict[str, Any]) -> int:
         )
         return _write_new(frame, out)
     names = users or recommender.catalogue.users.to_pylist()[1:]
-    more = max(0, len(names) - _PRINTED) if users is None and out is None else 0
+    shortened = users is None and out is None and not options.all
+    more = max(0, len(names) - _PRINTED) if shortened else 0
     names = names[: len(names) - more]
     allowed = None if allowed_names is None else recommender.places("item", allowed_names)
     tables = recommender.tables(names, options.k, not options.keep_seen, allowed, options.fallback)
@@ -73,7 +75,7 @@ def run(pairs: dict[str, Any]) -> int:
             sys.stdout.write(_lists(table))
         if more:
             sys.stdout.write(
-                f"and {more:,} users more: --out=FILE.csv writes all, --users=A,B some\n"
+                f"and {more:,} users more: --all=True prints them, --out=FILE.csv writes them\n"
             )
         return 0
     n_rows = 0
@@ -92,6 +94,8 @@ def _check_whose(options: RecommendOptions) -> None:
     Raises:
         InputError: naming them.
     """
+    if options.all and (options.users or options.users_file or options.is_new):
+        raise InputError("--all asks for all users; --users and the like don't go with it.")
     if options.users and options.users_file:
         raise InputError("--users and --users_file name users both; give one of them.")
     if options.is_new and (options.users or options.users_file or options.fallback):

@@ -26,6 +26,7 @@ class RecommendOptions(_RunOptions):
         None, "ids of items that a user who isn't in the data knows, separated by commas"
     )
     text: str | None = option(None, "what such a user wrote or looks for, with or without history")
+    all: bool = option(False, "whether lists of all users are printed, not of the first alone")
     k: int = option(10, "items a user", minimum=1)
     out: str | None = option(None, "the file: .csv, .jsonl or .parquet; printed if not given")
     items_file: str | None = option(

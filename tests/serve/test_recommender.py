@@ -322,6 +322,10 @@ def test_the_command_prints_lists_and_neighbours(run_of, capsys):
     assert out.startswith(f"{user}\n    1  ")
     assert main(["recommend", f"--run={run}", "--k=2"]) == 0
     assert "and 14 users more" in capsys.readouterr().out
+    assert main(["recommend", f"--run={run}", "--k=2", "--all=True"]) == 0
+    out = capsys.readouterr().out
+    assert "more" not in out
+    assert out.count("\n\n") == 24
     assert main(["similar", f"--run={run}", f"--item={item}", "--k=3"]) == 0
     out = capsys.readouterr().out
     assert f"Nearest to {item} by vectors" in out
