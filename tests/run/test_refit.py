@@ -197,7 +197,7 @@ def test_the_weights_of_a_blend_are_kept_and_not_chosen(
 
 
 @pytest.mark.parametrize("model", ["LightGCN", "SymCERE", "SymCEREPlus", "CollabContext"])
-@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_killed_refit_goes_on_and_ends_as_an_unbroken_one(
     runs, tmp_path, monkeypatch, model, after
 ):
