@@ -127,7 +127,7 @@ def read_atomic(
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError) as error:
         raise _explained(path, separator, error, encoding) from None
-    if table.num_rows + 1 < _n_lines(path, encoding):
+    if _has_quotes(path, encoding) and table.num_rows + 1 < _n_lines(path, encoding):
         raise _swallowed(path, separator, encoding)
     frame: pd.DataFrame = table.to_pandas()
     for name in texts:
@@ -165,6 +165,14 @@ def _rows(path: str | Path, separator: str, encoding: str) -> Iterator[tuple[int
         for row in reader:
             if row:
                 yield reader.line_num, row
+
+
+def _has_quotes(path: str | Path, encoding: str) -> bool:
+    """Whether rows can be inside of a value; far quicker to see than how many lines there are."""
+    if b'"' not in '"'.encode(encoding):  # an encoding that isn't built on ASCII
+        return True
+    with Path(path).open("rb") as raw:
+        return any(b'"' in block for block in iter(lambda: raw.read(_BLOCK), b""))
 
 
 def _n_lines(path: str | Path, encoding: str) -> int:

@@ -55,6 +55,10 @@ class Folding:
     def _fold(self) -> Fold:
         return self._make_fold()
 
+    @cached_property
+    def _unit_items(self) -> torch.Tensor:
+        return F.normalize(self._scorer.item_vectors().float(), dim=1)
+
     def places(self, side: Literal["user", "item"], names: Sequence[str]) -> _Ints:
         """Places in the catalogue of ids of the file."""
         raise NotImplementedError
@@ -153,9 +157,7 @@ class Folding:
             self._fold.item(texts, known)  # says why it can't
         n_users = len(self.catalogue.users) - 1
         vector, row = self._fold.item(texts, known)
-        cosine = F.normalize(self._scorer.item_vectors().float(), dim=1) @ F.normalize(
-            vector, dim=0
-        )
+        cosine = self._unit_items @ F.normalize(vector, dim=0)
         cosine[0] = -torch.inf
         near, places = (side[0].numpy() for side in best(cosine[None], k))
         scores = self._fold.users @ row  # type: ignore[attr-defined] # of vectors

@@ -66,7 +66,9 @@ class ItemWords:
         self._all_words = np.array([*vocabulary.codes], object)
         self._codes = dict(vocabulary.codes)  # a copy: a vocabulary grows with what it counts
         self._words, self._kept = self._all_words[kept], kept
-        self._weights = _weighed(self._counts[:, kept])
+        self._weigher, self._weights = _weigher(), self._counts[:, kept]
+        if len(kept):  # of no words at all, where no two items share one, it makes an error
+            self._weights = csr_matrix(self._weigher.fit_transform(self._weights))
 
     def near(self, item: int, k: int) -> list[NearItem]:
         """At most ``k`` items that share a word with ``item``, the nearest first."""
@@ -120,8 +122,7 @@ class ItemWords:
         """Of each item its cosine to a text [n_items]."""
         if not len(self._kept):
             return np.zeros(self._weights.shape[0])
-        tfidf = _weigher().fit(self._counts[:, self._kept])
-        mine = tfidf.transform(self._vocabulary.count([text])[:, self._kept])
+        mine = self._weigher.transform(self._vocabulary.count([text])[:, self._kept])
         cosines: npt.NDArray[Any] = (self._weights @ mine.T).toarray()[:, 0]
         return cosines
 
@@ -131,11 +132,6 @@ _Words = npt.NDArray[np.object_]
 
 def _weigher() -> TfidfTransformer:
     return TfidfTransformer(sublinear_tf=True)
-
-
-def _weighed(counts: csr_matrix) -> csr_matrix:
-    # of no words at all, where no two items share one, scikit-learn makes an error
-    return csr_matrix(_weigher().fit_transform(counts)) if counts.shape[1] else counts
 
 
 def _nearest(

@@ -83,7 +83,7 @@ def run(pairs: dict[str, Any]) -> int:
         for table in tables:
             write(table)
             n_rows += table.num_rows
-            advance(len(set(table["user_id"].to_pylist())))
+            advance(len(table["user_id"].unique()))
     sys.stdout.write(f"{n_rows:,} rows of {len(names):,} users are in {out}\n")
     return 0
 

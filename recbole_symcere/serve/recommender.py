@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.run.catalogue import Catalogue
@@ -169,9 +167,10 @@ class Recommender(Folding):
         step = self._scorer.at_once
         for start in range(0, len(names), step):
             some = names[start : start + step]
-            known = [name for name in some if self.knows_user(name)]
+            is_known = np.array([self.knows_user(name) for name in some], bool)
+            known = [name for name, there in zip(some, is_known, strict=True) if there]
             lists = self.lists(self.places("user", known), k, exclude_seen, allowed)
-            yield self._as_table(some, known, lists, k, allowed)
+            yield self._as_table(some, is_known, lists, k, allowed)
 
     def lists(
         self,
@@ -209,9 +208,13 @@ class Recommender(Folding):
             raise InputError(f"k is {k}: expected 1 to {n:,}, the number of items to choose from.")
 
     def _as_table(
-        self, some: Sequence[str], known: Sequence[str], lists: Lists, k: int, allowed: Any
+        self,
+        some: Sequence[str],
+        is_known: npt.NDArray[np.bool_],
+        lists: Lists,
+        k: int,
+        allowed: _Ints | None,
     ) -> pa.Table:
-        is_known = np.isin(some, known)
         items = np.zeros((len(some), k), np.int64)
         scores = np.full((len(some), k), np.nan, np.float32)
         items[is_known], scores[is_known] = lists.items, lists.scores
@@ -302,10 +305,6 @@ class Recommender(Folding):
             "title": self.catalogue.titles.take(near).to_pylist(),
         }
         return as_given(columns, items)
-
-    @cached_property
-    def _unit_items(self) -> Tensor:
-        return F.normalize(self._scorer.item_vectors().float(), dim=1)
 
     def similar_by_words(self, item: str, k: int = 10) -> list[NearItem]:
         """The items that are nearest by the words of titles and training reviews.

@@ -78,8 +78,11 @@ class ModelScorer:
         self._model, self._dataset = model, dataset
         self._name = str(config["model"])
         self._rows: Any = None
+        self._row_of: dict[int, int] = {}  # of a user
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             self._rows = test_data.dataset.inter_feat
+            users = self._rows[dataset.uid_field].tolist()
+            self._row_of = {user: row for row, user in enumerate(users)}
         self.at_once = max(_FEWEST, min(1024, _SCORES // dataset.item_num))
 
     @torch.no_grad()
@@ -102,15 +105,14 @@ class ModelScorer:
         if self._rows is None:
             batch = self._dataset.join(Interaction({field: users}))
         else:
-            where = {int(user): row for row, user in enumerate(self._rows[field])}
-            lost = [user for user in users.tolist() if user not in where]
+            lost = [user for user in users.tolist() if user not in self._row_of]
             if lost:
                 name = self._dataset.id2token(field, lost[0])
                 raise InputError(
                     f"{self._name} is a sequential model, which scores what follows a user's test "
                     f"interaction, but user {name} has none."
                 )
-            batch = self._rows[torch.tensor([where[user] for user in users.tolist()])]
+            batch = self._rows[torch.tensor([self._row_of[user] for user in users.tolist()])]
         return batch.to(self._model.device)
 
     def _by_pairs(self, batch: Any) -> Tensor:

@@ -42,11 +42,10 @@ def read_records(path: Path) -> list[TrialRecord]:
 
 def write_records(path: Path, records: list[TrialRecord]) -> None:
     """trials.json: what `read_records` reads."""
-    records_ = [dataclasses.asdict(record) for record in records]
-    rows = json.loads(json.dumps(records_, default=_plain))
-    write_bytes(
-        path, json.dumps([{**row, "checksum": checksum(row)} for row in rows], indent=1).encode()
-    )
+    told = [dataclasses.asdict(record) for record in records]
+    rows = json.loads(json.dumps(told, default=_plain))
+    sealed = [{**row, "checksum": checksum(row)} for row in rows]
+    write_bytes(path, json.dumps(sealed, indent=1).encode())
 
 
 def _plain(value: Any) -> Any:
