@@ -12,7 +12,9 @@ from recbole_symcere.base.interrupts import end_at_once, exit_status, take_signa
 from recbole_symcere.base.options import parse_pairs, suggesting, take_options
 from recbole_symcere.base.program import program
 from recbole_symcere.base.storage import storage_cause
+from recbole_symcere.plugin.first_look import look_first
 from recbole_symcere.plugin.run_options import FileOptions, JobOptions
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.version import __version__
 
 __all__ = ["main"]
@@ -67,7 +69,7 @@ Each command has a --help of its own; --version tells the version. Options and s
 
 _COMMANDS = {
     "convert": "recbole_symcere.convert.convert_command",
-    "audit": "recbole_symcere.run.audit",
+    "audit": "recbole_symcere.run.audit_command",
     "compare": "recbole_symcere.compare.compare_command",
     "recommend": "recbole_symcere.serve.recommend_command",
     "similar": "recbole_symcere.serve.similar_command",
@@ -166,17 +168,21 @@ def _train(words: list[str]) -> int:
 
         about = "" if "model" in pairs else _HELP.replace("PROGRAM", program())
         return _say(about + settings_help(pairs.get("model")))
-    # torch, RecBole and transformers take seconds to load; a typing error shouldn't
-    from recbole_symcere.plugin.config_patches import as_parsed
-    from recbole_symcere.run import quick_start
-
     run_dir = pairs.pop("resume", None)
     if run_dir is not None:
-        quick_start.resume(run_dir, as_parsed(pairs))
+        refuse_missing_run(run_dir, "resume")
+        from recbole_symcere.plugin.config_patches import as_parsed
+        from recbole_symcere.run.quick_start import resume
+
+        resume(run_dir, as_parsed(pairs))
         return 0
     job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
     with suggesting(JobOptions, FileOptions):
-        quick_start.run_recbole(job.model, job.dataset, files, pairs)
+        look_first([job.model], [job.dataset], files, pairs)
+        # torch, RecBole and transformers take seconds to load; a typing error shouldn't
+        from recbole_symcere.run.quick_start import run_recbole
+
+        run_recbole(job.model, job.dataset, files, pairs)
     return 0
 
 

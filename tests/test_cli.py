@@ -178,7 +178,7 @@ def test_convert_then_train(small, capsys):
         (["--model=BPR", "--dataset=yelp", "--train_neg_sample_args=None"], "can't be none"),
         (["--model=BPR", "--dataset=yelp", "--log_wandb=True"], "pip install wandb"),
         (["--model=SymCERE"], "No dataset is given"),
-        (["--resume=nowhere"], "no run folder nowhere"),
+        (["--resume=nowhere"], "--resume=nowhere: there is no such folder"),
         (["--model=SymCERE", "--dataset=yelp", "--epochs"], "--epochs needs a value"),
         (["--model=SymCERE", "--dataset=yelp", "--config_file=a.yaml"],
          "Unknown key 'config_file'. Did you mean 'config_files'?"),

@@ -10,6 +10,7 @@ from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import suggesting, take_options
 from recbole_symcere.compare.compare_options import CompareOptions, checked_options
 from recbole_symcere.page.markdown_text import readable
+from recbole_symcere.plugin.first_look import look_first
 from recbole_symcere.plugin.run_options import FileOptions
 
 __all__ = ["help_text", "run"]
@@ -45,6 +46,8 @@ def run(pairs: dict[str, Any]) -> int:
         InputError: for a mistake in what was given, before anything is trained.
     """
     options, files = checked_options(pairs), take_options(FileOptions, pairs).files
+    with suggesting(CompareOptions, FileOptions):
+        look_first(options.models, options.datasets, files, pairs)
     # torch and RecBole take seconds to load; a typing error shouldn't
     from recbole_symcere.compare.document import describe
     from recbole_symcere.compare.execute import execute

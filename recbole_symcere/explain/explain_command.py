@@ -16,6 +16,7 @@ from recbole_symcere.explain.explain_options import (
     LimeOptions,
     RecommendationOptions,
 )
+from recbole_symcere.run.place_options import refuse_missing_run
 
 __all__ = ["help_text", "run"]
 
@@ -91,6 +92,8 @@ def run(words: Sequence[str]) -> int:
     pairs = parse_pairs(words[1:])
     options: Any = take_options(_OPTIONS[kind], pairs)
     refuse_unknown(pairs, f"explain {kind}", _OPTIONS[kind])
+    for name in options.run.split(",") if kind == "anchor" else [options.run]:
+        refuse_missing_run(name.strip())
     commands[kind](options)
     return 0
 

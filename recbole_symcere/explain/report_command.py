@@ -10,6 +10,7 @@ from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.explain.explain_options import ReportOptions
 from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.run.place_options import refuse_missing_run
 
 __all__ = ["help_text", "run"]
 
@@ -45,6 +46,7 @@ def run(pairs: dict[str, Any]) -> int:
     """
     options = take_options(ReportOptions, pairs)
     refuse_unknown(pairs, "report", ReportOptions)
+    refuse_missing_run(options.run)
     from recbole_symcere.base.files import write_bytes
     from recbole_symcere.explain.run_page import read_manifest, run_page
     from recbole_symcere.page.page import as_html
@@ -54,8 +56,6 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.run.places import located
     from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
 
-    if not Path(options.run).is_dir():
-        raise InputError(f"--run={options.run}: there is no such folder. Name a run's: runs/ID.")
     folder = RunDirectory(Path(options.run))
     settings, metrics = folder.read_config(), folder.read_metrics()
     if metrics is None:

@@ -13,14 +13,14 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_symcere.base.files import bundled_data_path, properties_path
+from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.options import defaults_of, hints_of, parse_as, parse_value
-from recbole_symcere.base.storage import put_back
 from recbole_symcere.model.registry import adopt, adopted, is_ours, lineage, trainer_of
 from recbole_symcere.plugin.data_settings import fit_to_data
 from recbole_symcere.plugin.import_hooks import offer_model
+from recbole_symcere.plugin.names import data_folder
 from recbole_symcere.plugin.nested_settings import NESTED, check_nested, merged
-from recbole_symcere.plugin.run_options import RUN_GROUPS
+from recbole_symcere.plugin.run_options import RUN_GROUPS, UNLISTED_KEYS
 from recbole_symcere.plugin.stock_models import is_recboles, settings_of_kind
 from recbole_symcere.plugin.stock_settings import check_settings_of
 from recbole_symcere.text.text_options import TextOptions
@@ -31,13 +31,6 @@ __all__ = ["as_parsed", "extend_recbole_config", "known_keys", "option_groups"]
 _SPLIT = (
     *("eval_args", "rm_dup_inter", "val_interval", "repeatable"),
     *("user_inter_num_interval", "item_inter_num_interval"),
-)
-# Keys that RecBole or we read although no yaml lists them.
-_UNLISTED_KEYS = frozenset(
-    {
-        *("model", "dataset", "config_files", "run_dir", "loss_type", "device", "encoding"),
-        *("local_rank", "nproc", "world_size", "offset", "ip", "port"),
-    }
 )
 # What a string stands for where its type is known before the model is; names and paths stay what
 # they are even where they look like a number.
@@ -153,7 +146,7 @@ def option_groups(model_class: Any) -> tuple[type, ...]:
 def known_keys(config: Any) -> set[str]:
     """The keys that mean something to a Config whose yaml files are loaded."""
     listed = {key for keys in config.parameters.values() for key in keys} - {"config_file"}
-    return {*config.internal_config_dict, *listed, *_UNLISTED_KEYS}  # nothing reads that one
+    return {*config.internal_config_dict, *listed, *UNLISTED_KEYS}  # nothing reads that one
 
 
 def _with_checks(init: Callable[..., None], check: Callable[[Any], None]) -> Callable[..., None]:
@@ -197,15 +190,8 @@ def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., Non
         if name == "ml-100k":  # RecBole's bundled copy
             return
         wanted = Path(self.final_config_dict["data_path"]).absolute()
-        places = [wanted]
-        if "data_path" not in self.external_config_dict:
-            places += [Path("dataset_atomic", name).absolute(), Path("dataset", name).absolute()]
-            places += [bundled_data_path() / name]
-        for place in places:
-            put_back(place)
-        self.final_config_dict["data_path"] = str(
-            next((place for place in places if place.is_dir()), wanted)
-        )
+        named = "data_path" in self.external_config_dict
+        self.final_config_dict["data_path"] = str(data_folder(wanted, name, named))
         fit_to_data(self)
 
     return found

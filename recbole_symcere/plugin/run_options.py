@@ -12,7 +12,7 @@ from typing import Any, Literal
 from recbole_symcere.base.options import option
 from recbole_symcere.text.text_options import CacheOptions, ControlOptions
 
-__all__ = ["RUN_GROUPS", "FileOptions", "JobOptions", "RunOptions"]
+__all__ = ["RUN_GROUPS", "UNLISTED_KEYS", "FileOptions", "JobOptions", "RunOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +108,11 @@ class RunOptions:
 
 RUN_GROUPS = (RunOptions, CacheOptions, ControlOptions)
 """What every run reads, whatever its model."""
+
+UNLISTED_KEYS = frozenset(
+    {
+        *("model", "dataset", "config_files", "run_dir", "loss_type", "device", "encoding"),
+        *("local_rank", "nproc", "world_size", "offset", "ip", "port"),
+    }
+)
+"""Keys that RecBole or we read although no yaml lists them."""

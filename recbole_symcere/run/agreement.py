@@ -10,6 +10,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config_patches import as_parsed
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
 
@@ -136,8 +137,7 @@ def run_folder(path: str) -> RunDirectory:
     Raises:
         InputError: if there is none.
     """
-    if not Path(path).is_dir():
-        raise InputError(f"--run={path}: there is no such folder. Name a run's, such as runs/ID.")
+    refuse_missing_run(path)
     folder = RunDirectory(Path(path))
     folder.read_config()
     if not (folder.path / BEST_CHECKPOINT).is_file():

@@ -7,7 +7,6 @@ would be blind.
 """
 
 import hashlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,11 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.option_help import help_of
-from recbole_symcere.base.options import option, suggesting, take_options
 from recbole_symcere.base.storage import scratch_folder, writing
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.intact import copy_to_change
 from recbole_symcere.data.items import item_file
 from recbole_symcere.plugin.config import Config
-from recbole_symcere.plugin.run_options import FileOptions
 from recbole_symcere.run.prepare import (
     build_model,
     build_trainer,
@@ -37,7 +33,7 @@ from recbole_symcere.run.prepare import (
     split_dataset,
 )
 
-__all__ = ["AuditOptions", "AuditResult", "audit", "help_text", "run"]
+__all__ = ["CANARY", "AuditResult", "audit"]
 
 CANARY = "zyxcanaryxyz"
 """A word that stands in no review."""
@@ -65,58 +61,6 @@ class AuditResult:
     def clean(self) -> bool:
         """Whether nothing leaks and the check could have seen it."""
         return all(self.equal.values()) and self.control_differs and not self.held_out_in_history
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditOptions:
-    """What is audited."""
-
-    model: str = option("SymCERE", "a model that reads reviews")
-    dataset: str = option(help="name of a folder below data_path")
-
-
-def help_text() -> str:
-    """What ``audit --help`` says."""
-    return (
-        "audit --dataset=NAME [--model=SymCERE] [--config_files=FILES] [--key=value ...]\n\n"
-        "Plants a word in every held-out review, gives every held-out interaction another item,\n"
-        "trains each time again, and shows that nothing of it reaches the model.\n\n"
-        + help_of(AuditOptions, FileOptions)
-    )
-
-
-def run(pairs: dict[str, Any]) -> int:
-    """The command ``audit``.
-
-    Args:
-        pairs: options and settings, as strings.
-
-    Returns:
-        0 if nothing leaks, 1 if something does.
-    """
-    given, files = take_options(AuditOptions, pairs), take_options(FileOptions, pairs).files
-    with suggesting(AuditOptions, FileOptions):
-        result = audit(given.model, given.dataset, pairs, files)
-    lines = [f"planted {CANARY!r} in {result.planted:,} validation and test reviews"]
-    lines += [
-        f"  {name:<40}{'bit-equal' if equal else 'CHANGED: it leaks'}"
-        for name, equal in result.equal.items()
-    ]
-    history = result.held_out_in_history
-    lines.append(
-        f"  {'held-out pairs in the history mask':<40}{history:,}{'  LEAK' if history else ''}"
-    )
-    seen = (
-        "changes what the model sees"
-        if result.control_differs
-        else "CHANGES NOTHING: the check is blind"
-    )
-    lines.append(f"  {'control: planted in training':<40}{seen}")
-    lines.append(
-        "no held-out review or pair reaches the model" if result.clean else "the audit FAILED"
-    )
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if result.clean else 1
 
 
 def audit(

@@ -17,6 +17,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.agreement import MAY_CHANGE, check_best, check_settings
 from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalogue
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
 from recbole_symcere.run.protocol import protocol_of, refit_facts, tie_line
@@ -99,8 +100,7 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
         InputError: if the folder holds no run or what it holds is damaged or doesn't fit, its data
             have changed, or another setting is given.
     """
-    if not Path(run_dir).is_dir():
-        raise InputError(f"There is no run folder {run_dir}.")
+    refuse_missing_run(run_dir, "resume")
     folder, changes = RunDirectory(Path(run_dir)), changes or {}
     stored = folder.read_config()
     _check_changes(changes, stored)

@@ -18,6 +18,7 @@ from recbole_symcere.model.symcereplus_blend import PARTS
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.agreement import check_results
 from recbole_symcere.run.log_lines import short_path
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.quick_start import run_recbole
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory, portable_settings
 from recbole_symcere.run.stored_run import load_data
@@ -66,8 +67,7 @@ def refit(
 
 def _finished(run_dir: str | Path) -> tuple[RunDirectory, dict[str, Any]]:
     """The folder of a run that can be trained on everything, and its metrics.json."""
-    if not Path(run_dir).is_dir():
-        raise InputError(f"--run={run_dir}: there is no such folder. Name a run's: runs/ID.")
+    refuse_missing_run(run_dir)
     folder = RunDirectory(Path(run_dir))
     folder.read_config()
     metrics = folder.read_metrics()

@@ -5,7 +5,7 @@ from typing import Any
 
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import option, refuse_unknown, take_options
-from recbole_symcere.run.place_options import PlaceOptions
+from recbole_symcere.run.place_options import PlaceOptions, refuse_missing_run
 
 __all__ = ["RefitOptions", "help_text", "run"]
 
@@ -44,6 +44,7 @@ def run(pairs: dict[str, Any]) -> int:
     """
     options = take_options(RefitOptions, pairs)
     refuse_unknown(pairs, "refit", RefitOptions)
+    refuse_missing_run(options.run)
     # torch and RecBole take seconds to load; a typing error shouldn't
     from recbole_symcere.run.refit import refit
 

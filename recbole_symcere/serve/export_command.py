@@ -10,6 +10,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.serve.serve_options import ExportOptions
 
 __all__ = ["help_text", "run"]
@@ -47,6 +48,7 @@ def run(pairs: dict[str, Any]) -> int:
     """
     options = take_options(ExportOptions, pairs)
     refuse_unknown(pairs, "export", ExportOptions)
+    refuse_missing_run(options.run)
     out = Path(options.out).absolute()
     _check_out(out, options.overwrite)
     from recbole_symcere.run.agreement import run_folder

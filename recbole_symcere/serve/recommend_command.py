@@ -10,6 +10,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.serve.serve_options import RecommendOptions
 
 __all__ = ["help_text", "run", "writer"]
@@ -49,6 +50,7 @@ def run(pairs: dict[str, Any]) -> int:
     """
     options = take_options(RecommendOptions, pairs)
     refuse_unknown(pairs, "recommend", RecommendOptions)
+    refuse_missing_run(options.run)
     out = Path(options.out) if options.out else None
     if out and out.suffix not in _SUFFIXES:
         raise InputError(f"--out={out}: expected a name that ends in {', '.join(_SUFFIXES)}.")

@@ -10,6 +10,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.serve.serve_options import ServeOptions
 
 __all__ = ["help_text", "listening", "run"]
@@ -48,6 +49,7 @@ def run(pairs: dict[str, Any]) -> int:
     """
     options = take_options(ServeOptions, pairs)
     refuse_unknown(pairs, "serve", ServeOptions)
+    refuse_missing_run(options.run)
     if any(find_spec(part) is None for part in _PARTS):
         raise InputError(
             "serve needs FastAPI and uvicorn: pip install 'recbole-symcere[serve]', or, in a "

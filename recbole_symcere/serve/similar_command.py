@@ -6,6 +6,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
+from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.serve.serve_options import SimilarOptions
 
 __all__ = ["help_text", "run"]
@@ -40,6 +41,7 @@ def run(pairs: dict[str, Any]) -> int:
     """
     options = take_options(SimilarOptions, pairs)
     refuse_unknown(pairs, "similar", SimilarOptions)
+    refuse_missing_run(options.run)
     from recbole_symcere.serve.recommender import Recommender
 
     recommender = Recommender.load(options.run, None, **options.places)
