@@ -17,7 +17,7 @@ from torch import nn
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.text.encode import encode_texts
 from recbole_symcere.text.encoder import TextEncoder
-from recbole_symcere.text.tokens import pad_id
+from recbole_symcere.text.tokenise import pad_id
 
 __all__ = ["ONNX", "TOWER", "merged", "write_onnx", "write_tower"]
 

@@ -20,7 +20,7 @@ from recbole_symcere.run.stored_run import load_data_and_model
 from recbole_symcere.text.encode import encode_texts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
 from recbole_symcere.text.text_options import EncoderOptions
-from recbole_symcere.text.tokens import tokenise
+from recbole_symcere.text.tokenise import tokenise
 
 __all__ = ["TEXT_MODELS", "TextFold"]
 

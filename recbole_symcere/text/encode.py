@@ -16,7 +16,8 @@ import torch
 
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.masking import draw_words, mask_words_by_draws
-from recbole_symcere.text.tokens import TokenBatch, TokenStore, pad_id, padded, tokenise
+from recbole_symcere.text.tokenise import pad_id, tokenise
+from recbole_symcere.text.tokens import TokenBatch, TokenStore, padded
 
 __all__ = ["Plan", "encode_plan", "encode_texts", "make_plan"]
 

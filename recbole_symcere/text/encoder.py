@@ -101,7 +101,7 @@ class TextEncoder(nn.Module):
         longest = int(store.lengths.max(initial=0))
         if self.max_tokens is not None and longest > self.max_tokens:
             raise InputError(
-                f"max_length={store.meta['max_length']}: a text has {longest} tokens, the text "
+                f"max_length={store.max_length}: a text has {longest} tokens, the text "
                 f"encoder reads {self.max_tokens}. Set max_length to at most {self.max_tokens}."
             )
         backbone: Any = self.model

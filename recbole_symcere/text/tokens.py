@@ -1,13 +1,13 @@
 """Tokenised review texts, packed on disk and memory-mapped.
 
-Texts are tokenised once. Workers, Ray trials and later runs map the same files, so one copy in
-the page cache serves them all. Each distinct text is kept once: ``text_index`` says where.
+Texts are tokenised once, at `KEPT` tokens, and cut where fewer are read. Workers, Ray trials and
+later runs map the same files, so one copy in the page cache serves them all. Each distinct text is
+kept once: ``text_index`` says where.
 """
 
 import hashlib
-import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,24 +19,28 @@ import torch
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.text import token_files
+from recbole_symcere.text.tokenise import (
+    CHUNK,
+    LONGEST_WORD,
+    n_closing,
+    pad_id,
+    tokenise,
+    tokenizer_fingerprint,
+)
 
 __all__ = [
+    "KEPT",
     "TokenBatch",
     "TokenStore",
     "any_written",
-    "pad_id",
     "padded",
-    "tokenise",
-    "tokenizer_fingerprint",
     "warn_of_unknown",
 ]
 
 _LOG = logging.getLogger("recbole_symcere")
-_FORMAT = 1
-_CHUNK = 8192  # texts tokenised at once
-# A "word" of more sub-tokens than this is a run of text without spaces (Japanese, a URL). Masking
-# it as one word would hide a whole sentence, so its sub-tokens count as words of their own.
-_LONGEST_WORD = 8
+_FORMAT = 2
+KEPT = 512
+"""Tokens kept of a text, unless more are read."""
 _MANY_UNKNOWN = 0.05  # of the tokens
 
 
@@ -62,15 +66,21 @@ class TokenStore:
 
     Attributes:
         directory: folder that holds this store's files; its name is the content key.
-        meta: counts, tokenizer name and fingerprint, pad id, maximum length.
+        meta: counts, tokenizer name and fingerprint, pad id, maximum length of the files.
+        max_length: longest text read, in tokens, special ones included.
         unknown_id: what stands for a word that the tokenizer doesn't know, if there is such an id.
     """
 
     def __init__(
-        self, directory: Path, meta: dict[str, Any], unknown_id: int | None = None
+        self,
+        directory: Path,
+        meta: dict[str, Any],
+        max_length: int,
+        unknown_id: int | None = None,
     ) -> None:
         self.directory = directory
         self.meta = meta
+        self.max_length = max_length
         self.unknown_id = unknown_id
         self._arrays: dict[str, npt.NDArray[Any]] | None = None
 
@@ -87,7 +97,7 @@ class TokenStore:
         Args:
             texts: one text per row, repeats allowed; a null counts as an empty text.
             tokenizer: a transformers tokenizer.
-            max_length: longest text kept, in tokens, special tokens included.
+            max_length: longest text read, in tokens, special tokens included.
             directory: parent folder of all stores; created if absent.
 
         Raises:
@@ -100,8 +110,8 @@ class TokenStore:
                 f"that {type(tokenizer).__name__} adds to each text. Give 64 or 128."
             )
         unique, index = _distinct(texts)
-        fingerprint = tokenizer_fingerprint(tokenizer)
-        key = _content_key(unique, index, fingerprint, max_length)
+        fingerprint, kept = tokenizer_fingerprint(tokenizer), max(max_length, KEPT)
+        key = _content_key(unique, index, fingerprint, kept)
         folder = Path(directory) / key
         problem = token_files.damage(folder)
         if problem is not None:
@@ -113,16 +123,17 @@ class TokenStore:
                 "tokenizer": f"{type(tokenizer).__name__} {tokenizer.name_or_path}",
                 "tokenizer_fingerprint": fingerprint,
                 "pad_token_id": pad_id(tokenizer),
-                "max_length": max_length,
+                "max_length": kept,
+                "n_closing": n_closing(tokenizer),
             }
             small = len(tokenizer) < 65_536
-            chunks = tokenise(unique, tokenizer, max_length)
+            chunks = tokenise(unique, tokenizer, kept)
             token_files.write(folder, chunks, index, facts, np.uint16 if small else np.uint32)
-        return cls(folder, token_files.read_meta(folder), tokenizer.unk_token_id)
+        return cls(folder, token_files.read_meta(folder), max_length, tokenizer.unk_token_id)
 
     @property
     def key(self) -> str:
-        """The sha256 of texts, tokenizer, maximum length and format, in hexadecimal."""
+        """The sha256 of texts, tokenizer, length of the files and format, in hexadecimal."""
         return self.directory.name
 
     @property
@@ -137,8 +148,8 @@ class TokenStore:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """int64 [n_texts], tokens per text; 0 for an empty text."""
-        return np.diff(self._open()["offsets"])
+        """int64 [n_texts], tokens read per text; 0 for an empty text."""
+        return np.minimum(np.diff(self._open()["offsets"]), self.max_length)
 
     @property
     def unknown_share(self) -> float:
@@ -172,10 +183,15 @@ class TokenStore:
         if text_ids.size and (text_ids.min() < 0 or text_ids.max() >= len(self)):
             raise IndexError(f"text ids must lie in 0..{len(self) - 1}")
         arrays = self._open()
-        start = arrays["offsets"][text_ids]
-        length = arrays["offsets"][text_ids + 1] - start
+        start, stop = (arrays["offsets"][text_ids + after] for after in (0, 1))
+        length = np.minimum(stop - start, self.max_length)
         input_ids, inside = padded(arrays["ids"], start, length, self.pad_token_id)
         word_ids, _ = padded(arrays["words"], start, length, -1)
+        cut = np.flatnonzero(stop - start > self.max_length)
+        # a tokenizer closes what it cuts, too
+        for back in range(1, self.meta["n_closing"] + 1 if cut.size else 1):
+            input_ids[cut, self.max_length - back] = arrays["ids"][stop[cut] - back]
+            word_ids[cut, self.max_length - back] = -1
         return TokenBatch(*map(torch.from_numpy, (input_ids, inside, word_ids)))
 
     def _open(self) -> dict[str, npt.NDArray[Any]]:
@@ -208,29 +224,6 @@ def padded(
     return np.where(inside, values[flat], np.int64(fill)), inside
 
 
-def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """A sha256 of everything that decides which ids a text becomes.
-
-    Padding and truncation are settings of a call, kept in a fast tokenizer by its last use; they
-    are left out, or the same tokenizer would have two fingerprints.
-    """
-    if tokenizer.is_fast:
-        state = json.loads(tokenizer.backend_tokenizer.to_str())
-        state["padding"] = state["truncation"] = None
-    else:
-        state = {"vocabulary": tokenizer.get_vocab(), "special": tokenizer.all_special_tokens}
-    state["class"] = type(tokenizer).__name__
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
-def pad_id(tokenizer: Any) -> int:
-    """The id that fills up a row; another special token's where a tokenizer has none of its own."""
-    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if candidate is not None:
-            return int(candidate)
-    return 0
-
-
 def _distinct(texts: Any) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     try:
         if not isinstance(texts, pa.Array | pa.ChunkedArray):
@@ -249,61 +242,14 @@ def _distinct(texts: Any) -> tuple[pa.Array, npt.NDArray[np.int64]]:
 def _content_key(
     unique: pa.Array, index: npt.NDArray[np.int64], fingerprint: str, max_length: int
 ) -> str:
-    head = f"{_FORMAT} {_LONGEST_WORD} {max_length} {fingerprint} {len(unique)} {len(index)} "
+    head = f"{_FORMAT} {LONGEST_WORD} {max_length} {fingerprint} {len(unique)} {len(index)} "
     digest = hashlib.sha256(head.encode())
     # lengths and joined bytes together name the texts without ambiguity
     digest.update(pc.binary_length(unique).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-    for start in range(0, len(unique), _CHUNK):
-        digest.update("".join(unique.slice(start, _CHUNK).to_pylist()).encode())
+    for start in range(0, len(unique), CHUNK):
+        digest.update("".join(unique.slice(start, CHUNK).to_pylist()).encode())
     digest.update(index.astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-def tokenise(
-    unique: pa.Array, tokenizer: Any, max_length: int
-) -> Iterator[tuple[npt.NDArray[np.int64], ...]]:
-    """Per chunk of texts: ids [n_tokens], word indices [n_tokens], lengths [n_texts].
-
-    A text without a word has no token.
-    """
-    for start in range(0, len(unique), _CHUNK):
-        texts = unique.slice(start, _CHUNK).to_pylist()
-        encoded = tokenizer(texts, truncation=True, max_length=max_length, padding=False)
-        words = [_raw_words(encoded, row, tokenizer) for row in range(len(texts))]
-        # a text without a word ("", blanks, unprintable characters) has no tokens at all
-        empty = [not text.strip() or max(w) < 0 for text, w in zip(texts, words, strict=True)]
-        ids = [[] if e else i for e, i in zip(empty, encoded["input_ids"], strict=True)]
-        words = [[] if e else w for e, w in zip(empty, words, strict=True)]
-        lengths = np.array([len(row) for row in ids], dtype=np.int64)
-        flat_ids = np.array([i for row in ids for i in row], dtype=np.int64)
-        flat_words = np.array([w for row in words for w in row], dtype=np.int64)
-        yield flat_ids, _number_words(flat_words, lengths), lengths
-
-
-def _raw_words(encoded: Any, row: int, tokenizer: Any) -> list[int]:
-    if tokenizer.is_fast:
-        return [-1 if word is None else word for word in encoded.word_ids(row)] or [-1]
-    special = set(tokenizer.all_special_ids)
-    ids = encoded["input_ids"][row]
-    return [-1 if i in special else at for at, i in enumerate(ids)] or [-1]
-
-
-def _number_words(
-    words: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Number each text's words 0, 1, 2, ...; over-long words are split into their sub-tokens."""
-    if not words.size:
-        return words
-    text = np.repeat(np.arange(lengths.size), lengths)
-    begins = np.ones(words.size, dtype=bool)
-    begins[1:] = (words[1:] != words[:-1]) | (text[1:] != text[:-1])
-    run = np.cumsum(begins) - 1
-    begins |= np.bincount(run)[run] > _LONGEST_WORD
-    begins &= words >= 0
-    counted = np.cumsum(begins)
-    first = np.cumsum(lengths) - lengths  # where each text starts
-    before = np.concatenate([[0], counted])[first]  # words of all earlier texts
-    return np.where(words >= 0, counted - before[text] - 1, -1)
 
 
 def warn_of_unknown(store: TokenStore, what: str) -> None:

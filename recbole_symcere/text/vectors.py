@@ -172,7 +172,7 @@ def _file(
         "pooling": encoder.pooling,
         "dtype": "float32",
         "tokenizer": store.meta["tokenizer_fingerprint"],
-        "max_length": store.meta["max_length"],
+        "max_length": store.max_length,
         "mask": masking if what == "masked" else [plan.seed],
     }
     after = encoder.head.fingerprint()

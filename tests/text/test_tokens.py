@@ -8,12 +8,13 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pytest
-from tiny_models import synthetic_texts, tiny_bert, tiny_llama
+from tiny_models import synthetic_texts, tiny_bert, tiny_llama, tiny_roberta
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.text import token_files
 from recbole_symcere.text.load import load_encoder
-from recbole_symcere.text.tokens import TokenStore, tokenizer_fingerprint, warn_of_unknown
+from recbole_symcere.text.tokenise import tokenizer_fingerprint
+from recbole_symcere.text.tokens import KEPT, TokenStore, warn_of_unknown
 
 TEXTS = [*synthetic_texts(40), "", "  \n", *synthetic_texts(5), "bala"]
 
@@ -62,10 +63,11 @@ def test_batch_is_padded_on_the_right_to_its_longest(store):
         assert (batch.attention_mask.int().diff(dim=1) <= 0).all()
 
 
-def test_identical_texts_are_stored_once(store):
+def test_identical_texts_are_stored_once(store, tokenizer):
     assert len(store) == len(dict.fromkeys(TEXTS))
     assert store.text_index[0] == store.text_index[42]
-    assert (store.directory / "ids.bin").stat().st_size == 2 * store.lengths.sum()
+    whole = TokenStore.open_or_build(TEXTS, tokenizer, KEPT, store.directory.parent)
+    assert (store.directory / "ids.bin").stat().st_size == 2 * whole.lengths.sum()
 
 
 def test_row_order_of_arrow_chunks_and_nulls(tokenizer, tmp_path):
@@ -109,9 +111,37 @@ def test_key_changes_with_texts_tokenizer_and_length(tokenizer, llama_tokenizer,
         key(("a b", "c", "c")),
         key(("a ", "bc")),
     ]
-    keys += [key(max_length=17), key(tokenizer=llama_tokenizer)]
+    keys += [key(max_length=513), key(tokenizer=llama_tokenizer)]
     assert len(set(keys)) == len(keys)
-    assert key() == keys[0]
+    assert key() == key(max_length=512) == keys[0]
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "llama"])
+@pytest.mark.parametrize("max_length", [4, 5, 7, 16, 511, 512, 600])
+def test_what_is_cut_is_what_the_tokenizer_cuts(kind, max_length, tmp_path, request):
+    tokenizer = request.getfixturevalue("llama_tokenizer" if kind == "llama" else "tokenizer")
+    if kind == "roberta":
+        tokenizer = load_encoder(tiny_roberta(tmp_path / "roberta"))[1]
+    texts = ["bala dala " * n for n in (0, 1, 2, 3, 4, 9, 127, 255, 300)]
+    store = TokenStore.open_or_build(texts, tokenizer, max_length, tmp_path)
+    batch = store.take(store.text_index)
+    for row, text in enumerate(texts[1:], 1):
+        expected = tokenizer(text, truncation=True, max_length=max_length)
+        kept = batch.attention_mask[row]
+        assert batch.input_ids[row][kept].tolist() == expected["input_ids"]
+        words = [-1 if word is None else word for word in expected.word_ids()]
+        assert batch.word_ids[row][kept].tolist() == words
+        assert store.lengths[row] == len(words)
+        # of a text cut elsewhere, too
+        alone = store.take(np.array([row]))
+        assert alone.input_ids[0].tolist() == expected["input_ids"]
+    assert len([path for path in tmp_path.iterdir() if (path / "ids.bin").exists()]) == 1
+
+
+def test_lengths_share_one_tokenisation(tokenizer, tmp_path, monkeypatch):
+    TokenStore.open_or_build(TEXTS, tokenizer, 128, tmp_path)
+    monkeypatch.setattr("recbole_symcere.text.tokens.tokenise", None)
+    assert TokenStore.open_or_build(TEXTS, tokenizer, 9, tmp_path).lengths.max() == 9
 
 
 def test_fingerprint_ignores_how_the_tokenizer_was_last_called(tokenizer):
@@ -121,7 +151,7 @@ def test_fingerprint_ignores_how_the_tokenizer_was_last_called(tokenizer):
 
 
 def test_second_opening_does_not_tokenise(store, tokenizer, monkeypatch, tmp_path):
-    monkeypatch.setattr(type(tokenizer), "__call__", None)
+    monkeypatch.setattr("recbole_symcere.text.tokens.tokenise", None)
     again = TokenStore.open_or_build(TEXTS, tokenizer, 16, tmp_path)
     assert (again.take(np.arange(9)).input_ids == store.take(np.arange(9)).input_ids).all()
 
