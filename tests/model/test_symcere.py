@@ -53,7 +53,9 @@ def golden_model(**options):
     model.augmented_graph = lambda: None
     model.projection = torch.nn.Identity()
     rows = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
-    model.reviews = lambda ids, *_: ReviewViews(TEXT[ids], TEXT[ids] + rows)
+    model.reviews = lambda ids, *_, masked: ReviewViews(
+        TEXT[ids], (TEXT[ids] + rows)[: len(ids) if masked else 0]
+    )
     return model
 
 
