@@ -1,7 +1,7 @@
 """Hidden states below the layers that are trained: computed once per text, in memory or a file.
 
 Nothing below the cut learns and nothing is dropped there, so a text's hidden states are the same
-at every step. They are kept in float32, as they were computed.
+at every step. They are kept as they were computed, in the model's float32.
 """
 
 import logging
@@ -63,7 +63,7 @@ class KeptLayers:
         self._encoder, self._store, self._tokenizer = encoder, store, tokenizer
         self.views, self._probability, self._seed = views, probability, seed
         self._memory, self._directory = memory, directory
-        self._rows: npt.NDArray[np.float32] | None = None
+        self._rows: npt.NDArray[np.floating] | None = None
         self._starts: _Ids = np.zeros((1 + views, 0), dtype=np.int64)  # [1 + views, n_texts]
 
     def masked(
@@ -92,7 +92,7 @@ class KeptLayers:
         return ids, attention
 
     def take(self, text_ids: _Ids, views: _Ids, lengths: _Ids) -> torch.Tensor:
-        """Hidden states float32 [b, T, d], T the longest of the texts; zeros after a text's end.
+        """Hidden states [b, T, d], T the longest of the texts; zeros after a text's end.
 
         Args:
             text_ids: [b].
@@ -101,7 +101,8 @@ class KeptLayers:
         """
         if self._rows is None:
             self._rows = self._fill()
-        found = np.zeros((len(text_ids), lengths.max(initial=0), self._rows.shape[1]), np.float32)
+        shape = len(text_ids), int(lengths.max(initial=0)), self._rows.shape[1]
+        found = np.zeros(shape, dtype=self._rows.dtype)
         for row, (start, length) in enumerate(
             zip(self._starts[views + 1, text_ids], lengths, strict=True)
         ):
@@ -115,7 +116,7 @@ class KeptLayers:
         mask_id, pad_id = self._tokenizer.mask_token_id, self._store.pad_token_id
         return mask_words_by_draws(*batch, draws, self._probability, mask_id, pad_id)
 
-    def _fill(self) -> npt.NDArray[np.float32]:
+    def _fill(self) -> npt.NDArray[np.floating]:
         cut, store = self._encoder.cut, self._store
         assert cut is not None
         masking = (self.views, self._probability, self._seed)
@@ -128,8 +129,10 @@ class KeptLayers:
             sizes = lengths[changed]  # deletion shortens some
             self._starts[view + 1, changed] = total + np.cumsum(sizes) - sizes
             total += int(sizes.sum())
-        device = next(self._encoder.parameters()).device
-        rows = self._room(total, int(self._encoder.model.config.hidden_size))  # type: ignore[union-attr, arg-type] # transformers'
+        weight = next(self._encoder.parameters())
+        device, dtype = weight.device, torch.empty(0, dtype=weight.dtype).numpy().dtype
+        model: Any = self._encoder.model
+        rows = self._room(total, int(model.config.hidden_size), dtype)
         jobs = [
             (view, places)
             for view, chosen in enumerate((plan.order, *plan.changed), start=-1)
@@ -146,7 +149,7 @@ class KeptLayers:
                     ids, mask = batch[:2] if view < 0 else self._masked(batch, view)
                     tokens = {"input_ids": ids.to(device), "attention_mask": mask.long().to(device)}
                     with torch.inference_mode():
-                        hidden = below(**tokens).float().cpu().numpy()
+                        hidden = below(**tokens).cpu().numpy()
                     for row, place in enumerate(places):
                         start, length = self._starts[view + 1, place], int(mask[row].sum())
                         rows[start : start + length] = hidden[row, :length]
@@ -157,9 +160,9 @@ class KeptLayers:
             self._encoder.train(training)
         return rows
 
-    def _room(self, n: int, width: int) -> npt.NDArray[np.float32]:
-        """Float32 [n, width], in memory if the budget allows it."""
-        size = max(1, 4 * n * width)
+    def _room(self, n: int, width: int, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:
+        """An array [n, width], in memory if the budget allows it."""
+        size = max(1, dtype.itemsize * n * width)
         budget = self._memory
         if budget is None:
             budget = int(_SHARE * free_bytes(torch.device("cpu")))
@@ -167,11 +170,11 @@ class KeptLayers:
         what += f"{n:,} tokens, kept in "
         if size <= budget:
             _LOG.info("%smemory.", what)
-            return np.empty((n, width), dtype=np.float32)
+            return np.empty((n, width), dtype=dtype)
         _LOG.info("%sa file in %s (lora_cache_mb).", what, self._directory)
         with writing(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._directory) as file:
                 # a full disk shows here, and not as a crash when the file is written to
                 os.posix_fallocate(file.fileno(), 0, size)
-                return np.memmap(file, dtype=np.float32, mode="r+", shape=(n, width))
+                return np.memmap(file, dtype=dtype, mode="r+", shape=(n, width))

@@ -39,7 +39,7 @@ class LayerCut:
         self._n_below = len(layers) - top
         self._layers = list(layers)
         self.names = [f"{name}.{place}" for place in range(self._n_below, len(layers))]
-        self._in_tuple = False
+        self._beside: int | None = None  # what a layer returns beside its states, if in a tuple
         self._try(top)
 
     def above(self, hidden: torch.Tensor, **tokens: torch.Tensor) -> torch.Tensor:
@@ -90,7 +90,7 @@ class LayerCut:
         raise self._refused(top, "its layers are not a list")
 
     def _out(self, hidden: torch.Tensor) -> Any:
-        return (hidden,) if self._in_tuple else hidden
+        return hidden if self._beside is None else (hidden, *[None] * self._beside)
 
     @contextlib.contextmanager
     def _instead(self, layers: list[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
@@ -112,7 +112,7 @@ class LayerCut:
         tokens = {"input_ids": ids, "attention_mask": seen}
 
         def note(_: Any, __: Any, out: Any) -> None:
-            self._in_tuple = isinstance(out, tuple)
+            self._beside = len(out) - 1 if isinstance(out, tuple) else None
 
         handle = self._layers[0].register_forward_hook(note)
         whole = self._model(**tokens).last_hidden_state
