@@ -123,6 +123,11 @@ class TunedReviews(nn.Module):
         """Vectors [n, d_t] of distinct texts and masked copies, with gradient."""
         return self._step(texts)
 
+    @property
+    def held_tokens(self) -> int | None:
+        """Padded tokens whose activations are held at once; None before they were chosen."""
+        return self._step.held_tokens
+
     def _masked(self, texts: Texts, word_ids: torch.Tensor) -> Texts:
         """A masked copy of each text."""
         if self.kept is not None:

@@ -51,14 +51,14 @@ class StepEncoder:
     def __init__(
         self, encoder: TextEncoder, held_tokens: int | None = None, kept: KeptLayers | None = None
     ) -> None:
-        self._encoder, self._held_tokens, self._kept = encoder, held_tokens, kept
+        self._encoder, self.held_tokens, self._kept = encoder, held_tokens, kept
 
     def __call__(self, texts: Texts) -> torch.Tensor:
         """Vectors [n, d_t] of the texts, in their order."""
         device = texts.input_ids.device
         lengths = texts.attention_mask.sum(dim=1).cpu().numpy()  # [n]
         order = np.argsort(-lengths, kind="stable")
-        budget = min(token_budget(device), self._held_tokens or token_budget(device))
+        budget = min(token_budget(device), self.held_tokens or token_budget(device))
         parts = list(sub_batches(order, lengths, budget))
         if not parts:
             return torch.zeros(0, self._encoder.width, device=device)
@@ -76,7 +76,7 @@ class StepEncoder:
                 below = below.to(device)
             if not torch.is_grad_enabled():
                 found.append(self._encoder(ids, mask, below))
-            elif self._held_tokens is None:  # the first sub-batch of the first step
+            elif self.held_tokens is None:  # the first sub-batch of the first step
                 found.append(self._measured(ids, mask, below))
                 held += size
             elif self._fits(sizes, held + size):
@@ -89,7 +89,7 @@ class StepEncoder:
 
     def _fits(self, sizes: list[int], held: int) -> bool:
         """Whether ``held`` tokens can be, beside the sub-batch that is encoded anew."""
-        limit = self._held_tokens or 0
+        limit = self.held_tokens or 0
         return sum(sizes) <= limit or held + max(sizes) <= limit
 
     def _measured(
@@ -111,5 +111,5 @@ class StepEncoder:
         if ids.numel() and vectors.requires_grad:
             share = _CPU_SHARE if ids.device.type == "cpu" else _ACCELERATOR_SHARE
             per_token = sum(storages.values()) / ids.numel()
-            self._held_tokens = max(ids.numel(), int(share * free / per_token))
+            self.held_tokens = max(ids.numel(), int(share * free / per_token))
         return vectors

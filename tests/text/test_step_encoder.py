@@ -122,7 +122,7 @@ def test_how_much_is_held_is_chosen_from_the_free_memory(folders, monkeypatch, s
     for _ in range(2):
         step(texts)
     assert not calls
-    per_token = 0.25 * 10**12 / step._held_tokens
+    per_token = 0.25 * 10**12 / step.held_tokens
     truth = _held(encoder, MANY, texts) * 8 / (24 * 40)  # float64
     assert per_token == pytest.approx(truth, rel=0.3)
     monkeypatch.setattr(step_encoder, "free_bytes", lambda _: int(4 * per_token * 48 * 10))
