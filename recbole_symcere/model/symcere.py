@@ -107,7 +107,7 @@ class SymCERE(GraphRecommender):
             config, dataset, backbone, o.embedding_size, o.edge_dropout, o.edge_dropout_per
         )
         self.options = o
-        reviews, facts = review_encoder(dataset, text, self.device)
+        reviews, facts = review_encoder(dataset, text, self.device, masked=bool(o.alpha))
         width = backbone.output_size(o.embedding_size)
         self.projection = Projection(reviews.width, width, text.text_proj)
         self.apply(xavier_uniform_initialization)
@@ -146,8 +146,8 @@ class SymCERE(GraphRecommender):
 
         once = distinct_pairs(users, items)
         rows, reviews, history = reviewed_rows(interaction, once)
-        views = torch.cat(self.reviews(*reviews))  # [2R, d_t]
-        text, masked = self.unit(self.projection(views)).chunk(2)  # t^ and t^'
+        views = torch.cat(self.reviews(*reviews, masked=bool(o.alpha)))  # [2R, d_t]; [R, d_t]
+        text, masked = self.unit(self.projection(views)).tensor_split([len(reviews[0])])  # t^, t^'
         *graph, rated_items = (x[rows] for x in (pair, user, item, items))
         cross = self._cross(text, negative_mask(rated_items, history), *graph)
         tau = o.intra_temperature or o.temperature

@@ -8,7 +8,13 @@ import torch
 
 from recbole_symcere.data.items import item_tokens
 from recbole_symcere.data.reviews import reviews_of
-from recbole_symcere.text.encoder import TextEncoder, load_encoder, resolve_text_mode
+from recbole_symcere.text.encoder import (
+    TextEncoder,
+    load_encoder,
+    resolve_precision,
+    resolve_text_mode,
+)
+from recbole_symcere.text.kept_layers import KeptLayers
 from recbole_symcere.text.review import FrozenReviews, TunedReviews
 from recbole_symcere.text.text_options import EncoderOptions, TextOptions
 from recbole_symcere.text.tokens import TokenStore
@@ -23,7 +29,7 @@ _MASK_SEED = 0
 
 
 def review_encoder(
-    dataset: Any, options: TextOptions, device: torch.device
+    dataset: Any, options: TextOptions, device: torch.device, masked: bool
 ) -> tuple[FrozenReviews | TunedReviews, dict[str, Any]]:
     """Vectors of the training split's reviews, frozen or tuned as the options say.
 
@@ -31,6 +37,7 @@ def review_encoder(
         dataset: the training split.
         options: the text settings.
         device: where the model runs.
+        masked: whether a loss reads masked copies; else none are encoded.
 
     Returns:
         The module, and what a result should tell of it: encoder, mode, pooling, text_level, and the
@@ -46,21 +53,48 @@ def review_encoder(
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
     encoder.refuse_unreadable(reviews.store)
+    views = options.masked_views if masked else 0
     if mode == "lora":
-        encoder.add_lora(
-            options.lora_rank,
-            options.lora_alpha,
-            options.lora_dropout,
-            options.lora_target_modules,
-        )
-        return TunedReviews(
-            encoder, options.word_mask, tokenizer.mask_token_id, reviews.store.pad_token_id
-        ), facts
-    masking = (options.masked_views, options.word_mask)
+        return _tuned(encoder, tokenizer, reviews.store, options, device, views), facts
+    masking = (views, options.word_mask)
     what = "training reviews"
     return FrozenReviews(
         encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
     ), facts
+
+
+def _tuned(
+    encoder: TextEncoder,
+    tokenizer: Any,
+    store: TokenStore,
+    options: TextOptions,
+    device: torch.device,
+    views: int,
+) -> TunedReviews:
+    encoder.add_lora(
+        options.lora_rank,
+        options.lora_alpha,
+        options.lora_dropout,
+        options.lora_target_modules,
+        options.lora_layers,
+    )
+    encoder.precision = resolve_precision(options.text_precision, device)
+    if options.torch_compile:
+        encoder.compile_layers()
+    kept = None
+    if encoder.cut is not None:
+        kept = KeptLayers(
+            encoder,
+            tokenizer,
+            store,
+            views=views,
+            probability=options.word_mask,
+            seed=_MASK_SEED,
+            memory=None if options.lora_cache_mb is None else 10**6 * options.lora_cache_mb,
+            directory=Path(options.cache_dir) / "layers",
+        )
+    masking = (options.word_mask, tokenizer.mask_token_id, store.pad_token_id)
+    return TunedReviews(encoder, *masking, options.encode_chunk_tokens, kept)
 
 
 def item_vectors(

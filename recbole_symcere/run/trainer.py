@@ -20,6 +20,7 @@ from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.divergence import check_loss, check_weights, checked_scores
 from recbole_symcere.run.epoch_passes import EpochPasses
+from recbole_symcere.run.fused_optimizer import fused
 from recbole_symcere.run.random_states import random_states, set_random_states
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT, portable_settings
 from recbole_symcere.run.steps import StepLimit
@@ -87,7 +88,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def _build_optimizer(self, **kwargs: Any) -> Any:
         if hasattr(self.model, "parameter_groups"):
             kwargs.setdefault("params", self.model.parameter_groups())
-        return super()._build_optimizer(**kwargs)
+        optimizer = super()._build_optimizer(**kwargs)
+        return fused(optimizer) if self.device.type == "cuda" else optimizer
 
     def fit(
         self,

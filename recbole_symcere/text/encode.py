@@ -5,7 +5,7 @@ variants of a review that explanations need and nobody keeps.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -16,15 +16,14 @@ import torch
 
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.masking import draw_words, mask_words_by_draws
+from recbole_symcere.text.sub_batches import sub_batches, token_budget
 from recbole_symcere.text.tokenise import pad_id, tokenise
 from recbole_symcere.text.tokens import TokenBatch, TokenStore, padded
 
-__all__ = ["Plan", "encode_plan", "encode_texts", "make_plan"]
+__all__ = ["Plan", "encode_plan", "encode_texts", "make_plan", "run_jobs"]
 
 _Ids = npt.NDArray[np.int64]
 _Rows = dict[str, npt.NDArray[np.float32]]
-_CPU_TOKENS = 1024  # a batch's activations stay in the cache
-_ACCELERATOR_TOKENS = 32_768
 _SCAN_TOKENS = 262_144
 
 
@@ -71,7 +70,7 @@ def make_plan(
     changed = np.zeros((views, len(wanted)), dtype=bool)
     plan = Plan(wanted, hashes, wanted, (), views, probability, seed, tokenizer.mask_token_id)
     by_length = np.argsort(-lengths, kind="stable")
-    for places in _batches(by_length[lengths[by_length] > 0], lengths, _SCAN_TOKENS):
+    for places in sub_batches(by_length[lengths[by_length] > 0], lengths, _SCAN_TOKENS):
         batch = store.take(wanted[places])
         for view in range(views):
             ids, mask = _masked(batch, plan, store.pad_token_id, view)
@@ -97,14 +96,14 @@ def encode_plan(
     Where the originals are ``known`` already, only masked texts are encoded.
     """
     lengths = store.lengths[plan.text_ids]
-    budget = batch_tokens or _token_budget(device)
+    budget = batch_tokens or token_budget(device)
     original = np.zeros((len(lengths), encoder.width), np.float32) if known is None else known
     masked = np.zeros((plan.views, *original.shape), dtype=np.float32)
     jobs: list[tuple[int | None, _Ids]] = []
     if known is None:
-        jobs += [(None, places) for places in _batches(plan.order, lengths, budget)]
+        jobs += [(None, places) for places in sub_batches(plan.order, lengths, budget)]
     for view, changed in enumerate(plan.changed):
-        jobs += [(view, places) for places in _batches(changed, lengths, budget)]
+        jobs += [(view, places) for places in sub_batches(changed, lengths, budget)]
 
     def work(job: tuple[int | None, _Ids]) -> int:
         view, places = job
@@ -122,7 +121,7 @@ def encode_plan(
     training = encoder.training
     encoder.to(device).eval()
     try:
-        _run_jobs(work, jobs, device, show_progress)
+        run_jobs(work, jobs, device, show_progress)
     finally:
         encoder.train(training)
     for view, changed in enumerate(plan.changed):
@@ -170,8 +169,8 @@ def encode_texts(
         training = encoder.training
         encoder.to(device).eval()
         try:
-            jobs = [(None, places) for places in _batches(order, lengths, _token_budget(device))]
-            _run_jobs(work, jobs, device, show_progress=False)
+            jobs = [(None, places) for places in sub_batches(order, lengths, token_budget(device))]
+            run_jobs(work, jobs, device, show_progress=False)
         finally:
             encoder.train(training)
     return torch.from_numpy(vectors[[place_of[text] for text in texts]])
@@ -184,21 +183,7 @@ def _masked(
     return mask_words_by_draws(*batch, draws, plan.probability, plan.mask_token_id, pad_token_id)
 
 
-def _token_budget(device: torch.device) -> int:
-    """Padded tokens of a batch that suit the device."""
-    return _CPU_TOKENS if device.type == "cpu" else _ACCELERATOR_TOKENS
-
-
-def _batches(places: _Ids, lengths: _Ids, budget: int) -> Iterator[_Ids]:
-    """Cut places, sorted by falling length, where a batch would pass the token budget."""
-    start = 0
-    while start < len(places):
-        size = max(1, budget // int(lengths[places[start]]))
-        yield places[start : start + size]
-        start += size
-
-
-def _run_jobs(
+def run_jobs(
     work: Callable[[Any], int], jobs: list[Any], device: torch.device, show_progress: bool
 ) -> None:
     """Do all jobs. On a CPU each thread takes whole batches, with one core per batch.

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.text.layer_cut import LayerCut
 from recbole_symcere.text.load import load_encoder
+from recbole_symcere.text.lora import inject_lora
 from recbole_symcere.text.pooling import TextHead
 from recbole_symcere.text.source import DEFAULT_ENCODER
 from recbole_symcere.text.tokens import TokenStore
@@ -17,22 +19,9 @@ __all__ = [
     "Projection",
     "TextEncoder",
     "load_encoder",
+    "resolve_precision",
     "resolve_text_mode",
 ]
-
-# The attention projections that LoRA adapts, by architecture (Hu et al., 2022, adapt query and
-# value); the first line whose names a model has is taken.
-_LORA_TARGETS = (
-    ("query", "value"),  # BERT, RoBERTa, ELECTRA
-    ("q_proj", "v_proj"),  # Llama, Mistral, Qwen
-    ("q_lin", "v_lin"),  # DistilBERT
-    ("query_proj", "value_proj"),  # DeBERTa
-    ("q", "v"),  # MPNet
-    ("query_key_value",),  # GPT-NeoX, BLOOM
-    ("Wqkv",),  # ModernBERT
-    ("qkv_proj",),  # Phi-3
-    ("c_attn",),  # GPT-2
-)
 
 
 class TextEncoder(nn.Module):
@@ -52,9 +41,13 @@ class TextEncoder(nn.Module):
         width: d_t, of a text vector.
         pooling: the modules after the language model in words: "first", "mean", "last", ...
         max_tokens: longest text the model can read, in tokens; None if it does not say.
+        precision: of the model's products in training, such as bfloat16; None for float32.
+        cut: below the layers that have LoRA, if only the top ones have.
     """
 
     model: nn.Module
+    precision: torch.dtype | None = None
+    cut: LayerCut | None = None
 
     def __init__(
         self, model: nn.Module, pooling: str = "auto", normalize: bool | None = None
@@ -70,12 +63,18 @@ class TextEncoder(nn.Module):
         self.register_state_dict_post_hook(_leave_out_frozen)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_fill_in_frozen)  # type: ignore[no-untyped-call]
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        below: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Encode texts.
 
         Args:
             input_ids: int64 [B, T].
             attention_mask: [B, T], nonzero on tokens. A row of zeros is an empty text.
+            below: hidden states [B, T, d] of these tokens below the `cut`, where they are known.
 
         Returns:
             float32 [B, d_t]; zeros for an empty text.
@@ -88,8 +87,16 @@ class TextEncoder(nn.Module):
         first = torch.zeros_like(mask)
         first[:, 0] = True
         seen = mask | (empty & first)
-        hidden = self.model(input_ids=input_ids, attention_mask=seen.long()).last_hidden_state
-        vectors: torch.Tensor = self.head(hidden.float(), seen)
+        tokens = {"input_ids": input_ids, "attention_mask": seen.long()}
+        # a tuned encoder is read at full precision when it isn't trained
+        low = self.precision if self.training else None
+        with torch.autocast(mask.device.type, low, enabled=low is not None):
+            if below is not None and self.cut is not None:
+                hidden = self.cut.above(below, **tokens)
+            else:
+                hidden = self.model(**tokens).last_hidden_state
+        hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
+        vectors: torch.Tensor = self.head(hidden, seen)
         return vectors.masked_fill(empty, 0.0)
 
     def refuse_unreadable(self, store: TokenStore) -> None:
@@ -128,36 +135,51 @@ class TextEncoder(nn.Module):
         alpha: int = 16,
         dropout: float = 0.05,
         target_modules: Sequence[str] | None = None,
+        layers: int | None = None,
     ) -> None:
-        """Add trainable low-rank adapters (Hu et al., 2022); they start as the identity.
-
-        peft's injection is used, not ``get_peft_model``, whose wrapper breaks RecBole's get_flops.
+        """Add trainable low-rank adapters, see `inject_lora`.
 
         Args:
-            rank: r > 0.
-            alpha: the update is scaled by alpha / r.
-            dropout: on the adapters' input, 0 <= p < 1.
-            target_modules: names of the layers to adapt; by architecture if None.
+            rank: see there, as for the next three.
+            alpha: see there.
+            dropout: see there.
+            target_modules: see there.
+            layers: the top layers that get them; all if None. What is below them doesn't learn, so
+                that it can be computed once, see `cut`.
 
         Raises:
             InputError: if the layers are not found or a number is out of range.
         """
-        from peft import LoraConfig, inject_adapter_in_model
+        cut = None if layers is None else LayerCut(self.model, layers)
+        within = cut.names if cut else None
+        inject_lora(self.model, rank, alpha, dropout, target_modules, within)
+        self.cut = cut
+        self.train(self.training)
 
-        if rank < 1 or not 0.0 <= dropout < 1.0:
-            raise InputError(
-                f"lora_rank={rank}, lora_dropout={dropout}: expected a rank of at least 1 and "
-                "0 <= dropout < 1. The defaults are 8 and 0.05."
-            )
-        settings = LoraConfig(
-            r=rank,
-            lora_alpha=alpha,
-            lora_dropout=dropout,
-            target_modules=_lora_targets(self.model, target_modules),
-        )
-        inject_adapter_in_model(settings, self.model)
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_("lora_" in name)
+    def compile_layers(self) -> None:
+        """Compile the layers that are trained, each by torch.compile, for texts of any length."""
+        trained = {
+            id(module)
+            for module in self.model.modules()
+            if any(p.requires_grad for p in module.parameters())
+        }
+        for module in self.model.modules():
+            if isinstance(module, nn.ModuleList):
+                for layer in module:
+                    if id(layer) in trained:
+                        layer.compile(dynamic=True)
+
+    def train(self, mode: bool = True) -> "TextEncoder":
+        """As torch's, but without dropout in the frozen model: it is a fixed function of a text.
+
+        In training the dropout of LoRA's input is on, and nothing else.
+        """
+        super().train(mode)
+        self.model.eval()
+        for name, module in self.model.named_modules():
+            if "lora_dropout" in name:
+                module.train(mode)
+        return self
 
 
 class Projection(nn.Module):
@@ -222,6 +244,17 @@ def resolve_text_mode(mode: str, device: torch.device | str) -> tuple[str, str]:
     raise InputError(f"text_mode={mode}: expected auto, lora or frozen. Set one of these.")
 
 
+def resolve_precision(precision: str, device: torch.device | str) -> torch.dtype | None:
+    """The dtype of a tuned encoder's products: None for float32.
+
+    Args:
+        precision: "auto" (bfloat16 on a GPU that computes in it), "float32" or "bfloat16".
+        device: where the model runs.
+    """
+    on_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if precision == "bfloat16" or (precision == "auto" and on_gpu) else None
+
+
 def _frozen(encoder: TextEncoder) -> Iterator[tuple[str, torch.Tensor]]:
     for name, parameter in encoder.named_parameters():
         if not parameter.requires_grad:
@@ -245,22 +278,6 @@ def _fill_in_frozen(encoder: TextEncoder, state: dict[str, Any], prefix: str, *_
     for name, tensor in _frozen(encoder):
         if name in persistent:
             state.setdefault(prefix + name, tensor)
-
-
-def _lora_targets(model: nn.Module, wanted: Sequence[str] | None) -> list[str]:
-    names = {name.rsplit(".", 1)[-1] for name, layer in model.named_modules() if _is_linear(layer)}
-    for candidate in (tuple(wanted),) if wanted else _LORA_TARGETS:
-        if set(candidate) <= names:
-            return list(candidate)
-    asked = f"lora_target_modules={list(wanted)}" if wanted else "lora_target_modules is not set"
-    raise InputError(
-        f"{asked}: {type(model).__name__} has no such attention layers. Expected names out of "
-        f"{', '.join(sorted(names))}. Set lora_target_modules to its query and value layers."
-    )
-
-
-def _is_linear(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) or type(layer).__name__ == "Conv1D"  # GPT-2's linear
 
 
 def _max_tokens(model: Any) -> int | None:

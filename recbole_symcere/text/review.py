@@ -6,14 +6,19 @@ import torch
 from torch import nn
 
 from recbole_symcere.text.encoder import TextEncoder
+from recbole_symcere.text.kept_layers import KeptLayers
 from recbole_symcere.text.masking import mask_words
+from recbole_symcere.text.step_encoder import StepEncoder, Texts
 from recbole_symcere.text.vectors import TextVectors
 
 __all__ = ["FrozenReviews", "ReviewViews", "TunedReviews"]
 
 
 class ReviewViews(NamedTuple):
-    """Vectors [B, d_t] of reviews as they are and with words masked (t and t' of eq. 11)."""
+    """Vectors [B, d_t] of reviews as they are and with words masked (t and t' of eq. 11).
+
+    Where no masked copies were asked for, ``masked`` has no row.
+    """
 
     original: torch.Tensor
     masked: torch.Tensor
@@ -23,7 +28,7 @@ class FrozenReviews(nn.Module):
     """Looks up vectors that were encoded before training.
 
     Args:
-        vectors: of each distinct text, and of one or more masked copies of it.
+        vectors: of each distinct text, and of masked copies of it if a loss reads them.
     """
 
     original: torch.Tensor
@@ -39,12 +44,13 @@ class FrozenReviews(nn.Module):
     def forward(
         self,
         text_ids: torch.Tensor,
-        input_ids: torch.Tensor,  # noqa: ARG002 # the two classes take the same arguments
-        attention_mask: torch.Tensor,  # noqa: ARG002
-        word_ids: torch.Tensor,  # noqa: ARG002
+        *_tokens: torch.Tensor,  # those that `TunedReviews` takes
+        masked: bool,
     ) -> ReviewViews:
         """Vectors of the texts ``text_ids`` [B]; of several masked copies one is drawn per row."""
         original = self.original.index_select(0, text_ids)  # [B, d_t]
+        if not masked:
+            return ReviewViews(original, original[:0])
         n_views = len(self.masked)
         if n_views == 1:
             return ReviewViews(original, self.masked[0].index_select(0, text_ids))
@@ -55,11 +61,17 @@ class FrozenReviews(nn.Module):
 class TunedReviews(nn.Module):
     """Encodes the batch's reviews, so that the encoder's LoRA weights learn.
 
+    A text that stands in several rows is encoded once, and so is its masked copy: its rows share
+    one vector, one draw of words and one dropout.
+
     Args:
         encoder: with LoRA added.
         mask_probability: share of words masked in the second view.
         mask_token_id: what stands for a masked word; None deletes the word.
         pad_token_id: fills the places of deleted words.
+        held_tokens: see `StepEncoder`.
+        kept: the hidden states below the encoder's cut, if it has one. Masked copies are then
+            drawn among those that are kept; else anew at each step.
     """
 
     def __init__(
@@ -68,31 +80,66 @@ class TunedReviews(nn.Module):
         mask_probability: float,
         mask_token_id: int | None,
         pad_token_id: int,
+        held_tokens: int | None = None,
+        kept: KeptLayers | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.mask_probability = mask_probability
         self.mask_token_id, self.pad_token_id = mask_token_id, pad_token_id
         self.width = encoder.width
+        self.kept = kept
+        self._step = StepEncoder(encoder, held_tokens, kept)
 
     def forward(
         self,
-        text_ids: torch.Tensor,  # noqa: ARG002 # the two classes take the same arguments
+        text_ids: torch.Tensor,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         word_ids: torch.Tensor,
+        *,
+        masked: bool,
     ) -> ReviewViews:
-        """Vectors of the reviews with these tokens [B, T]; both views in one pass of 2B rows."""
-        masked_ids, masked_attention = mask_words(
-            input_ids,
-            attention_mask,
+        """Vectors of the reviews ``text_ids`` [B] with these tokens [B, T].
+
+        With ``masked``, both views are encoded in one pass.
+        """
+        distinct, place = torch.unique(text_ids, return_inverse=True)
+        row = torch.arange(len(text_ids), device=text_ids.device)
+        first = row.new_zeros(len(distinct)).scatter_reduce_(
+            0, place, row, "amin", include_self=False
+        )
+        tokens = input_ids[first], attention_mask[first], word_ids[first]
+        texts = Texts(*tokens[:2], distinct, torch.full_like(distinct, -1))
+        if masked:
+            texts = Texts(*map(torch.cat, zip(texts, self._masked(texts, tokens[2]), strict=True)))
+        vectors = self.encode(texts)  # [n, d_t], of n distinct texts; [2n, d_t] with masked copies
+        original = vectors[: len(distinct)].index_select(0, place)
+        if not masked:
+            return ReviewViews(original, original[:0])
+        return ReviewViews(original, vectors[len(distinct) :].index_select(0, place))
+
+    def encode(self, texts: Texts) -> torch.Tensor:
+        """Vectors [n, d_t] of distinct texts and masked copies, with gradient."""
+        return self._step(texts)
+
+    @property
+    def held_tokens(self) -> int | None:
+        """Padded tokens whose activations are held at once; None before they were chosen."""
+        return self._step.held_tokens
+
+    def _masked(self, texts: Texts, word_ids: torch.Tensor) -> Texts:
+        """A masked copy of each text."""
+        if self.kept is not None:
+            views = torch.randint(self.kept.views, texts.text_ids.shape, device="cpu")
+            views = views.to(texts.text_ids.device)
+            ids, attention = self.kept.masked(*texts[:2], word_ids, views)
+            return Texts(ids, attention, texts.text_ids, views)
+        ids, attention = mask_words(
+            *texts[:2],
             word_ids,
             self.mask_probability,
             mask_token_id=self.mask_token_id,
             pad_token_id=self.pad_token_id,
         )
-        vectors = self.encoder(
-            torch.cat([input_ids, masked_ids]), torch.cat([attention_mask, masked_attention])
-        )  # [2B, d_t]
-        original, masked = vectors.chunk(2)
-        return ReviewViews(original, masked)
+        return Texts(ids, attention, texts.text_ids, torch.zeros_like(texts.views))

@@ -55,10 +55,35 @@ class TextOptions(EncoderOptions):
     word_mask: float = option(
         0.15, "share of words masked in the augmented view t'", minimum=0, maximum=1
     )
-    masked_views: int = option(1, "frozen mode: masked copies encoded per review", minimum=1)
+    masked_views: int = option(
+        1,
+        "masked copies per review, where they are fixed: in frozen mode and with lora_layers",
+        minimum=1,
+    )
     lora_rank: int = option(8, "rank of the LoRA weights", minimum=1)
     lora_alpha: int = option(16, "LoRA's update is scaled by lora_alpha / lora_rank", minimum=1)
     lora_dropout: float = option(0.05, "dropout of LoRA's input", minimum=0, below=1)
+    lora_layers: int | None = option(
+        None,
+        "LoRA in the top layers alone, so many; those below run once per review. ~ is all",
+        minimum=1,
+    )
+    lora_cache_mb: int | None = option(
+        None,
+        "memory for what is kept below lora_layers, beyond which it is a file in cache_dir; "
+        "~ is half of what is free",
+        minimum=0,
+    )
+    encode_chunk_tokens: int | None = option(
+        None,
+        "lora mode: padded tokens whose activations are held at once; a step's others are encoded "
+        "again in backward, with equal gradients. ~ chooses by the free memory",
+        minimum=1,
+    )
+    text_precision: Literal["auto", "float32", "bfloat16"] = option(
+        "auto", "of LoRA training; auto: bfloat16 (autocast) on a GPU that has it, else float32"
+    )
+    torch_compile: bool = option(False, "lora mode: compile the encoder's layers by torch.compile")
 
 
 @dataclass(frozen=True, kw_only=True)

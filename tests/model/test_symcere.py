@@ -53,7 +53,9 @@ def golden_model(**options):
     model.augmented_graph = lambda: None
     model.projection = torch.nn.Identity()
     rows = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
-    model.reviews = lambda ids, *_: ReviewViews(TEXT[ids], TEXT[ids] + rows)
+    model.reviews = lambda ids, *_, masked: ReviewViews(
+        TEXT[ids], (TEXT[ids] + rows)[: len(ids) if masked else 0]
+    )
     return model
 
 
@@ -254,3 +256,63 @@ def test_the_protocol_says_what_text_was_seen(small):
     assert model.protocol["pooling"] == "first"
     assert model.protocol["history_scope"] == "train"
     assert SimpleNamespace(**model.protocol).distinct_texts > 100
+
+
+@pytest.mark.parametrize("name", ["SymCERE", "SymCEREPlus"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_masked_copies_are_encoded_where_the_loss_reads_them(small, name, alpha):
+    _, model, _, (train, *_) = prepare(name, small, alpha=alpha)
+    assert len(model.reviews.masked) == (1 if alpha else 0)
+    assert torch.isfinite(sum(model.calculate_loss(next(iter(train)))))
+    _, model, _, (train, *_) = prepare(name, small, alpha=alpha, text_mode="lora")
+    rows, encoder = [], model.reviews.encoder
+    encoder.register_forward_hook(lambda _, given, __: rows.append(len(given[0])))
+    batch = next(iter(train))
+    sum(model.train().calculate_loss(batch)).backward()
+    texts = batch["text_id"][batch["review_attention_mask"].any(dim=1)].unique()
+    assert sum(rows) == len(texts) * (2 if alpha else 1)
+
+
+@pytest.mark.parametrize("extra", [{}, {"lora_layers": 1}, {"encode_chunk_tokens": 16}], ids=str)
+def test_lora_losses_are_those_of_one_padded_batch(small, extra):
+    """The losses of some steps, beside ones whose texts are encoded all at once."""
+    settings = {"text_mode": "lora", "lora_dropout": 0.0, "word_mask": 0.0, **extra}
+    settings |= {"lora_learning_rate": 0.01, "edge_dropout": 0.0}
+    found = []
+    for plainly in (False, True):
+        config, model, _, (train, *_) = prepare("SymCERE", small, **settings)
+        encoder = model.reviews.encoder
+        if plainly:
+            model.reviews.forward = lambda _, ids, mask, *__, masked, e=encoder: ReviewViews(
+                *e(torch.cat([ids, ids]), torch.cat([mask, mask])).chunk(2)
+            )
+        optimizer = torch.optim.Adam(model.parameter_groups(), lr=config["learning_rate"])
+        model.train()
+        losses = []
+        for _ in range(3):
+            for data in train:
+                optimizer.zero_grad()
+                loss = sum(model.calculate_loss(data))
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+        found.append(losses)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0][-1] < found[0][0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"lora_layers": 3}, r"lora_layers=3: the text encoder has 2 layers\. Set 1 to 2, or ~"),
+        ({"lora_layers": 0}, r"lora_layers.*0.*at least 1"),
+        ({"encode_chunk_tokens": 0}, r"encode_chunk_tokens.*0.*at least 1"),
+        ({"lora_cache_mb": -1}, r"lora_cache_mb.*-1.*at least 0"),
+        ({"text_precision": "float16"}, r"text_precision.*float16.*bfloat16"),
+        ({"torch_compile": "yes"}, r"torch_compile.*yes"),
+    ],
+    ids=str,
+)
+def test_settings_of_lora_that_cannot_be(small, setting, message):
+    with pytest.raises(InputError, match=message):
+        prepare("SymCERE", small, text_mode="lora", **setting)

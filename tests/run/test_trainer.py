@@ -54,6 +54,7 @@ def same(first: Path, second: Path) -> bool:
         ("SymCERE", {}),
         ("SymCERE", {"masked_views": 2, "edge_dropout_per": "step", "eval_step": 2}),
         ("SymCERE", {"text_mode": "lora", "epochs": 4}),
+        ("SymCERE", {"text_mode": "lora", "lora_layers": 1, "masked_views": 2, "epochs": 4}),
         ("LightGCN", {}),
     ],
     ids=str,
