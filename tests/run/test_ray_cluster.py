@@ -1,0 +1,87 @@
+"""Encoding and conversion on a Ray cluster of two nodes: the bytes are those of one machine."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import recbole_symcere  # Ray 2.6.3 can't be imported before it
+
+pytest.importorskip("ray")
+
+from recbole_symcere.cli import main
+from recbole_symcere.text import encode as encoding
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one core each; the driver is on the first."""
+    from ray.cluster_utils import Cluster
+
+    # nodes that Ray's own tests start have no token
+    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ["PYTHONPATH"] = str(Path(recbole_symcere.__file__).parents[1])
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+    del os.environ["RAY_AUTH_MODE"]
+
+
+def words(small, **changes):
+    return [f"--{key}={value}" for key, value in {"dataset": "small", **small, **changes}.items()]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder, "vectors").iterdir()}
+
+
+def write_files(folder, n_files=5, n_rows=400):
+    """Files of reviews of one layout, some rows of which can't be used."""
+    folder.mkdir()
+    for number in range(n_files):
+        rows = [
+            {
+                "user_id": f"u{n % 23}", "item_id": f"i{(n * 7 + number) % 41}",
+                "rating": n % 5 + 1, "timestamp": 1_500_000_000 + n % 11,
+                "text": f"<b>text</b>  {n % 60} of {number}",
+            }
+            for n in range(n_rows)
+        ]  # fmt: skip
+        rows[3 + number]["rating"] = "many"
+        lines = [*map(json.dumps, rows), "no json"]
+        (folder / f"part{number}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_a_cluster_converts_to_the_bytes_of_one_machine(cluster, tmp_path, capsys):
+    write_files(tmp_path / "dump")
+    words = ["convert", "generic", f"--input={tmp_path}/dump/*.jsonl", "--name=many"]
+    assert main([*words, "--output_dir=here", "--k_core=2"]) == 0
+    here = capsys.readouterr().out
+    address = f"--ray_address={cluster.address}"
+    assert main([*words, "--output_dir=there", "--k_core=2", address]) == 0
+    assert capsys.readouterr().out.replace("there", "here") == here
+    files = [
+        {path.name: path.read_bytes() for path in Path(folder, "many").iterdir()}
+        for folder in ("here", "there")
+    ]
+    assert len(files[0]) == 4
+    assert files[0] == files[1]
+    (tmp_path / "dump" / "part3.jsonl").write_text("{}\n")
+    assert main([*words, "--output_dir=else", address]) == 2
+    told = capsys.readouterr().err
+    assert main([*words, "--output_dir=else"]) == 2
+    assert capsys.readouterr().err == told
+    assert "part3.jsonl" in told
+
+
+def test_a_cluster_encodes_the_bytes_of_one_machine(cluster, small, monkeypatch, capsys):
+    monkeypatch.setattr(encoding, "_CPU_TOKENS", 64)
+    assert main(["encode", *words(small, cache_dir="here")]) == 0
+    assert "130 texts: 0 there already, 130 encoded in" in capsys.readouterr().out
+    address = f"--ray_address={cluster.address}"
+    assert main(["encode", *words(small, cache_dir="there"), address]) == 0
+    out = capsys.readouterr().out
+    assert "by 2 workers on 2 nodes" in out
+    assert contents("here") == contents("there")
