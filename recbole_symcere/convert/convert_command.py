@@ -136,19 +136,27 @@ def _convert(source: str, pairs: dict[str, Any], presets: Path | None, cluster: 
     filters = _filters(pairs, preset)
     refuse_unknown(pairs, f"convert {source}", *_groups(source))
     # polars and pyarrow are loaded here, so that `--help` and other commands stay quick
-    from recbole_symcere.convert.inputs import read_here
     from recbole_symcere.convert.pipeline import convert
     from recbole_symcere.convert.summary import format_summary
     from recbole_symcere.convert.writer import check_target
 
     folder = check_target(Path(target.output_dir), target.name, overwrite)
     inputs = _inputs(source, target.name, options, filters)
-    address = options[ClusterOptions].ray_address if ClusterOptions in options else None
-    if address is not None and cluster is None:
-        raise InputError("--ray_address: nothing here can reach a cluster; leave it out")
-    with cluster(address) if cluster and address else nullcontext(read_here) as reader:
+    with _reader(options.get(ClusterOptions), cluster) as reader:
         summary = convert(inputs, filters, folder, command, _items(source, options), reader)
     _say(format_summary(summary, preset))
+
+
+def _reader(
+    options: ClusterOptions | None, cluster: Cluster | None
+) -> AbstractContextManager[Reader]:
+    from recbole_symcere.convert.inputs import read_here
+
+    if options is None or options.ray_address is None:
+        return nullcontext(read_here)
+    if cluster is None:
+        raise InputError("--ray_address: nothing here can reach a cluster; leave it out")
+    return cluster(options.ray_address)
 
 
 def _filters(pairs: dict[str, Any], preset: Preset | None) -> Filters:
