@@ -124,7 +124,9 @@ def _converter(
     return lambda pairs: _convert(source, pairs, presets, cluster)
 
 
-def _convert(source: str, pairs: dict[str, Any], presets: Path | None, cluster: Cluster) -> None:
+def _convert(
+    source: str, pairs: dict[str, Any], presets: Path | None, cluster: Cluster | None
+) -> None:
     """Convert one source to one data set and print what was done."""
     command = _command_line(f"convert {source}", pairs)
     target = take_options(TargetOptions, pairs)
