@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.files import properties_path
@@ -33,6 +34,9 @@ Make a data set from review files, describe it, add reviews to an existing one:
   PROGRAM convert SOURCE --input=FILE --name=NAME
   PROGRAM convert stats --name=NAME
   PROGRAM convert attach --input=FILE --name=NAME
+
+Encode the texts before a run, on this machine or on a Ray cluster:
+  PROGRAM encode --dataset=NAME [--model=NAME] [--ray_address=HOST:PORT]
 
 Search the settings of a model on validation, then test the best once:
   PROGRAM tune --model=NAME --dataset=NAME [--num_samples=12]
@@ -69,6 +73,7 @@ Each command has a --help of its own; --version tells the version. Options and s
 
 _COMMANDS = {
     "convert": "recbole_symcere.convert.convert_command",
+    "encode": "recbole_symcere.run.encode_command",
     "audit": "recbole_symcere.run.audit_command",
     "compare": "recbole_symcere.compare.compare_command",
     "recommend": "recbole_symcere.serve.recommend_command",
@@ -83,6 +88,7 @@ _COMMANDS = {
 _THEN = {
     "convert": "nothing was written; start the conversion again",
     "compare": "the same command goes on with the comparison",
+    "encode": "the same command goes on with the encoding",
 }
 _SIGNALLED = 128  # a status above is that of a signal
 _ASKS = {"-h", "--help", "help"}
@@ -153,11 +159,18 @@ def _run(words: list[str]) -> int:
         )
     command = import_module(_COMMANDS[name])
     if name == "convert":
-        return int(command.main(rest, properties_path() / "dataset"))
+        return int(command.main(rest, properties_path() / "dataset", _on_cluster))
     asks = _ASKS.intersection(rest)
     if name == "explain":
         return _say(command.help_text(rest)) if asks or not rest else int(command.run(rest))
     return _say(command.help_text()) if asks else int(command.run(parse_pairs(rest)))
+
+
+def _on_cluster(address: str) -> Any:
+    """What reads a conversion's files on a Ray cluster."""
+    from recbole_symcere.run.ray_reading import reading_on
+
+    return reading_on(address)
 
 
 def _train(words: list[str]) -> int:

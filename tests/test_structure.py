@@ -168,10 +168,10 @@ def test_losses_graphs_and_texts_see_no_config_and_no_dataset():
         assert "read_options" not in file.read_text(), file
 
 
-def test_version_quirks_are_known_to_the_plugin_and_rays_to_the_search_alone():
+def test_version_quirks_are_known_to_the_plugin_and_rays_to_those_who_start_it_alone():
     users = {m for m, others in IMPORTS.items() if any("plugin.compat" in o for o in others)}
-    # cluster.py and search.py start Ray's workers, trial.py runs in them
-    search = {"tune.cluster", "tune.search", "tune.trial"}
+    # ray_cluster.py starts Ray, search.py its trials, trial.py runs in them
+    search = {"run.ray_cluster", "tune.search", "tune.trial"}
     plugin = {"plugin.register", "plugin.compat_ray"}
     assert users == {"__init__", *plugin, *search}
     for module in search:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import hints_of, parse_pairs, refuse_unknown, take_options
 from recbole_symcere.convert.convert_options import (
     AttachOptions,
+    ClusterOptions,
     Dials,
     FieldOptions,
     Filters,
@@ -29,12 +31,12 @@ from recbole_symcere.convert.sources import SOURCES, listing, reader_of
 
 if TYPE_CHECKING:
     from recbole_symcere.convert.attach import Attached
-    from recbole_symcere.convert.inputs import Inputs
+    from recbole_symcere.convert.inputs import Inputs, Reader
     from recbole_symcere.convert.pipeline import Items
 
 _COMMON = (TargetOptions, OverwriteOptions, Filters)
 _ATTACH = (InputOptions, TargetOptions, OverwriteOptions, AttachOptions, TableOptions, TextLimits)
-_NOT_IN_MANIFEST = {"output_dir", "overwrite"}
+_NOT_IN_MANIFEST = {"output_dir", "overwrite", "ray_address"}
 
 _HELP = """\
 convert SOURCE --input=FILE --name=NAME [--key=value ...]   a dump becomes a data set
@@ -60,12 +62,17 @@ are. A review goes to the interaction of its user and item, among several to the
 """
 
 
-def main(words: Sequence[str], presets: Path | None = None) -> int:
+#: From the address of a cluster to what reads files there, for the length of a block.
+Cluster = Callable[[str], AbstractContextManager["Reader"]]
+
+
+def main(words: Sequence[str], presets: Path | None = None, cluster: Cluster | None = None) -> int:
     """Run ``convert`` and its own commands ``stats`` and ``attach``.
 
     Args:
         words: what follows ``convert`` on the command line.
         presets: folder of the data sets' yaml files.
+        cluster: reads files on a Ray cluster; None where there can be none.
 
     Returns:
         The exit status, 0.
@@ -80,7 +87,7 @@ def main(words: Sequence[str], presets: Path | None = None) -> int:
     commands: Mapping[str, Callable[[dict[str, Any]], None]] = {
         "stats": lambda pairs: _stats(pairs, presets),
         "attach": _attach,
-        **{source: _converter(source, presets) for source in SOURCES},
+        **{source: _converter(source, presets, cluster) for source in SOURCES},
     }
     if first not in commands:
         raise InputError(
@@ -99,29 +106,37 @@ def _help_of(command: str) -> str:
         return _STATS_HELP + help_of(TargetOptions)
     if command == "attach":
         return _ATTACH_HELP + help_of(*_ATTACH)
-    source = SOURCES[command]
-    given = "" if InputOptions not in source.options else "--input=FILE "
+    given = "" if InputOptions not in SOURCES[command].options else "--input=FILE "
     return (
         f"convert {command} {given}--name=NAME [--key=value ...]\n\n{listing([command])}\n"
-        f"{help_of(*source.options, *_COMMON)}"
+        f"{help_of(*_groups(command))}"
     )
 
 
-def _converter(source: str, presets: Path | None) -> Callable[[dict[str, Any]], None]:
-    return lambda pairs: _convert(source, pairs, presets)
+def _groups(source: str) -> tuple[type, ...]:
+    own = SOURCES[source].options
+    return (*own, *_COMMON, *((ClusterOptions,) if InputOptions in own else ()))
 
 
-def _convert(source: str, pairs: dict[str, Any], presets: Path | None) -> None:
+def _converter(
+    source: str, presets: Path | None, cluster: Cluster | None
+) -> Callable[[dict[str, Any]], None]:
+    return lambda pairs: _convert(source, pairs, presets, cluster)
+
+
+def _convert(
+    source: str, pairs: dict[str, Any], presets: Path | None, cluster: Cluster | None
+) -> None:
     """Convert one source to one data set and print what was done."""
     command = _command_line(f"convert {source}", pairs)
     target = take_options(TargetOptions, pairs)
     overwrite = take_options(OverwriteOptions, pairs).overwrite
     options: dict[type, Any] = {
-        group: take_options(group, pairs) for group in SOURCES[source].options
+        group: take_options(group, pairs) for group in _groups(source) if group not in _COMMON
     }
     preset = load_preset(presets, target.name) if source != "synthetic" else None
     filters = _filters(pairs, preset)
-    refuse_unknown(pairs, f"convert {source}", *_COMMON, *SOURCES[source].options)
+    refuse_unknown(pairs, f"convert {source}", *_groups(source))
     # polars and pyarrow are loaded here, so that `--help` and other commands stay quick
     from recbole_symcere.convert.pipeline import convert
     from recbole_symcere.convert.summary import format_summary
@@ -129,8 +144,21 @@ def _convert(source: str, pairs: dict[str, Any], presets: Path | None) -> None:
 
     folder = check_target(Path(target.output_dir), target.name, overwrite)
     inputs = _inputs(source, target.name, options, filters)
-    summary = convert(inputs, filters, folder, command, _items(source, options))
+    with _reader(options.get(ClusterOptions), cluster) as reader:
+        summary = convert(inputs, filters, folder, command, _items(source, options), reader)
     _say(format_summary(summary, preset))
+
+
+def _reader(
+    options: ClusterOptions | None, cluster: Cluster | None
+) -> AbstractContextManager[Reader]:
+    from recbole_symcere.convert.inputs import read_here
+
+    if options is None or options.ray_address is None:
+        return nullcontext(read_here)
+    if cluster is None:
+        raise InputError("--ray_address: nothing here can reach a cluster; leave it out")
+    return cluster(options.ray_address)
 
 
 def _filters(pairs: dict[str, Any], preset: Preset | None) -> Filters:

@@ -10,6 +10,7 @@ from recbole_symcere.base.options import check_options, option
 
 __all__ = [
     "AttachOptions",
+    "ClusterOptions",
     "Dials",
     "FieldOptions",
     "Filters",
@@ -45,6 +46,17 @@ class InputOptions:
     input: str = option(
         help="the file to read; several as a.csv,b.csv or by a pattern in quotes such as "
         "'part-*.csv.gz', read one after the other"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Who reads."""
+
+    ray_address: str | None = option(
+        None,
+        "a Ray cluster, auto or host:port, each of whose cores reads one file at a time; all nodes "
+        "see the files under one path. This machine alone if not given",
     )
 
 

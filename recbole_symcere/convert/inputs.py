@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,14 @@ class Inputs:
     Attributes:
         readings: one per file, in the order in which they are read.
         labels: what each is called in messages and in the manifest.
+        paths: the files; none of what is generated.
+        read: makes the reading of a file.
     """
 
     readings: Sequence[Reading]
     labels: Sequence[str]
+    paths: Sequence[Path] = ()
+    read: Callable[[Path], Reading] | None = None
 
     @staticmethod
     def of(paths: Sequence[Path], read: Callable[[Path], Reading]) -> Inputs:
@@ -85,7 +89,7 @@ class Inputs:
         for path, label in zip(paths, labels, strict=True):
             with _calling(label, path.name):
                 readings.append(read(path))
-        return Inputs(readings, labels)
+        return Inputs(readings, labels, paths, read)
 
     @property
     def first(self) -> Reading:
@@ -101,8 +105,24 @@ class Inputs:
         return {path: label for reading, label in self.labelled() for path in reading.inputs}
 
 
+#: The cleaned batches of one file, each with the number of texts that each cleaning rule changed.
+Cleaned = Iterator[tuple[Batch, TextCounts]]
+#: From files and the most characters of a text to the batches of each.
+Reader = Callable[[Inputs, int], Iterator[Cleaned]]
+
+
+def read_here(inputs: Inputs, max_chars: int) -> Iterator[Cleaned]:
+    """Read files on threads of this process."""
+    for reading in inputs.readings:
+        yield ordered_map(cleaner(reading, max_chars), reading.blocks)
+
+
 def read_inputs(
-    inputs: Inputs, max_bad: float, max_chars: int, take: Callable[[pl.DataFrame], None]
+    inputs: Inputs,
+    max_bad: float,
+    max_chars: int,
+    take: Callable[[pl.DataFrame], None],
+    reader: Reader = read_here,
 ) -> tuple[ReadReport, TextCounts]:
     """Read files one after the other, clean their texts and hand on the reviews in order.
 
@@ -111,6 +131,7 @@ def read_inputs(
         max_bad: largest share of unusable rows, and of texts that lost characters.
         max_chars: most characters of a text; 0 for no limit.
         take: gets every table of reviews.
+        reader: who reads.
 
     Returns:
         The account of all files, and the number of texts that each cleaning rule changed.
@@ -119,10 +140,12 @@ def read_inputs(
         InputError: if a file can't be read or too much of them is unusable.
     """
     reports, texts = [], TextCounts()
-    for reading, label in inputs.labelled():
+    for (reading, label), cleaned in zip(inputs.labelled(), reader(inputs, max_chars), strict=True):
         account = Account(label)
-        with _calling(label, reading.file), Progress(reading, label) as progress:
-            for batch, counts in ordered_map(_cleaner(reading, max_chars), reading.blocks):
+        # of what is read elsewhere no position is known
+        shown = reading if reader is read_here else replace(reading, position=None)
+        with _calling(label, reading.file), Progress(shown, label) as progress:
+            for batch, counts in cleaned:
                 account.add(batch)
                 texts = texts.plus(counts)
                 take(batch.reviews)
@@ -133,7 +156,9 @@ def read_inputs(
     return report, texts
 
 
-def _cleaner(reading: Reading, max_chars: int) -> Callable[[Any], tuple[Batch, TextCounts]]:
+def cleaner(reading: Reading, max_chars: int) -> Callable[[Any], tuple[Batch, TextCounts]]:
+    """What reads and cleans a block of a file."""
+
     def read_clean(block: Any) -> tuple[Batch, TextCounts]:
         batch = reading.read(block)
         cleaned = clean_texts(batch.reviews, max_chars)

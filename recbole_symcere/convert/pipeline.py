@@ -21,7 +21,7 @@ import polars as pl
 from recbole_symcere.convert.choose import Chosen, choose
 from recbole_symcere.convert.clean import TextCounts
 from recbole_symcere.convert.convert_options import Filters
-from recbole_symcere.convert.inputs import Inputs, read_inputs
+from recbole_symcere.convert.inputs import Inputs, Reader, read_here, read_inputs
 from recbole_symcere.convert.records import Reading, ReadReport
 from recbole_symcere.convert.spill import Spill
 from recbole_symcere.convert.writer import (
@@ -77,7 +77,12 @@ class Summary:
 
 
 def convert(
-    inputs: Inputs, filters: Filters, target: Path, command: str, items: Items | None = None
+    inputs: Inputs,
+    filters: Filters,
+    target: Path,
+    command: str,
+    items: Items | None = None,
+    reader: Reader = read_here,
 ) -> Summary:
     """Clean, filter and write what files hold.
 
@@ -87,6 +92,7 @@ def convert(
         target: the data set's folder, from `writer.check_target`.
         command: the command line for the manifest, without machine paths.
         items: where item texts come from, or None.
+        reader: who reads the files.
 
     Returns:
         What was done.
@@ -97,7 +103,9 @@ def convert(
     """
     with new_data_set(target) as folder, ThreadPoolExecutor(1) as background:
         with Spill(folder / "spill") as spill:
-            report, texts = read_inputs(inputs, filters.max_bad, filters.max_chars, spill.add)
+            report, texts = read_inputs(
+                inputs, filters.max_bad, filters.max_chars, spill.add, reader
+            )
             # reading keeps all cores busy; what follows leaves time for this
             described = [
                 background.submit(describe_file, path, name=label)

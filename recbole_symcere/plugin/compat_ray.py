@@ -97,7 +97,8 @@ def use_ray_token() -> None:
     """Show a cluster the token that Ray keeps for this user, if there is one.
 
     Ray 2.60 gives every Ray that it starts a token, `ray start --head` included, but doesn't use it
-    by itself to connect. A cluster without tokens doesn't mind.
+    by itself to connect. For a cluster without tokens RAY_AUTH_MODE=disabled has to be set, or none
+    of its actors would start.
     """
     name = "ray._private.authentication.authentication_token_setup"
     try:

@@ -4,9 +4,9 @@
 variants of a review that explanations need and nobody keeps.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,16 +15,18 @@ import pyarrow as pa
 import torch
 
 from recbole_symcere.text.encoder import TextEncoder
+from recbole_symcere.text.executors import Executor, Tokens, evaluating, on_threads, vectors_of
 from recbole_symcere.text.masking import draw_words, mask_words_by_draws
 from recbole_symcere.text.sub_batches import sub_batches, token_budget
 from recbole_symcere.text.tokenise import pad_id, tokenise
 from recbole_symcere.text.tokens import TokenBatch, TokenStore, padded
+from recbole_symcere.text.vector_files import Batches, Target
 
-__all__ = ["Plan", "encode_plan", "encode_texts", "make_plan", "run_jobs"]
+__all__ = ["Encoded", "Plan", "encode_plan", "encode_texts", "make_plan"]
 
 _Ids = npt.NDArray[np.int64]
-_Rows = dict[str, npt.NDArray[np.float32]]
 _SCAN_TOKENS = 262_144
+_COPIED = 65_536  # vectors copied at once
 
 
 class Plan(NamedTuple):
@@ -49,6 +51,20 @@ class Plan(NamedTuple):
     probability: float
     seed: int
     mask_token_id: int | None
+
+
+class Encoded(NamedTuple):
+    """What `encode_plan` did.
+
+    Attributes:
+        wanted: texts, or masked copies.
+        encoded: how many of them weren't there already.
+        tokens: of these.
+    """
+
+    wanted: int
+    encoded: int
+    tokens: int
 
 
 def make_plan(
@@ -86,48 +102,60 @@ def encode_plan(
     encoder: TextEncoder,
     store: TokenStore,
     plan: Plan,
+    target: Target,
+    executor: Executor,
     batch_tokens: int | None,
-    device: torch.device,
     show_progress: bool,
-    known: npt.NDArray[np.float32] | None = None,
-) -> _Rows:
-    """Vectors "original" [n, d_t] and "masked" [n_views, n, d_t] of the plan's texts.
+    original: npt.NDArray[np.float32] | None = None,
+) -> Encoded:
+    """Put the vectors of the plan's texts [n, d_t] into a target.
 
-    Where the originals are ``known`` already, only masked texts are encoded.
+    Args:
+        encoder: the frozen encoder.
+        store: the texts.
+        plan: what of them.
+        target: gets the rows; what it has already isn't encoded again.
+        executor: what encodes a batch.
+        batch_tokens: padded tokens of one; by device if None.
+        show_progress: a progress bar on a terminal.
+        original: the texts' vectors, where those of the masked copies [n_views, n, d_t] are wanted:
+            a copy in which no word is masked has that of its text.
     """
-    lengths = store.lengths[plan.text_ids]
-    budget = batch_tokens or token_budget(device)
-    original = np.zeros((len(lengths), encoder.width), np.float32) if known is None else known
-    masked = np.zeros((plan.views, *original.shape), dtype=np.float32)
-    jobs: list[tuple[int | None, _Ids]] = []
-    if known is None:
-        jobs += [(None, places) for places in sub_batches(plan.order, lengths, budget)]
-    for view, changed in enumerate(plan.changed):
-        jobs += [(view, places) for places in sub_batches(changed, lengths, budget)]
+    from tqdm import tqdm
 
-    def work(job: tuple[int | None, _Ids]) -> int:
-        view, places = job
+    n, lengths = len(plan.text_ids), store.lengths[plan.text_ids]
+    chosen = (plan.order,) if original is None else plan.changed
+    batches = _cut(chosen, lengths, batch_tokens or token_budget(executor.device))
+    there = target.begin(batches)
+    if original is not None:
+        for view, changed in enumerate(chosen):
+            same = np.setdiff1d(plan.order, changed)
+            for start in range(0, len(same), _COPIED):
+                part = same[start : start + _COPIED]
+                target.copy(part + view * n, original[part])
+
+    def tokens(number: int) -> Tokens:
+        view, places = divmod(batches.of(number), n)
         batch = store.take(plan.text_ids[places])
-        ids, mask = batch.input_ids, batch.attention_mask
-        if view is not None:
-            ids, mask = _masked(batch, plan, store.pad_token_id, view)
-            width = int(mask.sum(dim=1).max())  # deletion shortens
-            ids, mask = ids[:, :width], mask[:, :width]
-        target = original if view is None else masked[view]
-        with torch.inference_mode():
-            target[places] = encoder(ids.to(device), mask.to(device)).cpu().numpy()
-        return len(places)
+        if original is None:
+            return batch.input_ids, batch.attention_mask
+        ids, mask = _masked(batch, plan, store.pad_token_id, int(view[0]))
+        width = int(mask.sum(dim=1).max())  # deletion shortens
+        return ids[:, :width], mask[:, :width]
 
-    training = encoder.training
-    encoder.to(device).eval()
-    try:
-        run_jobs(work, jobs, device, show_progress)
-    finally:
-        encoder.train(training)
-    for view, changed in enumerate(plan.changed):
-        same = np.setdiff1d(plan.order, changed)
-        masked[view, same] = original[same]
-    return {"original": original, "masked": masked}
+    left = np.ones(len(batches), dtype=bool)
+    left[list(there)] = False
+    encoded = batches.rows[np.repeat(left, np.diff(batches.cuts))]
+    shown = show_progress and sys.stderr.isatty()
+    numbers = np.flatnonzero(left).tolist()
+    with (
+        tqdm(total=len(encoded), unit=" texts", desc="encoding", disable=not shown) as bar,
+        contextlib.closing(executor(encoder, numbers, tokens)) as found,
+    ):
+        for number, vectors in found:
+            target.put(number, vectors)
+            bar.update(len(vectors))
+    return Encoded(len(batches.rows), len(encoded), int(lengths[encoded % max(n, 1)].sum()))
 
 
 def encode_texts(
@@ -158,21 +186,19 @@ def encode_texts(
         order = np.argsort(-lengths, kind="stable")
         order = order[lengths[order] > 0]
 
-        def work(job: tuple[None, Any]) -> int:
-            _, places = job
+        def work(places: _Ids) -> None:
             rows = padded(ids, start[places], lengths[places], pad)
-            tokens, mask = (torch.from_numpy(row).to(device) for row in rows)
-            with torch.inference_mode():
-                vectors[places] = encoder(tokens, mask).cpu().numpy()
-            return len(places)
+            tokens, mask = map(torch.from_numpy, rows)
+            vectors[places] = vectors_of(encoder, tokens, mask, device)
 
-        training = encoder.training
-        encoder.to(device).eval()
-        try:
-            jobs = [(None, places) for places in sub_batches(order, lengths, token_budget(device))]
-            run_jobs(work, jobs, device, show_progress=False)
-        finally:
-            encoder.train(training)
+        batches = list(sub_batches(order, lengths, token_budget(device)))
+        with evaluating(encoder, device):
+            if len(batches) < torch.get_num_threads():  # all cores for one batch after the other
+                for places in batches:
+                    work(places)
+            else:
+                for _ in on_threads(work, batches, device):
+                    pass
     return torch.from_numpy(vectors[[place_of[text] for text in texts]])
 
 
@@ -183,29 +209,11 @@ def _masked(
     return mask_words_by_draws(*batch, draws, plan.probability, plan.mask_token_id, pad_token_id)
 
 
-def run_jobs(
-    work: Callable[[Any], int], jobs: list[Any], device: torch.device, show_progress: bool
-) -> None:
-    """Do all jobs. On a CPU each thread takes whole batches, with one core per batch.
-
-    That has no barrier inside a layer: 1.1 to 3 times as fast as many cores per batch, most
-    where the machine is busy. The arithmetic of a batch is the same whichever thread does it.
-    """
-    from tqdm import tqdm
-
-    shown = show_progress and sys.stderr.isatty()
-    total = sum(len(places) for _, places in jobs)
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
-    with tqdm(total=total, unit=" texts", desc="encoding", disable=not shown) as bar:
-        if threads == 1 or len(jobs) < threads:
-            for job in jobs:
-                bar.update(work(job))
-            return
-        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-        torch.set_num_threads(1)
-        try:
-            for done in pool.map(work, jobs):
-                bar.update(done)
-        finally:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C waits for one batch, not for all
-            torch.set_num_threads(threads)
+def _cut(chosen: Sequence[_Ids], lengths: _Ids, budget: int) -> Batches:
+    """The batches of texts, and of each masked copy after those of the one before."""
+    sizes = [len(batch) for places in chosen for batch in sub_batches(places, lengths, budget)]
+    rows = [places + view * len(lengths) for view, places in enumerate(chosen)]
+    return Batches(
+        np.concatenate([np.zeros(0, dtype=np.int64), *rows]),
+        np.cumsum([0, *sizes], dtype=np.int64),
+    )

@@ -6,6 +6,7 @@ at every step. They are kept as they were computed, in the model's float32.
 
 import logging
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from tqdm import tqdm
 
 from recbole_symcere.base.storage import writing
-from recbole_symcere.text.encode import make_plan, run_jobs
+from recbole_symcere.text.encode import make_plan
 from recbole_symcere.text.encoder import TextEncoder
+from recbole_symcere.text.executors import evaluating, on_threads
 from recbole_symcere.text.free_memory import free_bytes
 from recbole_symcere.text.masking import draw_words, mask_words_by_draws
 from recbole_symcere.text.sub_batches import sub_batches, token_budget
@@ -138,26 +141,24 @@ class KeptLayers:
             for view, chosen in enumerate((plan.order, *plan.changed), start=-1)
             for places in sub_batches(chosen, lengths, token_budget(device))
         ]
-        training = self._encoder.training
-        self._encoder.eval()
-        try:
-            with cut.below() as below:
+        with evaluating(self._encoder, device), cut.below() as below:
 
-                def work(job: tuple[int, _Ids]) -> int:
-                    view, places = job
-                    batch = store.take(places)
-                    ids, mask = batch[:2] if view < 0 else self._masked(batch, view)
-                    tokens = {"input_ids": ids.to(device), "attention_mask": mask.long().to(device)}
-                    with torch.inference_mode():
-                        hidden = below(**tokens).cpu().numpy()
-                    for row, place in enumerate(places):
-                        start, length = self._starts[view + 1, place], int(mask[row].sum())
-                        rows[start : start + length] = hidden[row, :length]
-                    return len(places)
+            def work(job: tuple[int, _Ids]) -> int:
+                view, places = job
+                batch = store.take(places)
+                ids, mask = batch[:2] if view < 0 else self._masked(batch, view)
+                tokens = {"input_ids": ids.to(device), "attention_mask": mask.long().to(device)}
+                with torch.inference_mode():
+                    hidden = below(**tokens).cpu().numpy()
+                for row, place in enumerate(places):
+                    start, length = self._starts[view + 1, place], int(mask[row].sum())
+                    rows[start : start + length] = hidden[row, :length]
+                return len(places)
 
-                run_jobs(work, jobs, device, show_progress=True)
-        finally:
-            self._encoder.train(training)
+            texts = sum(len(places) for _, places in jobs)
+            with tqdm(total=texts, unit=" texts", disable=not sys.stderr.isatty()) as bar:
+                for done in on_threads(work, jobs, device):
+                    bar.update(done)
         return rows
 
     def _room(self, n: int, width: int, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:

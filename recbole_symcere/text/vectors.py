@@ -7,29 +7,41 @@ A vector depends on the text, the model and the masking seed; not on the other t
 import contextlib
 import hashlib
 import json
-import logging
+import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.files import replacing
-from recbole_symcere.text.encode import Plan, encode_plan, make_plan
+from recbole_symcere.text.encode import Encoded, Plan, encode_plan, make_plan
 from recbole_symcere.text.encoder import TextEncoder
+from recbole_symcere.text.executors import Executor, Threads
 from recbole_symcere.text.tokens import TokenStore
+from recbole_symcere.text.vector_files import InMemory, Target, kept_vectors
 
-__all__ = ["TextVectors", "encoder_key", "text_vectors", "weights_fingerprint"]
+__all__ = [
+    "Account",
+    "TextVectors",
+    "encoder_key",
+    "encoding_by",
+    "text_vectors",
+    "weights_fingerprint",
+]
 
-_LOG = logging.getLogger("recbole_symcere")
+What = Literal["original", "masked"]
+
 _FORMAT = 2
 _ALIKE = 1e-6  # of the largest value: what rounding makes of equal vectors
+_LOOKED_AT = 65_536  # vectors at once
 _Floats = npt.NDArray[np.float32]
+
+_ELSEWHERE: ContextVar[Executor | None] = ContextVar("where text_vectors encodes", default=None)
+_ACCOUNTS: ContextVar[tuple[list["Account"], ...]] = ContextVar("who is told", default=())
 
 
 class TextVectors(NamedTuple):
@@ -60,10 +72,10 @@ def text_vectors(
 ) -> TextVectors:
     """Encode each text once, and once more per masked view in which a word of it is masked.
 
-    With ``directory``, vectors that were computed before are read from there. A file's name is a
-    sha256 over the tokens, model weights, tokenizer, pooling and masking. Masked copies have a file
-    of their own, so that models with other ones, or none, share the originals. A file that is
-    damaged is computed anew, with a warning.
+    With ``directory``, vectors that were computed before are read from there, and an encoding that
+    was killed goes on. A file's name is a sha256 over the tokens, model weights, tokenizer, pooling
+    and masking. Masked copies have a file of their own, so that models with other ones, or none,
+    share the originals. A file that is damaged is computed anew, with a warning.
 
     Args:
         encoder: the frozen text encoder; it is left on ``device`` in the mode it was in.
@@ -86,26 +98,73 @@ def text_vectors(
     _check(masked_views, mask_probability)
     encoder.refuse_unreadable(store)
     plan = make_plan(store, tokenizer, text_ids, masked_views, mask_probability, seed)
-    paths: dict[str, Path] = {}
-    if directory:
-        weights = weights_fingerprint(encoder)
-        paths["original"] = Path(directory, _file(weights, encoder, store, plan, "original"))
-        if masked_views:
-            paths["masked"] = Path(directory, _file(weights, encoder, store, plan, "masked"))
-    read = {name: _read(path, name) for name, path in paths.items()}
-    rows = {name: found for name, found in read.items() if found is not None}
-    if not paths or len(rows) < len(paths):
-        known, where = rows.get("original"), torch.device(device)
-        found = encode_plan(encoder, store, plan, batch_tokens, where, show_progress, known)
-        for name in paths.keys() - rows.keys():
-            only = {name: found[name]}
-            with replacing(paths[name]) as aside, _as_os_error():
-                save_file(only, aside, metadata={"sha256": _digest(only)})
-        rows = found
-    written = store.lengths[plan.text_ids] > 0
-    _refuse_useless(rows["original"][written], f"{store.meta['tokenizer']}, {encoder.pooling}")
-    none = np.zeros((0, len(plan.text_ids), encoder.width), dtype=np.float32)
-    return _spread(rows["original"], rows.get("masked", none), plan.text_ids, len(store))
+    executor = _ELSEWHERE.get() or Threads(torch.device(device))
+    weights = weights_fingerprint(encoder) if directory else ""
+    shape = (len(plan.text_ids), encoder.width)
+
+    def rows(what: What, shape: tuple[int, ...], known: _Floats | None = None) -> _Floats:
+        started, done = time.perf_counter(), Encoded(0, 0, 0)
+
+        def fill(target: Target) -> None:
+            nonlocal done
+            done = encode_plan(
+                encoder, store, plan, target, executor, batch_tokens, show_progress, known
+            )
+
+        if not directory:
+            memory = InMemory(shape)
+            fill(memory)
+            return memory.vectors
+        path = Path(directory, _file(weights, encoder, store, plan, what))
+        # a GPU's batches are other ones than a CPU's
+        how = f"{executor.device.type}{batch_tokens or ''}"
+        found = kept_vectors(path, what, shape, how, fill)
+        seconds = time.perf_counter() - started
+        for accounts in _ACCOUNTS.get():
+            accounts.append(Account(what, path, len(plan.order), done, seconds))
+        return found
+
+    original = rows("original", shape)
+    name = f"{store.meta['tokenizer']}, {encoder.pooling}"
+    _refuse_useless(original, store.lengths[plan.text_ids] > 0, name)
+    masked = np.zeros((0, *shape), dtype=np.float32)
+    if masked_views:
+        masked = rows("masked", (masked_views, *shape), original)
+    return _spread(original, masked, plan.text_ids, len(store))
+
+
+class Account(NamedTuple):
+    """What `text_vectors` did for one file of its cache.
+
+    Attributes:
+        what: "original" or "masked".
+        path: the file.
+        texts: not empty.
+        done: what was encoded; nothing, if the file was there.
+        seconds: from asking for it to having it.
+    """
+
+    what: str
+    path: Path
+    texts: int
+    done: Encoded
+    seconds: float
+
+
+@contextlib.contextmanager
+def encoding_by(executor: Executor | None) -> Iterator[list[Account]]:
+    """Let `text_vectors` encode elsewhere for the length of a block, and tell what it did.
+
+    Args:
+        executor: what encodes batches; None for this process.
+    """
+    accounts: list[Account] = []
+    tokens = _ELSEWHERE.set(executor), _ACCOUNTS.set((*_ACCOUNTS.get(), accounts))
+    try:
+        yield accounts
+    finally:
+        _ELSEWHERE.reset(tokens[0])
+        _ACCOUNTS.reset(tokens[1])
 
 
 def encoder_key(encoder: TextEncoder, store: TokenStore) -> str:
@@ -135,24 +194,41 @@ def _check(views: int, probability: float) -> None:
         raise InputError(f"mask_probability={probability}: expected 0 <= p <= 1, such as 0.15.")
 
 
-def _refuse_useless(vectors: _Floats, what: str) -> None:
-    """Stop where the vectors of different texts [n, d_t] tell nothing apart.
+def _refuse_useless(vectors: _Floats, written: npt.NDArray[np.bool_], what: str) -> None:
+    """Stop where the vectors of different texts tell nothing apart.
+
+    Args:
+        vectors: [n, d_t].
+        written: bool [n], whether there is a text.
+        what: made them.
 
     Raises:
         InputError: if one isn't finite, all are zero, or all are the same.
     """
-    if len(vectors) < 2:  # one text has nothing to be told from
+    n_written = int(written.sum())
+    if n_written < 2:  # one text has nothing to be told from
         return
-    if not np.isfinite(vectors.sum()):
+    finite, d_t = True, vectors.shape[1]
+    lowest, highest = np.full(d_t, np.inf), np.full(d_t, -np.inf)
+    for start in range(0, len(vectors), _LOOKED_AT):  # they may be more than fit in memory
+        part = vectors[start : start + _LOOKED_AT]
+        here = written[start : start + _LOOKED_AT]
+        part = part if here.all() else part[here]
+        if len(part):
+            finite = finite and bool(np.isfinite(part.sum()))
+            lowest = np.minimum(lowest, part.min(axis=0))
+            highest = np.maximum(highest, part.max(axis=0))
+    most = max(np.abs(lowest).max(), np.abs(highest).max())
+    if not finite:
         told = "aren't all finite numbers"
-    elif not vectors.any():
+    elif most == 0:
         told = "are all zero"
-    elif np.ptp(vectors, axis=0).max() <= _ALIKE * np.abs(vectors).max():
+    elif (highest - lowest).max() <= _ALIKE * most:
         told = "are all the same"
     else:
         return
     raise InputError(
-        f"text_encoder: the vectors of {len(vectors):,} different texts {told} ({what}), so that "
+        f"text_encoder: the vectors of {n_written:,} different texts {told} ({what}), so that "
         "no model can learn from them. Check its weights and pooling, or take another."
     )
 
@@ -162,7 +238,7 @@ def _file(
     encoder: TextEncoder,
     store: TokenStore,
     plan: Plan,
-    what: Literal["original", "masked"],
+    what: What,
 ) -> str:
     # the seed orders texts of one length, and so the rounding of the originals too
     masking = [plan.views, plan.probability, plan.seed, plan.mask_token_id]
@@ -197,35 +273,3 @@ def _spread(
         return torch.from_numpy(spread)
 
     return TextVectors(full(original), full(masked))
-
-
-@contextlib.contextmanager
-def _as_os_error() -> Iterator[None]:
-    """Tell what safetensors can't write as Python does."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-
-
-def _digest(rows: dict[str, _Floats]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(rows):
-        digest.update(f"{name} {rows[name].shape}".encode())
-        digest.update(np.ascontiguousarray(rows[name]).data)
-    return digest.hexdigest()
-
-
-def _read(path: Path, name: str) -> _Floats | None:
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            rows: _Floats = file.get_tensor(name)
-            if (file.metadata() or {}).get("sha256") == _digest({name: rows}):
-                return rows
-        reason = "its content does not have the sha256 it was written with"
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}"
-    _LOG.warning("Cached text vectors %s are damaged (%s); encoding again.", path, reason)
-    return None

@@ -26,6 +26,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import known_keys
 from recbole_symcere.run import quick_start
 from recbole_symcere.run.log_lines import short_path
+from recbole_symcere.run.ray_cluster import connected
 from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
     TIES_BEFORE,
@@ -37,7 +38,7 @@ from recbole_symcere.run.run_directory import (
 )
 from recbole_symcere.tune import plots
 from recbole_symcere.tune.beginning import config_of, new_folder, space_of
-from recbole_symcere.tune.cluster import connected, trial_resources
+from recbole_symcere.tune.cluster import trial_resources
 from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.trial_table import Mode, TrialRecord, best, write_csv, write_markdown

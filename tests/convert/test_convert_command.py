@@ -14,8 +14,10 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import hints_of
 from recbole_symcere.convert import convert_command as command
 from recbole_symcere.convert.convert_options import (
+    ClusterOptions,
     FieldOptions,
     Filters,
+    InputOptions,
     OverwriteOptions,
     TargetOptions,
 )
@@ -169,7 +171,8 @@ def test_the_sources_are_listed(convert):
 def test_the_help_of_a_source_tells_what_it_takes_and_nothing_else(convert, source):
     out = convert(source, "--help", output="")
     told = set(re.findall(r"(?m)^  --(\w+)", out))
-    takes = hints_of(*SOURCES[source].options, Filters, TargetOptions, OverwriteOptions)
+    cluster = (ClusterOptions,) if InputOptions in SOURCES[source].options else ()
+    takes = hints_of(*SOURCES[source].options, Filters, TargetOptions, OverwriteOptions, *cluster)
     assert told == set(takes)
     assert convert(source, "--input=x", "--help", output="") == out
     assert max(map(len, out.splitlines())) <= 100

@@ -29,7 +29,8 @@ from recbole_symcere.cli import main
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 from recbole_symcere.run.quick_start import run_recbole
-from recbole_symcere.tune.cluster import connected, trial_resources
+from recbole_symcere.run.ray_cluster import connected
+from recbole_symcere.tune.cluster import trial_resources
 from recbole_symcere.tune.monitor import Monitor, read_records, write_records
 from recbole_symcere.tune.schedulers import (
     ListSearcher,
