@@ -18,9 +18,9 @@ from small_data import small_settings
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
+from recbole_symcere.evaluate.best_items import best
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.quick_start import load_data_and_model, run_recbole
-from recbole_symcere.serve.best_items import best
 from recbole_symcere.serve.recommender import Recommender
 
 MODELS = {
