@@ -46,9 +46,9 @@ def change_eval_loader(module: ModuleType) -> None:
     """Let RecBole's loader over all items choose its batches by what they cost.
 
     Under our protocol eval_batch_size counts scores for sequential models too, where RecBole takes
-    it for rows, each of which is scored with all items; and a batch of a model of ours has as many
-    users as its products are made for anyway. Its users' items are put together without a tensor
-    for each user.
+    it for rows, each of which is scored with all items. A model of ours makes its products for
+    `ROWS` users at least, so a batch has as many. Known and held-out items are put together without
+    a tensor for each user.
     """
     import numpy as np
     import torch
@@ -61,10 +61,8 @@ def change_eval_loader(module: ModuleType) -> None:
     @wraps(init)
     def by_scores(self: Any) -> None:
         init(self)
-        if not self.config.common_protocol:
-            return
         n_items = self._dataset.item_num
-        if self.is_sequential:
+        if self.is_sequential and self.config.common_protocol:
             self.step = max(self.config["eval_batch_size"] // n_items, 1)
             self.set_batch_size(self.step)
         elif is_ours(self.config["model"]):
