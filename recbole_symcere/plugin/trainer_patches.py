@@ -8,6 +8,8 @@ from recbole_symcere.model.registry import is_ours
 
 __all__ = ["change_eval_loader", "change_knowledge_loader", "change_trainers"]
 
+_USERS, _SCORES = 64, 2**23
+
 
 def change_trainers(module: ModuleType) -> None:
     """Let NCL's trainer train its epochs as every other, but for the term that it leaves out.
@@ -47,8 +49,9 @@ def change_eval_loader(module: ModuleType) -> None:
 
     Under our protocol eval_batch_size counts scores for sequential models too, where RecBole takes
     it for rows, each of which is scored with all items. A model of ours makes its products for
-    `ROWS` users at least, so a batch has as many. Known and held-out items are put together without
-    a tensor for each user.
+    `ROWS` users at least, so a batch has as many, and it has 64 where their scores take no more
+    than 32 MB: each product reads all items. Known and held-out items are put together without a
+    tensor for each user.
     """
     import numpy as np
     import torch
@@ -66,7 +69,7 @@ def change_eval_loader(module: ModuleType) -> None:
             self.step = max(self.config["eval_batch_size"] // n_items, 1)
             self.set_batch_size(self.step)
         elif is_ours(self.config["model"]):
-            self.step = max(self.step, ROWS)
+            self.step = max(self.step, ROWS, min(_USERS, _SCORES // n_items))
             self.set_batch_size(self.step * n_items)
 
     @wraps(collate)

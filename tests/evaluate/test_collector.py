@@ -1,7 +1,7 @@
 """What metrics are given, beside what RecBole's own collector gives them and plain sets."""
 
 import math
-from types import MethodType
+from types import MethodType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.evaluator import Collector, Evaluator
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
+from small_data import write_small
 
 from recbole_symcere.evaluate.collector import ListCollector
 from recbole_symcere.model.base import VectorRecommender
@@ -113,12 +114,25 @@ def test_it_keeps_what_the_metrics_ask_for_and_nothing_else(metrics, kinds):
 # --- whole evaluations ----------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def many_users(tmp_path_factory):
+    """A data_path with a set of 150 users."""
+    folder = tmp_path_factory.mktemp("many")
+    write_small(folder, n_users=150)
+    return str(folder)
+
+
+@pytest.fixture
+def many(small, many_users):
+    return {**small, "data_path": many_users}
+
+
 def parts_of(name, small, **more):
-    """Config, model and loaders; a batch has 16 users."""
+    """Config, model and loaders; a batch has 64 users."""
     text = {"text_encoder", "max_length", "cache_dir"}
     kept = {key: value for key, value in small.items() if key not in text}
     settings = {**kept, "topk": [3, 10], "metrics": METRICS, "metric_decimal_place": 15}
-    settings |= {"valid_metric": "NDCG@10", "eval_batch_size": 16 * 31, **more}
+    settings |= {"valid_metric": "NDCG@10", "eval_batch_size": 64 * 31, **more}
     config = Config(name, "small", config_dict=settings)
     loaders = split_data(config, read_dataset(config))
     model = build_model(config, loaders[0])
@@ -143,9 +157,9 @@ def stock_evaluation(config, model, loaders, loader):
         *((name, "uni5") for name in ("DirectAU", "FM")),
     ],
 )
-def test_every_metric_of_recboles_is_the_same(small, name, mode):
+def test_every_metric_of_recboles_is_the_same(many, name, mode):
     more = {"eval_args": {"mode": mode}} if mode != "full" else {}
-    config, model, loaders = parts_of(name, small, **more)
+    config, model, loaders = parts_of(name, many, **more)
     trainer = build_trainer(config, model)
     trainer.eval_collector.data_collect(loaders[0])
     for loader in loaders[1:]:
@@ -157,12 +171,12 @@ def test_every_metric_of_recboles_is_the_same(small, name, mode):
         assert dict(ours) == dict(theirs)
 
 
-def test_batches_hold_what_they_held(small):
-    _, _, (_, valid, test) = parts_of("LightGCN", small, cold_users=0.5)
+def test_batches_hold_what_they_held(many):
+    _, _, (_, valid, test) = parts_of("LightGCN", many, cold_users=0.5)
     for loader in (valid, test):
         loader.uid2history_item[int(loader.uid_list[3])] = torch.tensor([], dtype=torch.int64)
-        for start in (0, 3, 20):
-            index = [*range(start, min(start + 16, len(loader.uid_list)))]
+        for start in (0, 3, 140):
+            index = [*range(start, min(start + 64, len(loader.uid_list)))]
             batch, known, *right = loader.collate_fn(index)
             expected = FullSortEvalDataLoader.collate_fn.__wrapped__(loader, index)
             assert torch.equal(batch["user_id"], expected[0]["user_id"])
@@ -174,17 +188,30 @@ def test_batches_hold_what_they_held(small):
 
 
 @pytest.mark.parametrize(
-    ("name", "at_once"), [("DirectAU", 16), ("LightGCN", 3), ("DirectAU", 20), ("LightGCN", 20)]
+    ("name", "given", "users"),
+    [("DirectAU", 3, 64), ("DirectAU", 100, 100), ("LightGCN", 3, 3), ("LightGCN", 100, 100)],
 )
-def test_a_batch_has_as_many_users_as_products_are_made_for(small, name, at_once):
-    size = 20 if at_once == 20 else 3
-    _, _, (_, _, test) = parts_of(name, small, eval_batch_size=size * 31)
-    assert test.step == at_once
-    assert len(next(iter(test))[0]) == at_once
+def test_a_model_of_ours_ranks_64_users_at_once(many, name, given, users):
+    _, _, (_, _, test) = parts_of(name, many, eval_batch_size=given * 31)
+    assert test.step == users
+    assert len(next(iter(test))[0]) == users
 
 
-def test_scores_of_an_evaluation_share_their_memory_and_no_others_do(small, monkeypatch):
-    config, model, loaders = parts_of("DirectAU", small)
+@pytest.mark.parametrize(("n_items", "users"), [(2**17, 64), (2**18, 32), (2**24, 16)])
+def test_a_batch_is_no_larger_than_32_mb_or_what_a_product_takes(n_items, users):
+    config = {"eval_batch_size": 1, "model": "DirectAU"}
+    loader = SimpleNamespace(
+        config=config,
+        is_sequential=False,
+        _dataset=SimpleNamespace(item_num=n_items),
+        set_batch_size=lambda _: None,
+    )
+    FullSortEvalDataLoader._init_batch_size_and_step(loader)
+    assert loader.step == users
+
+
+def test_scores_of_an_evaluation_share_their_memory_and_no_others_do(many, monkeypatch):
+    config, model, loaders = parts_of("DirectAU", many)
     predict, places = VectorRecommender.full_sort_predict, []
 
     def noted(self, interaction):
@@ -196,17 +223,17 @@ def test_scores_of_an_evaluation_share_their_memory_and_no_others_do(small, monk
     trainer = build_trainer(config, model)
     trainer.eval_collector.data_collect(loaders[0])
     trainer.evaluate(loaders[1], load_best_model=False)
-    assert len(places) == 2
+    assert len(places) == 3
     assert len(set(places)) == 1
     batches = [batch[0] for batch in loaders[1]]
     kept = [model.full_sort_predict(batch) for batch in batches]
     again = [model.full_sort_predict(batch) for batch in batches]
     assert all(torch.equal(a, b) for a, b in zip(kept, again, strict=True))
-    assert len({scores.data_ptr() for scores in (*kept, *again)}) == 4
+    assert len({scores.data_ptr() for scores in (*kept, *again)}) == 6
 
 
-def test_an_evaluation_that_was_broken_off_leaves_nothing(small, monkeypatch):
-    config, model, loaders = parts_of("LightGCN", small)
+def test_an_evaluation_that_was_broken_off_leaves_nothing(many, monkeypatch):
+    config, model, loaders = parts_of("LightGCN", many)
     trainer = build_trainer(config, model)
     trainer.eval_collector.data_collect(loaders[0])
     expected = trainer.evaluate(loaders[1], load_best_model=False)
@@ -237,47 +264,47 @@ def evaluate(small, users, items):
 
 
 def vectors():
-    """Of 24 users and 30 items beside the padding; item 30 is nobody's choice."""
+    """Of 150 users and 30 items beside the padding; item 30 is nobody's choice."""
     rng = np.random.default_rng(0)
-    users, items = (torch.from_numpy(rng.random((n, 4)) + 1).float() for n in (25, 31))
+    users, items = (torch.from_numpy(rng.random((n, 4)) + 1).float() for n in (151, 31))
     items[30] = -items[30]
     return users, items
 
 
-WHAT = r"1 of 496 scores of a batch aren't finite before training, so that they rank nothing"
+WHAT = r"1 of 1,984 scores of a batch aren't finite before training, so that they rank nothing"
 
 
 @pytest.mark.parametrize("large", [1e25, -1e25])
-def test_a_product_beyond_all_numbers_is_noticed_far_from_the_best(small, large):
+def test_a_product_beyond_all_numbers_is_noticed_far_from_the_best(many, large):
     users, items = vectors()
     users[:, 3], items[:, 3] = 0, 0  # only user 5 and item 30 have both
     users[5, 3], items[30, 3] = 1e20, large
     with pytest.raises(DivergedError, match=WHAT):
-        evaluate(small, users, items)
+        evaluate(many, users, items)
 
 
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_vector_that_is_not_finite_is_noticed(small, side, bad):
+def test_a_vector_that_is_not_finite_is_noticed(many, side, bad):
     both = vectors()
     both[side][[5, 30][side], 2] = bad
-    wrong = [31, 16][side]
-    message = f"{wrong} of 496 scores of a batch aren't finite before training"
+    wrong = [31, 64][side]
+    message = f"{wrong} of 1,984 scores of a batch aren't finite before training"
     with pytest.raises(DivergedError, match=message):
-        evaluate(small, *both)
+        evaluate(many, *both)
 
 
-def test_long_vectors_with_finite_scores_are_evaluated(small):
+def test_long_vectors_with_finite_scores_are_evaluated(many):
     users, items = vectors()
     users[:, 3], items[:, 3] = 1e25, 0
     items[:, 2], users[:, 2] = 1e25, 0
-    expected = evaluate(small, *(side[:, :2].contiguous() for side in (users, items)))
-    assert evaluate(small, users, items) == expected
+    expected = evaluate(many, *(side[:, :2].contiguous() for side in (users, items)))
+    assert evaluate(many, users, items) == expected
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", ["class", "base", "instance"])
-def test_another_way_to_score_is_looked_at(small, monkeypatch, place, bad):
+def test_another_way_to_score_is_looked_at(many, monkeypatch, place, bad):
     predict = VectorRecommender.full_sort_predict
 
     def poisoned(self, interaction):
@@ -285,7 +312,7 @@ def test_another_way_to_score_is_looked_at(small, monkeypatch, place, bad):
         scores[31 * 3 + 30] = bad
         return scores
 
-    config, model, loaders = parts_of("DirectAU", small, metrics=["NDCG"])
+    config, model, loaders = parts_of("DirectAU", many, metrics=["NDCG"])
     if place == "instance":
         object.__setattr__(model, "full_sort_predict", MethodType(poisoned, model))
     else:
