@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.interaction import Interaction
-from recbole.evaluator import Collector
 
+from recbole_symcere.evaluate.collector import ListCollector
 from recbole_symcere.evaluate.groups import (
     ITEM_BINS,
     USER_BINS,
@@ -97,7 +97,7 @@ def _computing(trainer: Any, train_data: Any, extra: list[str]) -> Iterator[tupl
         "metrics": [*config["metrics"], *added],
     }
     before = trainer.evaluator, trainer.eval_collector
-    trainer.evaluator, trainer.eval_collector = PerUserEvaluator(config), Collector(config)
+    trainer.evaluator, trainer.eval_collector = PerUserEvaluator(config), ListCollector(config)
     trainer.eval_collector.data_collect(train_data)
     try:
         yield trainer.evaluator, {name.lower() for name in added}

@@ -29,8 +29,8 @@ _Floats = npt.NDArray[np.float64]
 
 def _counts(data: Any) -> npt.NDArray[np.int64]:
     counts = np.zeros(data.get("data.num_items"), dtype=np.int64)
-    for item, count in dict(data.get("data.count_items")).items():
-        counts[item] = count
+    counted = data.get("data.count_items")
+    counts[[*counted]] = [*counted.values()]
     return counts
 
 

@@ -1,5 +1,7 @@
 """What models of ours share: scores from cached vectors, and a graph encoder with its view."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -10,7 +12,7 @@ from torch import nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
-from recbole_symcere.evaluate.products import all_products
+from recbole_symcere.evaluate.products import ROWS, all_products
 from recbole_symcere.graph.bipartite import BipartiteGraph, edge_dropout
 from recbole_symcere.graph.encoders import NGCF, LightGCN, NoisyLightGCN
 
@@ -46,6 +48,7 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.protocol: dict[str, Any] = {}
+        self._written_over: torch.Tensor | None = None
         self.forget()
         self.register_load_state_dict_post_hook(lambda *_: self.forget())
 
@@ -127,7 +130,22 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     def full_sort_predict(self, interaction: Any) -> torch.Tensor:
         """Scores [B * n_items] of the users and every item."""
         users, items = self.scoring_vectors()
-        return all_products(users[interaction[self.USER_ID]], items).view(-1)
+        users = users[interaction[self.USER_ID]]
+        if self._written_over is not None and len(self._written_over) < len(users):
+            self._written_over = users.new_empty(max(len(users), ROWS), len(items))
+        return all_products(users, items, self._written_over).view(-1)
+
+    @contextmanager
+    def scores_in_place(self) -> Iterator[None]:
+        """Let `full_sort_predict` write each batch's scores over those of the batch before.
+
+        New memory for each batch is a third of the time.
+        """
+        self._written_over = torch.empty(0)
+        try:
+            yield
+        finally:
+            self._written_over = None
 
     def training_graph(self, dataset: Any) -> BipartiteGraph:
         """The graph of the interactions of ``dataset``, the training split."""

@@ -17,6 +17,7 @@ from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tab
 from recbole_symcere.plugin.config_patches import extend_recbole_config
 from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
+from recbole_symcere.plugin.metric_patches import change_metrics
 from recbole_symcere.plugin.trainer_patches import (
     change_eval_loader,
     change_knowledge_loader,
@@ -62,6 +63,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
         ("recbole.quick_start.quick_start", quick_start_shims),
         ("recbole.evaluator.collector", compat.collector_shims),
+        ("recbole.evaluator.metrics", change_metrics),
         ("recbole.evaluator.register", _offer_metrics),
         ("recbole.model.abstract_recommender", _change_parameters),
         ("recbole.model.general_recommender", _change_models),

@@ -68,7 +68,11 @@ class RunOptions:
         help="training ends after so many validations without a better one", minimum=0
     )
     eval_args: dict[str, Any] = option(help="split, order, group_by and mode")
-    eval_batch_size: int = option(help="user-item scores held at once", minimum=1)
+    eval_batch_size: int = option(
+        help="user-item scores held at once; a model of ours ranks 64 users if they need fewer "
+        "than 8 million, and 16 in any case",
+        minimum=1,
+    )
     metrics: list[str] = option(help="such as [NDCG, Hit, Recall, MRR]")
     topk: list[int] = option(help="the k of the metrics", minimum=1)
     valid_metric: str = option(help="what the best epoch is chosen by")

@@ -4,7 +4,11 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
+from recbole_symcere.model.registry import is_ours
+
 __all__ = ["change_eval_loader", "change_knowledge_loader", "change_trainers"]
+
+_USERS, _SCORES = 64, 2**23
 
 
 def change_trainers(module: ModuleType) -> None:
@@ -41,19 +45,44 @@ def change_knowledge_loader(module: ModuleType) -> None:
 
 
 def change_eval_loader(module: ModuleType) -> None:
-    """Let eval_batch_size count scores for sequential models too, under our protocol.
+    """Let RecBole's loader over all items choose its batches by what they cost.
 
-    RecBole takes it for rows there, each of which is scored with all items.
+    Under our protocol eval_batch_size counts scores for sequential models too, where RecBole takes
+    it for rows, each of which is scored with all items. A model of ours makes its products for
+    `ROWS` users at least, so a batch has as many, and it has 64 where their scores take no more
+    than 32 MB: each product reads all items. Known and held-out items are put together without a
+    tensor for each user.
     """
+    import numpy as np
+    import torch
+
+    from recbole_symcere.evaluate.products import ROWS
+
     loader = module.FullSortEvalDataLoader
-    init = loader._init_batch_size_and_step
+    init, collate = loader._init_batch_size_and_step, loader.collate_fn
 
     @wraps(init)
     def by_scores(self: Any) -> None:
-        if not (self.is_sequential and self.config.common_protocol):
-            init(self)
-            return
-        self.step = max(self.config["eval_batch_size"] // self._dataset.item_num, 1)
-        self.set_batch_size(self.step)
+        init(self)
+        n_items = self._dataset.item_num
+        if self.is_sequential and self.config.common_protocol:
+            self.step = max(self.config["eval_batch_size"] // n_items, 1)
+            self.set_batch_size(self.step)
+        elif is_ours(self.config["model"]):
+            self.step = max(self.step, ROWS, min(_USERS, _SCORES // n_items))
+            self.set_batch_size(self.step * n_items)
 
-    loader._init_batch_size_and_step = by_scores
+    @wraps(collate)
+    def at_once(self: Any, index: Any) -> Any:
+        if self.is_sequential:
+            return collate(self, index)
+        batch = self.user_df[np.array(index)]
+        users = batch[self.uid_field].numpy()
+        known, right = self.uid2history_item[users], self.uid2positive_item[users]
+        return batch, with_rows(known), *with_rows(right)
+
+    def with_rows(items: Any) -> tuple[Any, Any]:
+        rows = np.repeat(np.arange(len(items)), [len(of_user) for of_user in items])
+        return torch.from_numpy(rows), torch.cat([*items])
+
+    loader._init_batch_size_and_step, loader.collate_fn = by_scores, at_once

@@ -5,11 +5,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from recbole_symcere.model.base import VectorRecommender
 
 __all__ = ["DivergedError", "check_loss", "check_weights", "checked_scores"]
 
 _TOO_HIGH = 1e3  # times the first batch's loss
+_OF_VECTORS = VectorRecommender.full_sort_predict
 _NEAR_ZERO = 0.1  # what a first loss counts as at least
 _ADVICE = (
     "Training stopped; the weights after the last finished epoch are kept. Lower learning_rate or "
@@ -85,10 +89,10 @@ def checked_scores(model: Any, when: str) -> Iterator[None]:
         DivergedError: from inside, at the first batch with such scores.
     """
 
-    def checked(score: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(score: Callable[..., Any], are_bounded: Callable[[], bool]) -> Callable[..., Any]:
         def scored(*args: Any, **kwargs: Any) -> Any:
             scores = score(*args, **kwargs)
-            bad = _count(scores) if isinstance(scores, Tensor) else 0
+            bad = _count(scores) if isinstance(scores, Tensor) and not are_bounded() else 0
             if bad:
                 raise DivergedError(
                     f"{bad:,} of {scores.numel():,} scores of a batch aren't finite {when}, so "
@@ -102,12 +106,34 @@ def checked_scores(model: Any, when: str) -> Iterator[None]:
     own = {name: vars(model)[name] for name in names if name in vars(model)}
     try:
         for name in names:
-            object.__setattr__(model, name, checked(getattr(model, name)))
+            object.__setattr__(model, name, checked(getattr(model, name), _bound(model, name)))
         yield
     finally:
         for name in names:
             vars(model).pop(name, None)
         vars(model).update(own)
+
+
+def _bound(model: Any, name: str) -> Callable[[], bool]:
+    """What tells whether the method ``name`` can't but give finite scores, without a look at them.
+
+    A product of a user's and an item's vector, and all that is summed up on the way to it, is at
+    most the product of the vectors' lengths (Cauchy and Schwarz).
+    """
+    method = vars(model).get(name, getattr(type(model), name))
+    if method is not _OF_VECTORS:
+        return lambda: False
+    vectors, is_bounded = None, False
+
+    def are_bounded() -> bool:
+        nonlocal vectors, is_bounded
+        if model.scoring_vectors() is not vectors:
+            vectors = model.scoring_vectors()
+            users, items = (torch.linalg.vector_norm(side, dim=1).max() for side in vectors)
+            is_bounded = bool(users * items < torch.finfo(users.dtype).max / 2)
+        return is_bounded
+
+    return are_bounded
 
 
 def _count(values: Tensor) -> int:

@@ -4,6 +4,7 @@
 resumed and reported like our own models. It hooks into `fit` and never copies it.
 """
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from recbole.trainer.trainer import Trainer
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.storage import writing
+from recbole_symcere.evaluate.collector import ListCollector
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.plugin import checkpoint
@@ -57,7 +59,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
-        self.evaluator = PerUserEvaluator(config)
+        self.evaluator, self.eval_collector = PerUserEvaluator(config), ListCollector(config)
         self.best_epoch: int | None = None
         self.history: list[dict[str, Any]] = []
         self.epoch_labels: dict[str, Any] = {}
@@ -201,7 +203,10 @@ class Resumable(_Base):  # type: ignore[misc] # see above
     def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
         """RecBole's `evaluate`; scores that aren't finite end it."""
         done = f"after epoch {self.history[-1]['epoch']}" if self.history else "before training"
-        with checked_scores(self.model, done):
+        self.eval_collector.begin()
+        ours = isinstance(self.model, VectorRecommender)
+        in_place = self.model.scores_in_place() if ours else contextlib.nullcontext()
+        with checked_scores(self.model, done), in_place:
             return super().evaluate(eval_data, *args, **kwargs)
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:

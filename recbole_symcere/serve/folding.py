@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.evaluate.best_items import best
 from recbole_symcere.run.catalogue import Catalogue
-from recbole_symcere.serve.best_items import best
 from recbole_symcere.serve.fold_stock import Fold, NoFold
 from recbole_symcere.serve.frames import as_given, ids_of
 from recbole_symcere.serve.scorers import Scorer

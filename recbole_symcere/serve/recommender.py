@@ -11,8 +11,8 @@ import pyarrow as pa
 import torch
 
 from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.evaluate.best_items import best
 from recbole_symcere.run.catalogue import Catalogue
-from recbole_symcere.serve.best_items import best
 from recbole_symcere.serve.fold_stock import NoFold
 from recbole_symcere.serve.folding import Folding, MakeFold
 from recbole_symcere.serve.frames import SCHEMA, as_given, ids_of, table_of_lists

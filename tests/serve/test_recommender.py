@@ -12,15 +12,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from small_data import small_settings
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.quick_start import load_data_and_model, run_recbole
-from recbole_symcere.serve.best_items import best
 from recbole_symcere.serve.recommender import Recommender
 
 MODELS = {
@@ -193,18 +190,6 @@ def test_unknown_users_are_named_or_get_popular_items(run_of):
     assert found["item_id"][:3].tolist() == [known.items[i].as_py() for i in order]
     assert found["score"][:3].isna().all()
     assert found["user_id"].tolist() == ["nobody"] * 3 + [user] * 3
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.sampled_from([40, 4097, 5000, 9999]))
-def test_the_best_are_those_of_a_full_sort(seed, k, n):
-    rng = np.random.default_rng(seed)
-    scores = rng.choice([rng.normal(size=(3, n)), rng.integers(0, 4, (3, n))]).astype(np.float32)
-    values, places = best(torch.from_numpy(scores), k)
-    np.testing.assert_array_equal(values, -np.sort(-scores, axis=1)[:, :k])
-    np.testing.assert_array_equal(np.take_along_axis(scores, places.numpy(), 1), values)
-    assert all(len(set(row)) == k for row in places.tolist())
-    ties = (values[:, 1:] == values[:, :-1]).numpy()
-    assert (np.diff(places.numpy(), axis=1)[ties] > 0).all()
 
 
 @pytest.mark.parametrize("popularity", [0.0, 0.4, 3.0])
