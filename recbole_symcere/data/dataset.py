@@ -5,6 +5,8 @@ its row number as an int64 field through duplicate removal, filters, k-core, sor
 so its review is found by number and never by position. Only the training split hands out texts.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ __all__ = ["ROW_FIELD", "ReviewDataset"]
 
 ROW_FIELD = "inter_row"
 """Name of the int64 field that holds an interaction's row in the file, counted from 0."""
+
+_PIECE = 65_536  # reviews that are read at once
 
 
 class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
@@ -84,23 +88,30 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         return [Path(self.dataset_path) / f"{name}.reviews.parquet" for name in names]
 
     def _read_reviews(self, columns: list[str]) -> pa.Table:
-        tables = []
-        for path in self.review_files():
-            if not path.is_file():
-                raise InputError(
-                    f"{path} doesn't exist, but {self.config['model']} learns from reviews. Add "
-                    f"those of the interactions with: {program()} convert attach --input=FILE "
-                    f"--name={self.dataset_name} --output_dir={path.parents[1]}"
-                )
-            try:
-                found = pq.read_schema(path).names
+        return pa.concat_tables([self._read(path, columns) for path in self.review_files()])
+
+    def _read(self, path: Path, columns: list[str]) -> pa.Table:
+        with self._opened(path, columns) as file:
+            return file.read(columns)
+
+    @contextlib.contextmanager
+    def _opened(self, path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
+        """A review file that has those columns."""
+        if not path.is_file():
+            raise InputError(
+                f"{path} doesn't exist, but {self.config['model']} learns from reviews. Add "
+                f"those of the interactions with: {program()} convert attach --input=FILE "
+                f"--name={self.dataset_name} --output_dir={path.parents[1]}"
+            )
+        try:
+            with pq.ParquetFile(path) as file:
+                found = file.schema_arrow.names
                 missing = ", ".join(sorted(set(columns) - set(found)))
                 if missing:
                     raise InputError(f"{path} has no column {missing}; it has {', '.join(found)}.")
-                tables.append(pq.read_table(path, columns=columns))
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{path} can't be read as Parquet: {error}") from None
-        return pa.concat_tables(tables)
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} can't be read as Parquet: {error}") from None
 
     def _check_reviews(self) -> None:
         """Stop unless the reviews' users and items are those of the interactions, row by row."""
@@ -133,11 +144,41 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         """
         return self.controlled(self._own_reviews())
 
-    def _own_reviews(self) -> pa.Array:
+    def review_pieces(self) -> Iterator[tuple[np.ndarray, pa.Array]]:
+        """The training reviews without all of them in memory, in the order of the file.
+
+        Yields:
+            Places in `inter_feat` [n], and the texts of those interactions [n].
+
+        Raises:
+            RuntimeError: as `training_reviews`.
+        """
+        self._refuse_held_out()
+        if (read_options(ControlOptions, self.config).text_control or "none") != "none":
+            texts = self.training_reviews()  # dealt anew over all of them
+            for start in range(0, len(texts), _PIECE):
+                piece = texts[start : start + _PIECE]
+                yield np.arange(start, start + len(piece)), piece
+            return
+        rows = self.inter_feat[ROW_FIELD].numpy()
+        order, at = np.argsort(rows), 0
+        for path in self.review_files():
+            with self._opened(path, ["text"]) as file:
+                for batch in file.iter_batches(_PIECE, columns=["text"]):
+                    start, stop = np.searchsorted(rows, (at, at + len(batch)), sorter=order)
+                    places = order[start:stop]
+                    texts = batch["text"].take(pa.array(rows[places] - at))
+                    yield places, pc.fill_null(texts.cast(pa.string()), "")
+                    at += len(batch)
+
+    def _refuse_held_out(self) -> None:
         if self.split != "train":
             raise RuntimeError(
                 f"Only the training split hands out reviews, but this is split {self.split!r}."
             )
+
+    def _own_reviews(self) -> pa.Array:
+        self._refuse_held_out()
         texts = self._read_reviews(["text"])["text"].take(self.inter_feat[ROW_FIELD].numpy())
         return pc.fill_null(texts.cast(pa.string()).combine_chunks(), "")
 

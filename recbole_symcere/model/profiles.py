@@ -13,7 +13,7 @@ from recbole_symcere.data.items import item_file, item_texts
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.model.text_side import encoded, item_vectors, text_facts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
-from recbole_symcere.text.lexical import LexicalSpace, lexical_vectors, word_counts
+from recbole_symcere.text.lexical import LexicalSpace, WordSums, word_counts
 from recbole_symcere.text.owners import owned_texts
 from recbole_symcere.text.text_options import EncoderOptions
 from recbole_symcere.text.tokens import TokenStore
@@ -27,6 +27,9 @@ __all__ = [
     "node_profiles",
     "seeded",
 ]
+
+
+_VECTORS = 131_072  # of texts, that are added up at once
 
 
 class InteractionVectors(NamedTuple):
@@ -79,11 +82,22 @@ def mean_of(
     """
     owned = owned_texts(chosen, owners, size, len(vectors))
     n_owned = np.bincount(owners[chosen >= 0], minlength=size)[:, None]
-    means = owned @ vectors.numpy() / np.maximum(n_owned, 1).astype(np.float32)
+    means = _sums(owned, vectors.numpy()) / np.maximum(n_owned, 1).astype(np.float32)
     # n v / n is v but for rounding, which would tell n where all have one text
     single = np.diff(owned.indptr) == 1
     means[single] = vectors.numpy()[owned.indices[owned.indptr[:-1][single]]]
     return torch.from_numpy(means)
+
+
+def _sums(owned: csr_matrix, vectors: np.ndarray) -> np.ndarray:
+    """The product, with vectors read from their beginning to their end: a file may hold them."""
+    if len(vectors) <= _VECTORS:
+        return np.asarray(owned @ vectors)
+    by_text, found = owned.tocsc(), np.zeros((owned.shape[0], vectors.shape[1]), vectors.dtype)
+    for start in range(0, len(vectors), _VECTORS):
+        part = slice(start, start + _VECTORS)
+        found += by_text[:, part] @ vectors[part]
+    return found
 
 
 def interaction_vectors(
@@ -113,13 +127,13 @@ class NodeProfiles(NamedTuple):
     """What the training reviews say of each user and each item.
 
     A profile has two parts, each centred and brought to length 1: the mean of the owner's review
-    vectors, and the words of its reviews (`lexical_vectors`). An item without a training review has
+    vectors, and the words of its reviews (`LexicalSpace`). An item without a training review has
     the text of ``<name>.items.parquet`` instead, where there is one.
 
     Attributes:
-        users: float32 [n_users, d_p]; zeros for an owner without text.
-        items: float32 [n_items, d_p], the same.
-        words: float32 [n_items, s], the second part of the items as `lexical_vectors` gives it.
+        users: float32 [n_users, d_p]; zeros for an owner without text; no rows if not asked for.
+        items: float32 [n_items, d_p], likewise.
+        words: float32 [n_items, s], the second part of the items as `LexicalSpace` gives it.
     """
 
     users: torch.Tensor
@@ -134,8 +148,9 @@ def node_profiles(
     lexical_size: int,
     lexical_length: int,
     dense: bool,
+    with_users: bool = True,
 ) -> NodeProfiles:
-    """The profiles of users and items.
+    """The profiles of items and users.
 
     Args:
         dataset: the training split.
@@ -144,19 +159,21 @@ def node_profiles(
         lexical_size: dimensions of the second part; 0 leaves it out.
         lexical_length: words of a text that count, however much of it the encoder reads.
         dense: whether there is the first part.
+        with_users: whether there are profiles of users.
 
     Raises:
         InputError: as `interaction_vectors`.
     """
     parts, words = [], torch.zeros(dataset.item_num, 0)
     if dense:
-        parts.append(_directions(_means(dataset, options, device)))
+        parts.append(_directions(_means(dataset, options, device, with_users)))
     if lexical_size:
-        counts, _ = _word_counts(dataset, lexical_length)
-        words, of_users = lexical_vectors(counts[1], counts[0], lexical_size)
-        parts.append(_directions([of_users, words]))
-    users, items = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
-    return NodeProfiles(users, items, words)
+        counts, _ = _word_counts(dataset, lexical_length, with_users)
+        space = LexicalSpace(counts.pop(0), lexical_size)
+        words = space.rows
+        parts.append(_directions([words, *(space.transform(others) for others in counts)]))
+    items, *users = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
+    return NodeProfiles(users[0] if users else items[:0], items, words)
 
 
 class TextProfiles:
@@ -185,11 +202,11 @@ class TextProfiles:
         encode: Callable[[Sequence[str]], torch.Tensor],
     ) -> None:
         self._encode, self._length = encode, lexical_length
-        self._centre = _centre(_means(dataset, options, device)[1]) if dense else None
+        self._centre = _centre(_means(dataset, options, device, False)[0]) if dense else None
         self._space: LexicalSpace | None = None
         if lexical_size:
-            counts, self._vocabulary = _word_counts(dataset, lexical_length)
-            self._space = LexicalSpace(counts[1], lexical_size)
+            counts, self._vocabulary = _word_counts(dataset, lexical_length, False)
+            self._space = LexicalSpace(counts[0], lexical_size)
             self._word_centre = _centre(self._space.rows)
 
     def __call__(self, owners: Sequence[Sequence[str]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -214,57 +231,62 @@ class TextProfiles:
 
 
 def seeded(
-    f: Any, profiles: torch.Tensor, side: Literal["item", "user", "both"], n_users: int
+    f: Any,
+    profiles: torch.Tensor,
+    side: Literal["item", "user", "both"],
+    n_users: int,
+    n_items: int,
 ) -> torch.Tensor:
     """f(p) for the nodes of one side or of both, zeros for the others.
 
     Args:
         f: from [n, d_p] to [n, d].
-        profiles: [n_users + n_items, d_p].
+        profiles: [n_users + n_items, d_p]; those of items [n_items, d_p] do where side is "item".
         side: whose profiles are read.
         n_users: number of users, who come first.
+        n_items: number of items.
     """
-    n = len(profiles)
+    n = n_users + n_items
     start, stop = {"item": (n_users, n), "user": (0, n_users), "both": (0, n)}[side]
-    return F.pad(f(profiles[start:stop]), (0, 0, start, n - stop))
+    absent = n - len(profiles)
+    return F.pad(f(profiles[start - absent : stop - absent]), (0, 0, start, n - stop))
 
 
-def _owners(dataset: Any) -> list[tuple[np.ndarray, int]]:
-    """The user, and the item, of each training interaction [n], and how many there are."""
-    fields = ((dataset.uid_field, dataset.user_num), (dataset.iid_field, dataset.item_num))
-    return [(dataset.inter_feat[field].numpy(), size) for field, size in fields]
+def _owners(dataset: Any, with_users: bool) -> list[tuple[np.ndarray, int]]:
+    """The item, and the user, of each training interaction [n], and how many there are."""
+    fields = [(dataset.iid_field, dataset.item_num), (dataset.uid_field, dataset.user_num)]
+    asked = fields if with_users else fields[:1]
+    return [(dataset.inter_feat[field].numpy(), size) for field, size in asked]
 
 
-def _means(dataset: Any, options: EncoderOptions, device: torch.device) -> list[torch.Tensor]:
+def _means(
+    dataset: Any, options: EncoderOptions, device: torch.device, with_users: bool
+) -> list[torch.Tensor]:
+    """Of items, and of users if asked."""
     reviews = interaction_vectors(dataset, options, device)
-    means = [reviews.mean_per(ids, size) for ids, size in _owners(dataset)]
+    means = [reviews.mean_per(ids, size) for ids, size in _owners(dataset, with_users)]
     if item_file(dataset).is_file():
-        silent = _silent(dataset, reviews.text_ids)
-        means[1][silent] = item_vectors(dataset, options, device)[0][silent]
+        ids, size = _owners(dataset, False)[0]
+        silent = np.setdiff1d(np.arange(size), ids[reviews.text_ids >= 0])
+        means[0][silent] = item_vectors(dataset, options, device)[0][silent]
     return means
 
 
-def _word_counts(dataset: Any, most: int) -> tuple[list[csr_matrix], Vocabulary]:
-    """Of users and of items, and the words' numbers."""
-    reviews, vocabulary = dataset.training_reviews().dictionary_encode(), Vocabulary()
-    words = vocabulary.count(reviews.dictionary, most)
-    chosen = reviews.indices.to_numpy()
-    chosen = np.where(np.diff(words.indptr)[chosen] > 0, chosen, -1)
-    counts = [word_counts(words, chosen, ids, size) for ids, size in _owners(dataset)]
+def _word_counts(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_matrix], Vocabulary]:
+    """Of items, and of users if asked, and the words' numbers."""
+    owners, vocabulary = _owners(dataset, with_users), Vocabulary()
+    sums = [WordSums(size) for _, size in owners]
+    for places, texts in dataset.review_pieces():
+        distinct = texts.dictionary_encode()
+        words, chosen = vocabulary.count(distinct.dictionary, most), distinct.indices.to_numpy()
+        for found, (ids, size) in zip(sums, owners, strict=True):
+            found.add(word_counts(words, chosen, ids[places], size))
     if item_file(dataset).is_file():
-        silent = _silent(dataset, chosen)
+        silent = np.flatnonzero(np.diff(sums[0].total(len(vocabulary.codes)).indptr) == 0)
         texts, _ = item_texts(dataset)
         more = vocabulary.count(texts.take(silent), most)
-        for of_reviews in counts:
-            of_reviews.resize(of_reviews.shape[0], more.shape[1])
-        counts[1] += word_counts(more, np.arange(len(silent)), silent, dataset.item_num)
-    return counts, vocabulary
-
-
-def _silent(dataset: Any, text_ids: np.ndarray) -> np.ndarray:
-    """The items without a training review, the padding item among them."""
-    ids, size = _owners(dataset)[1]
-    return np.setdiff1d(np.arange(size), ids[text_ids >= 0])
+        sums[0].add(word_counts(more, np.arange(len(silent)), silent, dataset.item_num))
+    return [found.total(len(vocabulary.codes)) for found in sums], vocabulary
 
 
 def _directions(sides: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -91,7 +91,10 @@ class SymCEREPlus(SymCERE):
             del self.embedding  # no id takes part
         size = 0 if o.profile_text == "dense" else o.lexical_size
         encoder, dense = read_options(EncoderOptions, config), o.profile_text != "lexical"
-        found = node_profiles(dataset, encoder, self.device, size, o.lexical_max_length, dense)
+        users = bool(o.node_weight) or o.profile in {"user", "both"}
+        found = node_profiles(
+            dataset, encoder, self.device, size, o.lexical_max_length, dense, users
+        )
         self.register_buffer("profiles", torch.cat(found[:2]), persistent=False)
         d_p = self.profiles.shape[1]
         if o.profile:
@@ -110,7 +113,8 @@ class SymCEREPlus(SymCERE):
         """Layer 0 of users and then items [n_users + n_items, d]."""
         ids: Any = self.id_scale * self.embedding.weight if hasattr(self, "embedding") else 0
         side = self.plus.profile
-        seeds = seeded(self.seed, self.profiles, side, self.n_users) if side else 0
+        sizes = self.n_users, self.n_items
+        seeds = seeded(self.seed, self.profiles, side, *sizes) if side else 0
         return torch.as_tensor(ids + seeds)
 
     def calculate_loss(self, interaction: Any) -> SymCEREPlusLoss:  # type: ignore[override] # more terms

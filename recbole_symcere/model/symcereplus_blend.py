@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from scipy.sparse import csr_matrix
-from sklearn.utils.extmath import randomized_svd
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.graph.bipartite import BipartiteGraph
+from recbole_symcere.model.ease_weights import ease_factors
 
 __all__ = [
     "PARTS",
@@ -22,16 +21,14 @@ __all__ = [
     "blend_of",
     "blended_names",
     "deviation",
-    "ease_factors",
-    "ease_weights",
     "ease_width",
 ]
 
 _log = logging.getLogger(__name__)
 
-_EASE_ITEMS = 10_000  # at most: dense matrices of items by items, about 3 GB at this size
 _EASE_SIZE = 256
-_EASE_SEED = 0  # of the randomised decomposition: factors don't depend on a run's seed
+_EASE_ITEMS = 10_000  # of runs of before, whose blend had no EASE of more
+_USERS = 65_536  # whose vectors are made at once
 PARTS = ("words", "ease")
 
 
@@ -43,6 +40,12 @@ class BlendOptions:
         "both", "scores of item neighbourhoods, by words or interactions, weighed on validation"
     )
     blend_ease_reg: float = option(100.0, "L2 regularisation of EASE", above=0)
+    blend_ease_exact: int = option(
+        10_000,
+        "items up to which EASE is exact, in 12 bytes for each pair of items; above it is made of "
+        "the leading directions of the interactions",
+        minimum=0,
+    )
 
 
 Sides = tuple[Tensor, Tensor]
@@ -93,23 +96,39 @@ class Blend(nn.Module):
             items: [n_items, d], whose dot product is s; item 0 is padding.
             graph: whose edges are the N_u.
         """
-        spread = deviation(users, items)
-        parts = [(users, items)]
-        for name, weight in zip(self.names, self.weights, strict=True):
-            if not weight:
-                continue
-            near, far = self.sides(name)
-            sums = graph.sums_of_items(near)
-            scale = spread / deviation(sums, far).clamp_min(1e-12)
-            parts.append((weight * scale[:, None] * sums, far))
-        users, items = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
-        return users, items
+        parts = [
+            (weight, *self.sides(name), _covariance(self.sides(name)[1]))
+            for name, weight in zip(self.names, self.weights, strict=True)
+            if weight
+        ]
+        if not parts:
+            return users, items
+        width, of_items = users.shape[1], _covariance(items)
+        found = users.new_empty(len(users), width + sum(len(of_far) for *_, of_far in parts))
+        for start in range(0, len(users), _USERS):
+            some = slice(start, start + _USERS)
+            found[some, :width] = users[some]
+            spread, at = _deviation(users[some], of_items), width
+            for weight, near, _, of_far in parts:
+                sums = graph.sums_of_items(near, some)
+                scale = spread / _deviation(sums, of_far).clamp_min(1e-12)
+                found[some, at : at + len(of_far)] = (weight * scale)[:, None] * sums
+                at += len(of_far)
+        return found, torch.cat([items, *(far for _, _, far, _ in parts)], dim=1)
 
 
 def deviation(users: Tensor, items: Tensor) -> Tensor:
     """Standard deviation [n_users] of each user's scores of all items but the first."""
+    return _deviation(users, _covariance(items))
+
+
+def _covariance(items: Tensor) -> Tensor:
+    """Of the items' vectors [d, d], the first left out."""
     centred = items[1:] - items[1:].mean(dim=0)
-    covariance = centred.T @ centred / max(len(centred), 1)
+    return centred.T @ centred / max(len(centred), 1)
+
+
+def _deviation(users: Tensor, covariance: Tensor) -> Tensor:
     return ((users @ covariance) * users).sum(dim=1).clamp_min(0).sqrt()
 
 
@@ -130,56 +149,36 @@ def blend_of(config: Any, dataset: Any, words: Tensor) -> Blend | None:
         else:
             _log.info("words take no part in the blend: no two items share one")
     if "ease" in wanted:
-        if n_items <= _EASE_ITEMS:
-            sides["ease"] = functools.partial(
-                ease_factors, dataset.history(), o.blend_ease_reg, _EASE_SIZE
+        exact = o.blend_ease_exact + 1  # the padding item is in the matrix
+        sides["ease"] = functools.partial(
+            ease_factors, dataset.history(), o.blend_ease_reg, _EASE_SIZE, exact
+        )
+        if n_items > o.blend_ease_exact:
+            _log.warning(
+                f"EASE in the blend is approximate: {n_items:,} items are more than "
+                f"blend_ease_exact, {o.blend_ease_exact:,}. Exactly it would take "
+                f"{12 * n_items**2 / 1e9:.1f} GB: --blend_ease_exact={n_items}."
             )
-        else:
-            _log.info(
-                f"EASE takes no part in the blend: {n_items:,} items are more than {_EASE_ITEMS:,}"
-            )
-    return Blend(sides) if sides else None
+    if not sides:
+        return None
+    blend = Blend(sides)
+    if n_items > _EASE_ITEMS:
+        blend.register_load_state_dict_pre_hook(_without_ease)  # type: ignore[no-untyped-call] # torch's own
+    return blend
+
+
+def _without_ease(blend: Blend, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Weights of a run of before, whose blend had no EASE: it gets none."""
+    kept = state.get(f"{prefix}weights", torch.zeros(0))
+    state[f"{prefix}weights"] = F.pad(kept, (0, max(len(blend.names) - len(kept), 0)))
 
 
 def _twice(words: Tensor) -> Sides:
     return words, words
 
 
-def ease_factors(history: csr_matrix, reg_weight: float, size: int) -> tuple[Tensor, Tensor]:
-    """EASE (Steck, WWW 2019), whose item-item matrix is kept as its first singular vectors.
-
-    For the history X [users, items] and P = (X^T X + reg I)^-1::
-
-        W_ij = -P_ij / P_jj,   W_jj = 0,   A B^T = W truncated to rank s
-
-    Args:
-        history: [n_users, n_items], 1 for an interaction.
-        reg_weight: reg, above 0.
-        size: s; fewer where there are fewer items.
-
-    Returns:
-        float32 A and B [n_items, s]: a user's scores are (sum of A's rows over its items) B^T.
-    """
-    weights = ease_weights(history, reg_weight)
-    size = min(size, len(weights))
-    left, values, right = randomized_svd(weights, size, random_state=_EASE_SEED)
-    first, second = (np.ascontiguousarray(side, np.float32) for side in (left * values, right.T))
-    return torch.from_numpy(first), torch.from_numpy(second)
-
-
-def ease_weights(history: csr_matrix, reg_weight: float) -> np.ndarray:
-    """W of `ease_factors`, float64 [n_items, n_items]."""
-    counts = csr_matrix(history, dtype=np.float64)
-    gram = (counts.T @ counts).toarray()
-    gram[np.diag_indices_from(gram)] += reg_weight
-    inverse = np.linalg.inv(gram)
-    weights: np.ndarray = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0)
-    return weights
-
-
 def blended_names(wanted: str | None, n_kept: int, n_items: int) -> list[str]:
-    """The names of a stored `Blend`, whose checkpoint keeps their weights alone.
+    """The names of a `Blend` that was stored without them, by an earlier version.
 
     Args:
         wanted: the setting blend.

@@ -1,6 +1,7 @@
 """What RecBole's own models need, told before any data are read; imports nothing of RecBole."""
 
 import importlib.util
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.plugin.stock_models import STAGES, draws_nothing, is_sequential
 
-__all__ = ["refuse_columns", "refuse_unable", "refuse_unranked"]
+__all__ = ["refuse_columns", "refuse_large_matrix", "refuse_unable", "refuse_unranked"]
+
+_log = logging.getLogger(__name__)
+
 
 _CLASSIFIERS = ("LightGBM", "XGBoost")
 # Packages that a model imports while it is built or trained: module, what pip calls it, and the
@@ -30,6 +34,9 @@ _GOES_ON = {
 }
 """Model -> a setting, its values that want trained models, and who names those."""
 _STAGE_EPOCHS = ("pretrain_epochs", "save_step")
+_BYTES_OF_A_PAIR = {"EASE": 36, "ADMMSLIM": 45}
+"""Model that inverts a matrix of items by items -> the memory that this takes at its peak."""
+_MUCH = 0.5  # of the free memory
 
 
 def refuse_unranked(model: str) -> None:
@@ -191,6 +198,34 @@ def refuse_columns(config: Any, dataset: Any) -> None:
             "load_col and numerical_features, or rank the held-out rows among sampled ones: "
             "--eval_args={mode: uni100}."
         )
+
+
+def refuse_large_matrix(config: Any, dataset: Any) -> None:
+    """Stop if a model would invert a matrix that doesn't fit in memory; warn if it barely does.
+
+    Raises:
+        InputError: with the estimate, and what to take instead.
+    """
+    model, n = config["model"], dataset.item_num - 1
+    needed = _BYTES_OF_A_PAIR.get(model, 0) * n**2
+    if not needed:
+        return
+    import torch
+
+    from recbole_symcere.text.free_memory import free_bytes
+
+    free = free_bytes(torch.device("cpu"))
+    said = (
+        f"{model} inverts a dense matrix of {n:,} by {n:,} items, which takes about "
+        f"{needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free."
+    )
+    if needed > free:
+        raise InputError(
+            f"{said} Take fewer items (convert --k_core=N), or a model that needs no such matrix: "
+            "--model=ItemKNN, or --model=SymCEREPlus, whose blend approximates EASE."
+        )
+    if needed > _MUCH * free:
+        _log.warning(said)
 
 
 def _refuse_code(config: Any, model: str) -> None:

@@ -148,6 +148,10 @@ class BlendTrainer(ReviewTrainer):
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(self._unblended(state))  # what is trained is judged without it
 
+    def _vectors(self) -> dict[str, Any]:
+        names = [] if self.model.blend is None else self.model.blend.names
+        return {**super()._vectors(), "blend_names": names}
+
     def facts(self) -> dict[str, Any]:
         """The weights that were chosen."""
         return {"blend": self.chosen}

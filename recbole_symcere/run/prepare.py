@@ -17,7 +17,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.everything import with_everything
-from recbole_symcere.plugin.stock_needs import refuse_columns
+from recbole_symcere.plugin.stock_needs import refuse_columns, refuse_large_matrix
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.trainer import resumable
 
@@ -35,6 +35,7 @@ def read_dataset(config: Any) -> Any:
     with _as_input_error(config):
         dataset = create_dataset(config)
     refuse_columns(config, dataset)
+    refuse_large_matrix(config, dataset)
     if max(config["topk"]) >= dataset.item_num:
         raise InputError(
             f"topk is {config['topk']}, but {config['dataset']} has only {dataset.item_num - 1} "

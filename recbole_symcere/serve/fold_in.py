@@ -14,11 +14,12 @@ from torch import Tensor
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.evaluate.products import all_products
 from recbole_symcere.graph.bipartite import BipartiteGraph
+from recbole_symcere.model.ease_weights import EaseWeights
 from recbole_symcere.model.registry import class_of, is_ours, lineage
 from recbole_symcere.model.symcereplus_blend import (
     Blend,
+    BlendOptions,
     blended_names,
-    ease_weights,
     ease_width,
 )
 from recbole_symcere.run.catalogue import Catalogue
@@ -90,6 +91,9 @@ class VectorFold:
         self._own = d + self._bias
         kept = weights.get("blend.weights") if "SymCEREPlus" in self._family else None
         self._weights = torch.zeros(0) if kept is None else kept.cpu()
+        self._names = state.get("blend_names") or blended_names(
+            self._settings.get("blend", "both"), len(self._weights), len(self.items)
+        )
         if not self._weights.any() and self.items.shape[1] != self._own:
             raise FoldError(self.name, "adds columns of its own to its vectors")
 
@@ -153,24 +157,27 @@ class VectorFold:
         W B.
         """
         n_items, at = len(self.items), self._own
-        names = blended_names(self._settings.get("blend", "both"), len(self._weights), n_items)
         sides: dict[str, tuple[Tensor, Tensor]] = {}
-        for name, weight in zip(names, self._weights.tolist(), strict=True):
+        for name, weight in zip(self._names, self._weights.tolist(), strict=True):
             sides[name] = (self.items[:, :0], self.items[:, :0])
             if not weight:
                 continue
             width = ease_width(n_items)
             if name == "words":
-                there = "ease" in names and bool(self._weights[names.index("ease")])
+                there = "ease" in self._names and self._weights[self._names.index("ease")]
                 width = self.items.shape[1] - at - (width if there else 0)
             far = self.items[:, at : at + width]
             near = far
             if name == "ease":
-                reg = float(self._settings.get("blend_ease_reg", 100.0))
-                near = torch.from_numpy(ease_weights(self._history, reg) @ far.double().numpy())
-            sides[name] = (near.to(far.dtype), far)
+                near = torch.from_numpy(self._ease().times(far.numpy()))
+            sides[name] = (near, far)
             at += width
         return sides
+
+    def _ease(self) -> EaseWeights:
+        keys = ("blend_ease_reg", "blend_ease_exact")
+        reg, exact = (self._settings.get(key, getattr(BlendOptions, key)) for key in keys)
+        return EaseWeights(self._history, float(reg), int(exact) + 1)
 
     # --- items ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.text.owners import owned_texts
 
-__all__ = ["LexicalSpace", "lexical_vectors", "word_counts"]
+__all__ = ["LexicalSpace", "WordSums", "word_counts"]
 
 _LEAST_TEXTS = 2  # a word of a single owner says nothing of any other
 _MOST_TEXTS = 0.3  # of the owners; a more frequent word tells them apart badly
@@ -34,6 +34,42 @@ def word_counts(
         float32 [n_owners, n_words].
     """
     return csr_matrix(owned_texts(text_ids, owners, n_owners, words.shape[0]) @ words)
+
+
+class WordSums:
+    """Counts of the same owners, added up piece by piece.
+
+    A piece is added to those before it when it has grown as large as the last of them, so that the
+    time is near linear in what is added and the memory that of the sum.
+
+    Args:
+        n_owners: rows of each piece.
+    """
+
+    def __init__(self, n_owners: int) -> None:
+        self._n_owners = n_owners
+        self._parts: list[csr_matrix] = []
+
+    def add(self, counts: csr_matrix) -> None:
+        """Add float32 [n_owners, n_words]; later pieces may have more words."""
+        while self._parts and self._parts[-1].nnz <= counts.nnz:
+            counts = _sum(self._parts.pop(), counts)
+        self._parts.append(counts)
+
+    def total(self, n_words: int) -> csr_matrix:
+        """The sum [n_owners, n_words] so far, of at least as many words as any piece has."""
+        counts = csr_matrix((self._n_owners, n_words), dtype=np.float32)
+        while self._parts:
+            counts = _sum(self._parts.pop(), counts)
+        self._parts = [counts]
+        return counts
+
+
+def _sum(first: csr_matrix, second: csr_matrix) -> csr_matrix:
+    n_words = max(first.shape[1], second.shape[1])
+    for part in (first, second):
+        part.resize(part.shape[0], n_words)
+    return first + second
 
 
 class LexicalSpace:
@@ -61,7 +97,8 @@ class LexicalSpace:
             return
         self._weights = TfidfTransformer(sublinear_tf=True)
         self._space = TruncatedSVD(self._size, random_state=_SEED)
-        weighed = self._weights.fit_transform(counts[:, self._kept])
+        weighed = counts[:, self._kept]
+        weighed = self._weights.fit(weighed).transform(weighed, copy=False)
         self.rows = _float32(self._space.fit_transform(weighed))
 
     def transform(self, counts: csr_matrix) -> torch.Tensor:
@@ -72,18 +109,9 @@ class LexicalSpace:
         """
         if self._size < 1:
             return torch.zeros(counts.shape[0], 0)
-        return _float32(self._space.transform(self._weights.transform(counts[:, self._kept])))
-
-
-def lexical_vectors(counts: csr_matrix, others: csr_matrix, size: int) -> list[torch.Tensor]:
-    """The `LexicalSpace` of ``counts``: its own rows, and ``others`` [m, words] brought into it.
-
-    Returns:
-        float32 [n, s] and [m, s]; zeros for a row without a word that counts.
-    """
-    space = LexicalSpace(counts, size)
-    return [space.rows, space.transform(others)]
+        weighed = self._weights.transform(counts[:, self._kept], copy=False)
+        return _float32(self._space.transform(weighed))
 
 
 def _float32(rows: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(rows.astype(np.float32))
+    return torch.from_numpy(rows.astype(np.float32, copy=False))

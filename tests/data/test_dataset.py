@@ -6,6 +6,7 @@ from recbole.utils import init_seed
 from small_data import START, small_rows, write_rows, write_small
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data import dataset as data_set
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.plugin.config import Config
 
@@ -108,6 +109,33 @@ def test_only_the_training_split_hands_out_texts(small):
     for part, split in ((valid, "'valid'"), (test, "'test'"), (create_dataset(config), "None")):
         with pytest.raises(RuntimeError, match=f"this is split {split}"):
             part.training_reviews()
+
+
+@pytest.mark.parametrize("control", ["none", "shuffled"])
+@pytest.mark.parametrize("size", [7, 1000])
+def test_reviews_in_pieces_are_the_training_reviews(small, monkeypatch, control, size):
+    monkeypatch.setattr(data_set, "_PIECE", size)
+    train, valid, _ = built({**small, "text_control": control})
+    whole, found = train.training_reviews().to_pylist(), {}
+    for places, texts in train.review_pieces():
+        assert len(places) == len(texts) <= size
+        found |= dict(zip(places.tolist(), texts.to_pylist(), strict=True))
+    assert [found[place] for place in range(len(whole))] == whole
+    assert len(found) == len(whole) > 100
+    with pytest.raises(RuntimeError, match="Only the training split"):
+        next(valid.review_pieces())
+
+
+def test_pieces_run_over_the_parts_of_a_benchmark(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(data_set, "_PIECE", 7)
+    for number, part in enumerate(("train", "valid", "test")):
+        write_rows(tmp_path, "small", small_rows(seed=number), part)
+    parts = ["train", "valid", "test"]
+    given = {"data_path": str(tmp_path), "benchmark_filename": parts, "allow_repeats": True}
+    train = built({**small, **given})[0]
+    found = [pair for piece in train.review_pieces() for pair in zip(*piece, strict=True)]
+    whole = train.training_reviews().to_pylist()
+    assert sorted((int(place), text.as_py()) for place, text in found) == [*enumerate(whole)]
 
 
 def test_item_texts_are_the_items_training_reviews_in_order_of_time(small):

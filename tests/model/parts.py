@@ -97,7 +97,12 @@ def silence(monkeypatch):
         rows = zip(*pairs, every(self).to_pylist(), strict=True)
         return pa.array(["" if u % 5 == 0 or i % 4 == 0 else text for u, i, text in rows])
 
+    def in_one_piece(self):
+        texts = fewer(self)
+        yield np.arange(len(texts)), texts
+
     monkeypatch.setattr(ReviewDataset, "training_reviews", fewer)
+    monkeypatch.setattr(ReviewDataset, "review_pieces", in_one_piece)
 
 
 def text_vectors_of(given, small):

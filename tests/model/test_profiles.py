@@ -1,13 +1,20 @@
 """Means of text vectors, and that texts which say nothing leave nothing in them."""
 
 import numpy as np
+import pytest
 import torch
 from model.test_contract import prepare
 
-from recbole_symcere.model.profiles import mean_of
+from recbole_symcere.base.options import read_options
+from recbole_symcere.data import dataset as data_set
+from recbole_symcere.model import profiles
+from recbole_symcere.model.profiles import mean_of, node_profiles
+from recbole_symcere.text.text_options import EncoderOptions
 
 
-def test_means_against_numpy():
+@pytest.mark.parametrize("at_once", [2, 100])
+def test_means_against_numpy(monkeypatch, at_once):
+    monkeypatch.setattr(profiles, "_VECTORS", at_once)
     rng = np.random.default_rng(0)
     vectors = torch.from_numpy(rng.normal(size=(9, 5)).astype(np.float32))
     chosen, owners = rng.integers(-1, 9, 60), rng.integers(0, 12, 60)
@@ -28,6 +35,41 @@ def test_the_mean_of_one_text_is_its_vector_however_often_it_is_owned():
 
 def test_constant_texts_give_no_profile_that_tells_items_apart(small):
     _, model, *_ = prepare("SymCEREPlus", small, text_control="constant")
-    items = model.profiles[model.n_users :]
+    items = model.profiles  # nobody reads those of users
     described = items[items.any(dim=1)]
     assert not len(described) or torch.equal(described, described[:1].expand_as(described))
+
+
+def test_profiles_of_items_do_not_depend_on_those_of_users_or_on_pieces(small, monkeypatch):
+    config, model, _, (train, *_) = prepare("SymCEREPlus", small)
+
+    def made(with_users):
+        options, device = read_options(EncoderOptions, config), torch.device("cpu")
+        return node_profiles(train.dataset, options, device, 8, 64, True, with_users)
+
+    whole = made(True)
+    assert len(whole.users) == model.n_users
+    monkeypatch.setattr(data_set, "_PIECE", 10)
+    for with_users in (True, False):
+        found = made(with_users)
+        assert torch.allclose(found.items, whole.items, atol=1e-5)
+        assert torch.allclose(found.words, whole.words, atol=1e-5)
+        wanted = whole.users if with_users else whole.users[:0]
+        assert torch.allclose(found.users, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        ({}, ["items"]),
+        ({"profile": "user"}, ["users", "items"]),
+        ({"profile": "both"}, ["users", "items"]),
+        ({"node_weight": 0.1}, ["users", "items"]),
+        ({"profile": None, "id_scale": 1.0}, ["items"]),
+    ],
+    ids=str,
+)
+def test_profiles_of_users_are_made_where_they_are_read(small, options, sides):
+    model = prepare("SymCEREPlus", small, **options)[1]
+    sizes = {"users": model.n_users, "items": model.n_items}
+    assert len(model.profiles) == sum(sizes[side] for side in sides)

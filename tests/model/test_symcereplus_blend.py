@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model.test_contract import all_scores, prepare
 from recbole.utils import get_trainer
-from scipy.sparse import csr_matrix
 
 from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model import symcereplus_blend as blend_module
-from recbole_symcere.model.symcereplus_blend import Blend, ease_factors
+from recbole_symcere.model.symcereplus_blend import Blend
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.blend_trainer import CANDIDATES, BlendTrainer
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
@@ -74,21 +72,12 @@ def test_two_similarities_add_up_and_weight_0_adds_nothing():
     assert both - own == pytest.approx(one - own + (two - own), abs=1e-4)
 
 
-def test_ease_factors_are_ease():
-    rng = np.random.default_rng(0)
-    history = rng.random((40, 12)) < 0.3
-    gram = history.T.astype(float) @ history + 5 * np.eye(12)
-    inverse = np.linalg.inv(gram)
-    wanted = np.array(
-        [[0 if i == j else -inverse[i, j] / inverse[j, j] for j in range(12)] for i in range(12)]
-    )
-    near, far = (side.double().numpy() for side in ease_factors(csr_matrix(history), 5.0, 99))
-    assert near @ far.T == pytest.approx(wanted, abs=1e-6)
-    # rank 3: nothing of that rank is nearer (Eckart and Young)
-    near, far = (side.double().numpy() for side in ease_factors(csr_matrix(history), 5.0, 3))
-    assert near.shape == far.shape == (12, 3)
-    left, values, right = np.linalg.svd(wanted)
-    assert near @ far.T == pytest.approx((left[:, :3] * values[:3]) @ right[:3], abs=1e-5)
+def test_users_are_blended_in_pieces(monkeypatch):
+    users, items, sides, linked = drawn(3)
+    given = users, items, linked, {"words": sides, "ease": drawn(4)[2]}, [0.3, 0.7]
+    whole = blended(*given)
+    monkeypatch.setattr(blend_module, "_USERS", 3)
+    np.testing.assert_allclose(blended(*given), whole, rtol=1e-5, atol=1e-5)
 
 
 # --- the choice ----------------------------------------------------------------------------------
@@ -254,13 +243,52 @@ def test_what_takes_part(small, options, names):
     assert prepare("SymCEREPlus", small, **options)[1].blend.names == names
 
 
-def test_too_many_items_for_ease(small, monkeypatch, caplog):
+def test_above_its_limit_ease_is_approximate_and_says_so(small, caplog):
+    exact = prepare("SymCEREPlus", small, blend_ease_exact=30)[1]
+    assert "approximate" not in caplog.text
+    rough = prepare("SymCEREPlus", small, blend_ease_exact=29)[1]
+    told = [r for r in caplog.records if "EASE" in r.message]
+    assert [r.levelname for r in told] == ["WARNING"]
+    assert told[0].message == (
+        "EASE in the blend is approximate: 30 items are more than blend_ease_exact, 29. Exactly it "
+        "would take 0.0 GB: --blend_ease_exact=30."
+    )
+    assert rough.blend.names == exact.blend.names == ["words", "ease"]
+    # 31 items have fewer eigenvectors than the approximation takes
+    wanted, found = (
+        near @ far.T for near, far in (model.blend.sides("ease") for model in (exact, rough))
+    )
+    assert torch.allclose(wanted, found, atol=1e-4)
+
+
+def test_weights_of_a_run_of_before_without_ease_are_loaded(small, monkeypatch):
     monkeypatch.setattr(blend_module, "_EASE_ITEMS", 10)
-    with caplog.at_level(logging.INFO):
-        model = prepare("SymCEREPlus", small)[1]
-    assert model.blend.names == ["words"]
-    assert "EASE takes no part in the blend: 30 items are more than 10" in caplog.text
-    assert prepare("SymCEREPlus", small, blend="ease")[1].blend is None
+    for options, kept, expected in (
+        ({}, [0.4], [0.4, 0.0]),
+        ({}, [0.4, 0.2], [0.4, 0.2]),
+        ({"blend": "ease"}, None, [0.0]),
+    ):
+        model = prepare("SymCEREPlus", small, **options)[1]
+        state = model.state_dict()
+        del state["blend.weights"]
+        if kept:
+            state["blend.weights"] = torch.tensor(kept)
+        model.load_state_dict(state)
+        assert model.blend.weights.tolist() == pytest.approx(expected)
+
+
+def test_weights_that_do_not_fit_are_refused_below_that_number_of_items(small):
+    model = prepare("SymCEREPlus", small)[1]
+    state = {**model.state_dict(), "blend.weights": torch.tensor([0.4])}
+    with pytest.raises(RuntimeError, match=r"blend\.weights"):
+        model.load_state_dict(state)
+
+
+def test_the_names_of_the_weights_are_stored(small, tmp_path):
+    ran(small, tmp_path, blend="ease", blend_ease_exact=5)
+    state = checkpoint.load(tmp_path / "run" / "checkpoint" / "best.safetensors")
+    assert state["blend_names"] == ["ease"]
+    assert len(state["state_dict"]["blend.weights"]) == 1
 
 
 def test_words_add_what_other_reviews_say_of_the_items(small):

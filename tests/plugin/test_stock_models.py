@@ -14,6 +14,7 @@ from stock_data import WITH_CLASS, write_features, write_knowledge
 from recbole_symcere import InputError
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.stock_models import model_kinds
+from recbole_symcere.run.prepare import read_dataset
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
 
 README = Path(__file__).parents[2] / "README.md"
@@ -495,3 +496,34 @@ def test_a_log_of_other_text_is_left_alone(plain, caplog):
         logging.getLogger().info("100 %", extra={})
         logging.getLogger().info("%d of them", 3)
     assert {"100 %", "3 of them"} <= {record.getMessage() for record in caplog.records}
+
+
+# --- a matrix of items by items ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "free", "told"),
+    [
+        ("EASE", 32_000, "refused"),  # 30 items take 36 * 30 ** 2 bytes
+        ("EASE", 33_000, "warned"),
+        ("EASE", 65_000, None),
+        ("ADMMSLIM", 33_000, "refused"),
+        ("BPR", 1, None),
+    ],
+)
+def test_a_matrix_of_items_that_does_not_fit_is_refused(
+    plain, monkeypatch, caplog, model, free, told
+):
+    monkeypatch.setattr("recbole_symcere.text.free_memory.free_bytes", lambda _: free)
+    config = Config(model, "small", config_dict=plain)
+    said = f"{model} inverts a dense matrix of 30 by 30 items, which takes about 0.0 GB of memory"
+    if told == "refused":
+        advice = re.escape(
+            "--model=ItemKNN, or --model=SymCEREPlus, whose blend approximates EASE."
+        )
+        with pytest.raises(InputError, match=f"{said}.*{advice}$"):
+            read_dataset(config)
+        return
+    read_dataset(config)
+    warnings = [r.message for r in caplog.records if r.levelname == "WARNING"]
+    assert [said in message for message in warnings] == [True] * (told == "warned")

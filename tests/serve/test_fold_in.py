@@ -1,5 +1,6 @@
 """New users and items: by an oracle, by planted truth, and what is refused."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from recbole_symcere import run_recbole
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.model.profiles import TextProfiles
+from recbole_symcere.model.symcereplus_blend import blended_names
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.catalogue import Catalogue, catalogue_of
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
@@ -131,17 +133,24 @@ def test_a_step_of_propagation_is_the_oracles():
     np.testing.assert_allclose(row.numpy(), h / np.linalg.norm(h), rtol=1e-12)
 
 
-@pytest.mark.parametrize("weights", [(0.7, 0.4), (0.7, 0.0), (0.0, 0.4), (0.0, 0.0)])
-@pytest.mark.parametrize("blend", ["both", "words", "ease"])
-def test_a_copy_of_a_user_of_symcereplus_has_his_vector(place, weights, blend):
-    config = Config(
-        "SymCEREPlus", "small", config_dict={**place, "profile_text": "lexical", "blend": blend}
-    )
+@pytest.mark.parametrize(
+    ("weights", "blend", "exact"),
+    [
+        *itertools.product(
+            [(0.7, 0.4), (0.7, 0.0), (0.0, 0.4), (0.0, 0.0)], ["both", "words", "ease"], [10_000]
+        ),
+        ((0.7, 0.4), "both", 5),
+    ],
+)
+def test_a_copy_of_a_user_of_symcereplus_has_his_vector(place, weights, blend, exact):
+    settings = {"profile_text": "lexical", "blend": blend, "blend_ease_exact": exact}
+    config = Config("SymCEREPlus", "small", config_dict={**place, **settings})
     loaders = split_data(config, read_dataset(config))
     model = build_model(config, loaders[0]).eval()
     torch.nn.init.normal_(model.item_bias)
     model.blend.weights = torch.tensor(weights[: len(model.blend.weights)])
-    state = {"settings": {"model": "SymCEREPlus", "blend": blend}, "state_dict": model.state_dict()}
+    settings |= {"model": "SymCEREPlus"}
+    state = {"settings": settings, "state_dict": model.state_dict()}
     catalogue = catalogue_of(loaders[0].dataset, loaders)
     fold = VectorFold(catalogue, state, model.stored_vectors(), None)
     users, items = model.scoring_vectors()
@@ -149,6 +158,27 @@ def test_a_copy_of_a_user_of_symcereplus_has_his_vector(place, weights, blend):
         mine = (catalogue.user == user) & (catalogue.part == 0)
         found = fold.user_scores(catalogue.item[mine], [])
         torch.testing.assert_close(found, items @ users[user], rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_with_approximate_ease_takes_new_users(run_of):
+    settings = {"profile_text": "lexical", "blend": "ease", "blend_ease_exact": 5}
+    recommender = Recommender.load(run_of("SymCEREPlus", **settings))
+    assert recommender._fold._names == ["ease"]
+    assert overlap(recommender) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept", "n_items", "names"),
+    [
+        ("both", 2, 31, ["words", "ease"]),
+        ("both", 1, 10_001, ["ease"]),  # no two items share a word
+        ("both", 1, 10_002, ["words"]),  # there was no EASE of more than 10,000
+        ("ease", 1, 31, ["ease"]),
+        ("ease", 0, 10_002, []),
+    ],
+)
+def test_names_of_weights_that_were_stored_without(wanted, kept, n_items, names):
+    assert blended_names(wanted, kept, n_items) == names
 
 
 def deviation(scores):
@@ -242,7 +272,7 @@ def test_the_profile_of_a_known_items_reviews_is_its_own(place):
     for item in (1, 5, 20):
         mine = [text for text, owner in zip(texts, of_item, strict=True) if owner == item]
         profile, _ = profiles([mine])
-        own = model.profiles[model.n_users + item]
+        own = model.profiles[item]
         torch.testing.assert_close(profile[0], own, rtol=1e-3, atol=1e-3)
 
 

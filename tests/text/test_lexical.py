@@ -5,11 +5,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from tiny_models import WORDS
 
 from recbole_symcere.base.word_counts import Vocabulary
-from recbole_symcere.text.lexical import lexical_vectors, word_counts
+from recbole_symcere.text import lexical
+from recbole_symcere.text.lexical import LexicalSpace, WordSums, word_counts
 
 OWNERS = np.array([0, 0, 1, 2, 3, 4, 5, 1])
 TEXTS = [" ".join(WORDS[(7 * n + k * k) % 12] for k in range(2 + n % 4)) for n in range(8)]
@@ -21,6 +23,11 @@ def counted(texts, owners, n_owners):
     words = Vocabulary().count(texts)
     ids = np.where(np.diff(words.indptr) > 0, np.arange(len(texts)), -1)
     return word_counts(words, ids, owners, n_owners)
+
+
+def lexical_vectors(counts, others, size):
+    space = LexicalSpace(counts, size)
+    return space.rows, space.transform(others)
 
 
 def joined(texts, owners, n_owners):
@@ -40,6 +47,27 @@ def test_every_word_is_counted_once_per_use():
         for b, second in enumerate(words):
             expected = sum(first.count(word) * second.count(word) for word in set(first))
             assert alike[a, b] == expected, (a, b)
+
+
+@given(st.lists(st.integers(0, 9), max_size=9), st.integers(0, 99))
+def test_pieces_add_up(widths, seed):
+    rng = np.random.default_rng(seed)
+    pieces = [rng.integers(0, 3, (4, width)) for width in sorted(widths)]
+    sums, wanted = WordSums(4), np.zeros((4, 10))
+    for piece in pieces:
+        sums.add(csr_matrix(piece, dtype=np.float32))
+        wanted[:, : piece.shape[1]] += piece
+        assert sums.total(10).toarray().tolist() == wanted.tolist()
+
+
+def test_adding_pieces_takes_near_linear_work(monkeypatch):
+    added, plain = [], lexical._sum
+    monkeypatch.setattr(lexical, "_sum", lambda a, b: added.append(a.nnz + b.nnz) or plain(a, b))
+    sums, one = WordSums(64), csr_matrix(np.eye(64, dtype=np.float32))
+    for n in range(64):
+        sums.add(csr_matrix((one.data, one.indices + 64 * n, one.indptr), (64, 64 * (n + 1))))
+    assert sums.total(64 * 64).nnz == 64 * 64
+    assert sum(added) <= 64 * 64 * 8  # one after the other it would be 32 times all of them
 
 
 def test_the_vectors_keep_the_angles_of_tf_idf():
