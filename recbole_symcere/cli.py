@@ -5,14 +5,16 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
-from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.errors import InputError, ProcessEndedError, did_you_mean
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.interrupts import end_at_once, exit_status, take_signals
 from recbole_symcere.base.options import parse_pairs, suggesting, take_options
 from recbole_symcere.base.program import program
 from recbole_symcere.base.storage import storage_cause
-from recbole_symcere.plugin.run_options import FileOptions, JobOptions
+from recbole_symcere.plugin.run_options import FileOptions, JobOptions, ProcessOptions
+from recbole_symcere.run import launch
 from recbole_symcere.version import __version__
 
 __all__ = ["main"]
@@ -56,7 +58,8 @@ Train a finished run's settings on everything, for use:
 Show that no held-out review reaches a model:
   PROGRAM audit --dataset=NAME [--model=NAME]
 
-A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged; 2, a
+A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged
+or one of its processes died; 2, a
 mistake in the input or a place that can't be written; 130, 143 and 129, ended by SIGINT (Ctrl-C),
 SIGTERM and SIGHUP.
 
@@ -78,6 +81,7 @@ _COMMANDS = {
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",
 }
+_RUNS = "recbole_symcere.run.quick_start"
 _THEN = {
     "convert": "nothing was written; start the conversion again",
     "compare": "the same command goes on with the comparison",
@@ -115,6 +119,8 @@ def _status(words: list[str]) -> int:
         return _run(words)
     except InputError as error:
         return _end(f"error: {error}", error, 2)
+    except ProcessEndedError as error:
+        return _end(f"error: {error}", error, 1)
     except ArithmeticError as error:  # a loss that is no longer finite
         return _end(f"error: {error}", error, 1)
     except KeyboardInterrupt as stop:
@@ -166,17 +172,31 @@ def _train(words: list[str]) -> int:
 
         about = "" if "model" in pairs else _HELP.replace("PROGRAM", program())
         return _say(about + settings_help(pairs.get("model")))
+    processes = take_options(ProcessOptions, pairs)
+    if launch.several(processes):
+        return _train_together(processes, pairs)
     # torch, RecBole and transformers take seconds to load; a typing error shouldn't
-    from recbole_symcere.plugin.config_patches import as_parsed
     from recbole_symcere.run import quick_start
 
     run_dir = pairs.pop("resume", None)
     if run_dir is not None:
-        quick_start.resume(run_dir, as_parsed(pairs))
+        quick_start.resume(run_dir, pairs)
         return 0
     job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
-    with suggesting(JobOptions, FileOptions):
+    with suggesting(JobOptions, FileOptions, ProcessOptions):
         quick_start.run_recbole(job.model, job.dataset, files, pairs)
+    return 0
+
+
+def _train_together(processes: ProcessOptions, pairs: dict[str, Any]) -> int:
+    """Train in several processes, each of which does what `_train` does in one."""
+    run_dir = pairs.pop("resume", None)
+    if run_dir is not None:
+        launch.launch(processes, f"{_RUNS}:resume", run_dir, pairs)
+        return 0
+    job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
+    with suggesting(JobOptions, FileOptions, ProcessOptions):
+        launch.launch(processes, f"{_RUNS}:run_recbole", job.model, job.dataset, files, pairs)
     return 0
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.masking import mask_words
+from recbole_symcere.text.sharded import encode_shared
 from recbole_symcere.text.vectors import TextVectors
 
 __all__ = ["FrozenReviews", "ReviewViews", "TunedReviews"]
@@ -91,8 +92,11 @@ class TunedReviews(nn.Module):
             mask_token_id=self.mask_token_id,
             pad_token_id=self.pad_token_id,
         )
-        vectors = self.encoder(
-            torch.cat([input_ids, masked_ids]), torch.cat([attention_mask, masked_attention])
+        vectors = encode_shared(
+            self.encoder,
+            torch.cat([input_ids, masked_ids]),
+            torch.cat([attention_mask, masked_attention]),
+            self.encoder,
         )  # [2B, d_t]
         original, masked = vectors.chunk(2)
         return ReviewViews(original, masked)
