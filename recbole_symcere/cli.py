@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.errors import InputError, ProcessEndedError, did_you_mean
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.interrupts import end_at_once, exit_status, take_signals
 from recbole_symcere.base.options import parse_pairs, suggesting, take_options
 from recbole_symcere.base.program import program
 from recbole_symcere.base.storage import storage_cause
 from recbole_symcere.plugin.first_look import look_first
-from recbole_symcere.plugin.run_options import FileOptions, JobOptions
+from recbole_symcere.plugin.run_options import FileOptions, JobOptions, ProcessOptions
+from recbole_symcere.run import launch
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.version import __version__
 
@@ -62,7 +63,8 @@ Train a finished run's settings on everything, for use:
 Show that no held-out review reaches a model:
   PROGRAM audit --dataset=NAME [--model=NAME]
 
-A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged; 2, a
+A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged
+or one of its processes died; 2, a
 mistake in the input or a place that can't be written; 130, 143 and 129, ended by SIGINT (Ctrl-C),
 SIGTERM and SIGHUP.
 
@@ -85,6 +87,7 @@ _COMMANDS = {
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",
 }
+_RUNS = "recbole_symcere.run.quick_start"
 _THEN = {
     "convert": "nothing was written; start the conversion again",
     "compare": "the same command goes on with the comparison",
@@ -123,6 +126,8 @@ def _status(words: list[str]) -> int:
         return _run(words)
     except InputError as error:
         return _end(f"error: {error}", error, 2)
+    except ProcessEndedError as error:
+        return _end(f"error: {error}", error, 1)
     except ArithmeticError as error:  # a loss that is no longer finite
         return _end(f"error: {error}", error, 1)
     except KeyboardInterrupt as stop:
@@ -181,21 +186,23 @@ def _train(words: list[str]) -> int:
 
         about = "" if "model" in pairs else _HELP.replace("PROGRAM", program())
         return _say(about + settings_help(pairs.get("model")))
+    processes = take_options(ProcessOptions, pairs)
     run_dir = pairs.pop("resume", None)
     if run_dir is not None:
         refuse_missing_run(run_dir, "resume")
-        from recbole_symcere.plugin.config_patches import as_parsed
-        from recbole_symcere.run.quick_start import resume
-
-        resume(run_dir, as_parsed(pairs))
-        return 0
+        return _call(processes, "resume", run_dir, pairs)
     job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
-    with suggesting(JobOptions, FileOptions):
+    with suggesting(JobOptions, FileOptions, ProcessOptions):
         look_first([job.model], [job.dataset], files, pairs)
-        # torch, RecBole and transformers take seconds to load; a typing error shouldn't
-        from recbole_symcere.run.quick_start import run_recbole
+        return _call(processes, "run_recbole", job.model, job.dataset, files, pairs)
 
-        run_recbole(job.model, job.dataset, files, pairs)
+
+def _call(processes: ProcessOptions, function: str, *arguments: Any) -> int:
+    """Call a function of the quick start, in this process or in several that work on one run."""
+    if launch.several(processes):
+        launch.launch(processes, f"{_RUNS}:{function}", *arguments)
+    else:  # torch, RecBole and transformers take seconds to load; a typing error shouldn't
+        getattr(import_module(_RUNS), function)(*arguments)
     return 0
 
 

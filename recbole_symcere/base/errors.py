@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "StorageError", "UnknownKeyError", "did_you_mean"]
+__all__ = ["InputError", "ProcessEndedError", "StorageError", "UnknownKeyError", "did_you_mean"]
 
 
 class InputError(ValueError):
@@ -16,6 +16,13 @@ class InputError(ValueError):
 
 class StorageError(InputError):
     """A file or folder that can't be written: the disk is full, read-only, or gone."""
+
+
+class ProcessEndedError(RuntimeError):
+    """One of the processes of a run ended before its time.
+
+    The message names it. The command line prints it without a traceback.
+    """
 
 
 class UnknownKeyError(InputError):

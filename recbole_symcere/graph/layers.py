@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from recbole_symcere.graph.bipartite import BipartiteGraph, Side
+from recbole_symcere.graph.columns import by_columns
 
 __all__ = ["layer_mean", "side_mean"]
 
@@ -29,11 +30,15 @@ class _LayerMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, x: Tensor, n_layers: int) -> Tensor:
         ctx.matrix, ctx.n_layers = matrix, n_layers
-        with torch.autocast(x.device.type, enabled=False):
+
+        def horner(x: Tensor) -> tuple[Tensor]:
             mean = x
             for _ in range(n_layers):
                 mean = torch.addmm(x, matrix, mean)
-            return mean / (n_layers + 1)
+            return (mean / (n_layers + 1),)
+
+        with torch.autocast(x.device.type, enabled=False):
+            return by_columns(horner, x, work=n_layers * matrix.values().numel())[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, None]:
@@ -74,21 +79,30 @@ class _SideMean(torch.autograd.Function):
         ctx: Any, across: Tensor, back: Tensor, x: Tensor, n_layers: int
     ) -> tuple[Tensor, Tensor]:
         ctx.blocks, ctx.n_layers = (across, back), n_layers
-        sums = [x.clone(), x.new_zeros(len(across), x.shape[1])]
-        with torch.autocast(x.device.type, enabled=False):
+        ctx.work = n_layers * across.values().numel()
+
+        def layers(x: Tensor) -> tuple[Tensor, ...]:
+            sums = [x.clone(), x.new_zeros(len(across), x.shape[1])]
             for k in range(1, n_layers + 1):
                 x = (across if k % 2 else back) @ x
                 sums[k % 2] += x
-        own, other = (total.div_(n_layers + 1) for total in sums)
+            return tuple(total.div_(n_layers + 1) for total in sums)
+
+        with torch.autocast(x.device.type, enabled=False):
+            own, other = by_columns(layers, x, work=ctx.work)
         return own, other
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor, None]:
-        # Horner's rule, from the last layer back to the table
         across, back = ctx.blocks
-        grad = grads[ctx.n_layers % 2]
-        with torch.autocast(grad.device.type, enabled=False):
+
+        def horner(*grads: Tensor) -> tuple[Tensor]:
+            """From the last layer back to the table."""
+            grad = grads[ctx.n_layers % 2]
             for k in range(ctx.n_layers, 0, -1):
                 # the blocks are each other's transpose
                 grad = torch.addmm(grads[(k - 1) % 2], back if k % 2 else across, grad)
-        return None, None, grad / (ctx.n_layers + 1), None
+            return (grad / (ctx.n_layers + 1),)
+
+        with torch.autocast(grads[0].device.type, enabled=False):
+            return None, None, by_columns(horner, *grads, work=ctx.work)[0], None

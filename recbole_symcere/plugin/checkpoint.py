@@ -24,11 +24,12 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from scipy.sparse import csr_matrix, issparse
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing
 from recbole_symcere.base.storage import writing
 
-__all__ = ["DamagedError", "load", "load_weights", "save"]
+__all__ = ["DamagedError", "load", "load_weights", "save", "save_once"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,14 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     with replacing(path, make_folder=False) as aside, aside.open("wb") as file:
         for part in (content[:start], digest, content[end:]):
             file.write(part)
+
+
+def save_once(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
+    """`save` by the first of several processes; all of them wait until it is there."""
+    processes.wait_for_all()  # some may still be reading what stands there
+    if processes.is_first():
+        save(path, state)
+    processes.wait_for_all()
 
 
 def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from recbole_symcere.plugin.data_settings import fit_to_data
 from recbole_symcere.plugin.import_hooks import offer_model
 from recbole_symcere.plugin.names import data_folder
 from recbole_symcere.plugin.nested_settings import NESTED, check_nested, merged
+from recbole_symcere.plugin.process_patches import set_device
 from recbole_symcere.plugin.run_options import RUN_GROUPS, UNLISTED_KEYS
 from recbole_symcere.plugin.stock_models import is_recboles, settings_of_kind
 from recbole_symcere.plugin.stock_settings import check_settings_of
@@ -198,10 +199,15 @@ def _with_found_data(set_parameters: Callable[[Any], None]) -> Callable[..., Non
 
 
 def _with_visible_devices(init_device: Callable[[Any], None]) -> Callable[..., None]:
-    """Keep CUDA_VISIBLE_DEVICES as it is set unless gpu_id was given (#1955, #1794)."""
+    """Keep CUDA_VISIBLE_DEVICES as it is set unless gpu_id was given (#1955, #1794).
+
+    Each of several processes has a device of its own; RecBole knows them on GPUs alone.
+    """
 
     @wraps(init_device)
     def initialised(self: Any) -> None:
+        if set_device(self):
+            return
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         if visible is not None and "gpu_id" not in self.external_config_dict:
             self.final_config_dict["gpu_id"] = visible

@@ -13,6 +13,7 @@ from typing import Any
 import recbole
 from recbole.utils import EvaluatorType, InputType, ModelType, get_model
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError, UnknownKeyError, did_you_mean
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.options import hints_of, read_options
@@ -171,10 +172,10 @@ def _refuse_devices(config: Any) -> None:
             "--use_gpu=False for the CPU, or --gpu_id=0 for the first accelerator."
         )
     for key in ("nproc", "world_size"):
-        if given.get(key, 1) not in (1, -1):
+        if given.get(key, 1) not in (1, -1) and processes.place() is None:
             raise InputError(
-                f"{key} is {given[key]!r}, but a run has one process. Leave it out; compare and "
-                "tune run several trainings side by side."
+                f"{key} is {given[key]!r} among the settings of a run, but processes are started "
+                "by the command: --nproc=2, or by run(..., nproc=2)."
             )
     if "gpu_id" in given and config["use_gpu"] and str(given["gpu_id"]).strip():
         ids = [part.strip() for part in str(given["gpu_id"]).strip("[]()").split(",")]

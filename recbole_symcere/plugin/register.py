@@ -12,12 +12,18 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from recbole_symcere.base import processes
 from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, trainer_of
 from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tables
 from recbole_symcere.plugin.config_patches import extend_recbole_config
 from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
 from recbole_symcere.plugin.metric_patches import change_metrics
+from recbole_symcere.plugin.process_patches import (
+    change_loaders,
+    change_processes,
+    silent_curves,
+)
 from recbole_symcere.plugin.trainer_patches import (
     change_eval_loader,
     change_knowledge_loader,
@@ -69,6 +75,8 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.model.general_recommender", _change_models),
         ("recbole.model.knowledge_aware_recommender", _change_models),
         ("recbole.trainer.trainer", change_trainers),
+        ("recbole.trainer.trainer", change_processes),
+        ("recbole.data.dataloader.abstract_dataloader", change_loaders),
         ("recbole.data.dataloader.general_dataloader", change_eval_loader),
         ("recbole.data.dataloader.knowledge_dataloader", change_knowledge_loader),
         ("recbole.config.configurator", _offer_config),
@@ -157,6 +165,8 @@ def _move_tensorboard(module: ModuleType) -> None:
 
     @wraps(get_tensorboard)
     def in_run_folder(logger: Any) -> Any:
+        if not processes.is_first():
+            return silent_curves()
         folders = [h.run_dir for h in logger.handlers if hasattr(h, "run_dir")]
         if folders:
             from recbole_symcere.plugin.curves import Curves

@@ -12,7 +12,14 @@ from typing import Any, Literal
 from recbole_symcere.base.options import option
 from recbole_symcere.text.text_options import CacheOptions, ControlOptions
 
-__all__ = ["RUN_GROUPS", "UNLISTED_KEYS", "FileOptions", "JobOptions", "RunOptions"]
+__all__ = [
+    "RUN_GROUPS",
+    "UNLISTED_KEYS",
+    "FileOptions",
+    "JobOptions",
+    "ProcessOptions",
+    "RunOptions",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,29 @@ class FileOptions:
         words = shlex.shlex(self.config_files, posix=True)
         words.whitespace, words.whitespace_split, words.commenters = ", \t\n", True, ""
         return list(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions:
+    """How many processes work on one run, on one machine or several."""
+
+    nproc: int = option(
+        1, "processes of a run on this machine; each has an accelerator if there are any", minimum=1
+    )
+    world_size: int = option(-1, "processes on all machines; nproc if not given", minimum=-1)
+    ip: str = option("localhost", "of the machine of the first process")
+    port: int | None = option(
+        None, "there; if not given a free one, or 5678 if there are further machines",
+        minimum=1, maximum=65535,
+    )  # fmt: skip
+    group_offset: int = option(
+        0, "number of this machine's first process; 0 on the first machine", minimum=0
+    )
+
+    @property
+    def all_processes(self) -> int:
+        """`world_size`, or what stands for it."""
+        return self.world_size if self.world_size > 0 else self.nproc + self.group_offset
 
 
 @dataclass(frozen=True, kw_only=True)

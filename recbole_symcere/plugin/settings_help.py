@@ -11,7 +11,7 @@ from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import hints_of
 from recbole_symcere.model.registry import MODELS, class_of, lineage
 from recbole_symcere.plugin.config_patches import option_groups
-from recbole_symcere.plugin.run_options import RUN_GROUPS, FileOptions, JobOptions
+from recbole_symcere.plugin.run_options import RUN_GROUPS, FileOptions, JobOptions, ProcessOptions
 from recbole_symcere.plugin.stock_models import model_kinds, recboles_file
 from recbole_symcere.plugin.stock_needs import refuse_unranked
 
@@ -29,7 +29,7 @@ def settings_help(model: str | None) -> str:
     """
     if model is None:
         defaults = _read(recboles_file("overall.yaml")) | _read(properties_path() / "overall.yaml")
-        told = help_of(JobOptions, FileOptions, *RUN_GROUPS, defaults=defaults)
+        told = help_of(JobOptions, FileOptions, ProcessOptions, *RUN_GROUPS, defaults=defaults)
         return f"What every run reads; RecBole's documentation tells of further settings:\n{told}"
     if model in MODELS:
         kind = class_of(model)

@@ -79,7 +79,7 @@ class BlendTrainer(ReviewTrainer):
                 "without_blend": before,
                 **self._vectors(),
             }
-            checkpoint.save(self.saved_model_file, state)
+            checkpoint.save_once(self.saved_model_file, state)
         elif self._kept and self._saved:
             self._keep(self._kept)
         return self.best_valid_score, self.best_valid_result

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing, sha256_of
 
@@ -100,6 +101,8 @@ def write_catalogue(run: Path, catalogue: Catalogue) -> dict[str, str]:
     pairs = pa.table({"user": catalogue.user, "item": catalogue.item, "part": catalogue.part})
     items = pa.table({"item_id": catalogue.items, "title": catalogue.titles})
     tables = (pa.table({"user_id": catalogue.users}), items, pairs)
+    if not processes.is_first():
+        return {}
     written = {}
     (run / "catalogue").mkdir(exist_ok=True)
     for name, table in zip(_FILES, tables, strict=True):

@@ -4,7 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from recbole.trainer.trainer import Trainer
+
+from recbole_symcere.base import processes
 
 __all__ = ["EpochPasses"]
 
@@ -57,9 +60,13 @@ class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
             )
             self._pass, self._place = name, (epoch_idx, batches)
             batches += 1
+            if processes.count() > 1 and self.config["single_spec"]:
+                _average_after(self._terms, self.model)
             return losses
 
         totals = super()._train_epoch(train_data, epoch_idx, remembered, show_progress)
+        if self.config["single_spec"]:
+            processes.check_alike(_sum_of(self.model), f"The weights after epoch {epoch_idx}")
         values = totals if isinstance(totals, tuple) else (totals,)
         for term, value in zip(self._term_names, values, strict=True):
             self.sums[term] += float(value)
@@ -85,3 +92,28 @@ class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
     ) -> None:
         for name, total in self.sums.items():
             self.tensorboard.add_scalar(f"{tag}/{name}", total, epoch_idx)
+
+
+def _sum_of(model: Any) -> float:
+    weights = model.parameters() if processes.count() > 1 else ()
+    return float(sum(weight.detach().double().sum() for weight in weights))
+
+
+def _average_after(terms: tuple[Any, ...], model: Any) -> None:
+    """Let the processes average the gradients when the backward pass of a batch has ended.
+
+    A part of the work that is shared out gives each process its part of a gradient, times their
+    number; all other gradients are the same everywhere, up to the order of a GPU's sums. The mean
+    keeps the weights of all processes equal.
+    """
+    learns = next((t for t in terms if torch.is_tensor(t) and t.requires_grad), None)
+    if learns is None:
+        return
+
+    def mean() -> None:
+        processes.average(p.grad for p in model.parameters() if p.grad is not None)
+
+    def begin(gradient: Any) -> None:  # noqa: ARG001 # torch's
+        torch.autograd.Variable._execution_engine.queue_callback(mean)  # as DDP does
+
+    learns.register_hook(begin)  # type: ignore[no-untyped-call] # torch gives it no types

@@ -13,6 +13,7 @@ from typing import Any
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
@@ -81,7 +82,7 @@ def split_data(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
 def build_model(config: Any, train_data: Any) -> Any:
     """The model on its device, with the weights that the seed gives."""
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    with in_one_line(config, "built"):
+    with in_one_line(config, "built"), processes.first_alone():
         return config.model_class(config, train_data.dataset).to(config["device"])
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError, StorageError
 from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
+from recbole_symcere.plugin.config_patches import as_parsed
 from recbole_symcere.run.agreement import MAY_CHANGE, check_best, check_settings
 from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalogue
 from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
@@ -101,7 +103,7 @@ def resume(run_dir: str | Path, changes: dict[str, Any] | None = None) -> dict[s
             have changed, or another setting is given.
     """
     refuse_missing_run(run_dir, "resume")
-    folder, changes = RunDirectory(Path(run_dir)), changes or {}
+    folder, changes = RunDirectory(Path(run_dir)), as_parsed(changes or {})
     stored = folder.read_config()
     _check_changes(changes, stored)
     with folder.locked():
@@ -150,7 +152,8 @@ def _run(
 ) -> dict[str, Any]:
     """Prepare, train, evaluate, write; a resumed run goes on from ``state``, if there is one."""
     cache = Path(config["cache_dir"])
-    remove_leftovers(cache, cache / "tokens", cache / "vectors")
+    if processes.is_first():
+        remove_leftovers(cache, cache / "tokens", cache / "vectors")
     with _telling_how_to_go_on(folder):
         return _whole_run(config, folder, saved, resumed, state)
 
@@ -160,7 +163,9 @@ def _telling_how_to_go_on(folder: RunDirectory) -> Iterator[None]:
     """Let what stops a run say by which command it goes on, if it has a finished epoch."""
     try:
         yield
-    except (KeyboardInterrupt, StorageError) as stop:
+    except (KeyboardInterrupt, StorageError, RuntimeError) as stop:
+        if isinstance(stop, RuntimeError) and processes.place() is None:
+            raise
         if any((folder.path / file).is_file() for file in (LAST_CHECKPOINT, BEST_CHECKPOINT)):
             path = short_path(folder.path)
             stop.add_note(f"--resume={path} goes on after the last finished epoch")
@@ -214,6 +219,7 @@ def _whole_run(
             "seconds": seconds,
             "peak_memory_mb": _peak_memory_mb(),
             "device": str(config["device"]),
+            "world_size": processes.count(),
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "data": _counts(train_data, valid_data, test_data),
             "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing, sha256_of
 from recbole_symcere.base.known_hashes import known_sha256
@@ -49,25 +50,16 @@ TIES_BEFORE = {"tie_order": "file"}
 
 # What RecBole or we derive from other settings, or what belongs to one machine or one run.
 _DERIVED = {
-    *(
-        "MODEL_TYPE",
-        "MODEL_INPUT_TYPE",
-        "eval_type",
-        "valid_metric_bigger",
-        "device",
-        "single_spec",
-    ),
+    *("MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "device"),
     *("local_rank", "valid_neg_sample_args", "test_neg_sample_args", "run_dir", "checkpoint_dir"),
-    *("gpu_id", "config_files", "data_fingerprint"),
+    *("gpu_id", "config_files", "data_fingerprint", "single_spec"),
+    *("nproc", "world_size", "ip", "port", "offset"),
 }
-
-
-_FINGERPRINT = "data_fingerprint"
-_NEEDED = ("model", "dataset", "data_path")
+_FINGERPRINT, _NEEDED = "data_fingerprint", ("model", "dataset", "data_path")
 
 
 class RunDirectory:
-    """The folder of one run.
+    """The folder of one run. Of several processes the first alone writes to it.
 
     Args:
         path: the folder; it is made if it is missing.
@@ -88,6 +80,8 @@ class RunDirectory:
         Raises:
             InputError: if the folder holds a run already.
         """
+        if not processes.is_first():
+            return cls._of_first()
         if config["run_dir"]:
             path = Path(config["run_dir"])
             done = (path / "metrics.json", path / LAST_CHECKPOINT)
@@ -100,7 +94,20 @@ class RunDirectory:
             stamp = time.strftime("%Y%m%d-%H%M%S")
             name = f"{stamp}-{config['model']}-{config['dataset']}-{uuid.uuid4().hex[:6]}"
             path = Path(config["runs_dir"]) / name
-        return cls(path)
+        folder = cls(path)
+        processes.from_first(str(folder.path))
+        return folder
+
+    @classmethod
+    def _of_first(cls) -> "RunDirectory":
+        """The folder that the first process has made."""
+        path = processes.from_first(None)
+        if not Path(path).is_dir():
+            raise InputError(
+                f"The run's folder {path} isn't there on this machine. Name one that all machines "
+                "see: --run_dir=DIR."
+            )
+        return cls(Path(path))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -109,6 +116,9 @@ class RunDirectory:
         Raises:
             InputError: if another process works in it.
         """
+        if not processes.is_first():
+            yield
+            return
         with writing(self.path):
             lock = (self.path / ".lock").open("w")
         with lock as file:
@@ -212,6 +222,8 @@ class RunDirectory:
         return found or stored
 
     def _write(self, name: str, text: str) -> None:
+        if not processes.is_first():
+            return
         # a folder that was removed meanwhile isn't made again
         with replacing(self.path / name, make_folder=False) as aside:
             aside.write_text(text, encoding="utf-8")
@@ -222,6 +234,8 @@ class RunDirectory:
         Returns:
             Its sha256, for metrics.json.
         """
+        if not processes.is_first():
+            return ""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.storage import storage_error, writing
 
 __all__ = ["run_log"]
@@ -19,8 +20,9 @@ class _FileHandler(logging.FileHandler):
     """The run's log; RecBole's tensorboard writer asks it for the run's folder."""
 
     def __init__(self, folder: Path) -> None:
-        with writing(folder / "run.log"):
-            super().__init__(folder / "run.log", encoding="utf-8")
+        name = "run.log" if processes.is_first() else f"process{processes.rank()}.log"
+        with writing(folder / name):
+            super().__init__(folder / name, encoding="utf-8", delay=not processes.is_first())
         self.run_dir = folder
         self._failed = False
 
@@ -57,7 +59,10 @@ def _for_people(record: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def run_log(folder: Path, level: str = "INFO") -> Iterator[None]:
-    """Send every log record to run.log, and to the terminal what a person wants to read."""
+    """Send every log record to run.log, and to the terminal what a person wants to read.
+
+    Of several processes the others have a log each, process1.log and so on, and no terminal.
+    """
     root = logging.getLogger()
     to_file = _FileHandler(folder)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -69,7 +74,8 @@ def run_log(folder: Path, level: str = "INFO") -> Iterator[None]:
     logging.captureWarnings(True)
     captured_before = warnings.showwarning is shown_before
     root.addHandler(to_file)
-    root.addHandler(to_terminal)
+    if processes.is_first():
+        root.addHandler(to_terminal)
     try:
         yield
     finally:

@@ -31,6 +31,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_OF_PROCESSES = ("local_rank", "nproc", "world_size", "offset", "ip", "port")  # of a stock run
+
 
 def newest_state(folder: RunDirectory) -> dict[str, Any] | None:
     """What a stopped run goes on from; None if it has no finished epoch.
@@ -177,7 +179,7 @@ def _stored_config(state: Mapping[str, Any], run: Path, given: Mapping[str, Any]
     ours = state["config"]["common_protocol"]
     settings = state["settings"] if ours and "settings" in state else state["config"]
     settings = located(TIES_BEFORE | settings, run, given, state.get("data_fingerprint"))
-    for key in ("common_protocol", "run_dir"):
+    for key in ("common_protocol", "run_dir", *_OF_PROCESSES):
         settings.pop(key, None)
     names = (settings.pop("model"), settings.pop("dataset"))
     if text_use(names[0]) == "batch":

@@ -15,6 +15,7 @@ import torch
 from recbole.trainer.trainer import Trainer
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.processes import from_first
 from recbole_symcere.base.storage import writing
 from recbole_symcere.evaluate.collector import ListCollector
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
@@ -76,7 +77,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         # RecBole names the file by the second, so two trainers started together would share it
         name = Path(self.saved_model_file).stem
         self.saved_model_file = str(
-            Path(self.checkpoint_dir, f"{name}-{uuid.uuid4().hex[:8]}.safetensors")
+            Path(self.checkpoint_dir, f"{name}-{from_first(uuid.uuid4().hex[:8])}.safetensors")
         )
         self.last_file: Path | None = None
         if config["run_dir"]:
@@ -228,7 +229,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self.on_epoch(self.history[-1], best)
         if self._saved and self.last_file:
             state = self._state(self.history[-1]["epoch"])
-            checkpoint.save(self.last_file, state | self._progress())
+            checkpoint.save_once(self.last_file, state | self._progress())
 
     # --- checkpoints -----------------------------------------------------------------------------
 
@@ -266,7 +267,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         valid = self.history[-1].get("valid") if self.history else None
         best = {"best_epoch": epoch, "best_valid_result": valid}
         # with all that the next epoch needs: a run whose last checkpoint is lost goes on from here
-        checkpoint.save(path, self._state(epoch) | self._progress() | self._vectors() | best)
+        checkpoint.save_once(path, self._state(epoch) | self._progress() | self._vectors() | best)
         if verbose:
             self.logger.info(f"Saving current: {path}")
 

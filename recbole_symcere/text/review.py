@@ -8,6 +8,7 @@ from torch import nn
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.kept_layers import KeptLayers
 from recbole_symcere.text.masking import mask_words
+from recbole_symcere.text.sharded import encode_shared
 from recbole_symcere.text.step_encoder import StepEncoder, Texts
 from recbole_symcere.text.vectors import TextVectors
 
@@ -121,7 +122,11 @@ class TunedReviews(nn.Module):
 
     def encode(self, texts: Texts) -> torch.Tensor:
         """Vectors [n, d_t] of distinct texts and masked copies, with gradient."""
-        return self._step(texts)
+
+        def encode(rows: torch.Tensor | slice) -> torch.Tensor:
+            return self._step(Texts(*(part[rows] for part in texts)))
+
+        return encode_shared(encode, texts.attention_mask.sum(dim=1), self.encoder)
 
     @property
     def held_tokens(self) -> int | None:

@@ -220,6 +220,7 @@ def _run_trials(
         resources, concurrent = trial_resources(options)
         started = time.perf_counter()
         job = prepare_job(config, fixed, max(1, int(resources["cpu"])))
+        job.nproc = options.nproc or max(1, int(resources["gpu"]))
         prepared = time.perf_counter() - started
         _say(space.describe())
         _say(

@@ -36,6 +36,10 @@ class SearchOptions:
         None, "GPUs of a trial, such as 0.5 for two on one; one if there is any, if not given",
         minimum=0,
     )  # fmt: skip
+    nproc: int | None = option(
+        None, "processes of a trial, each with a GPU of its own; as many as it has GPUs, if not "
+        "given", minimum=1,
+    )  # fmt: skip
     max_concurrent: int | None = option(
         None, "most trials at a time; what cores, GPUs and memory allow, if not given", minimum=1
     )

@@ -143,7 +143,10 @@ def test_a_run_whose_data_changed_does_not_go_on(small, tmp_path):
 
 @pytest.mark.parametrize(
     ("folder", "message"),
-    [("nowhere", "no run folder nowhere"), (".", "holds no run: it has no config.yaml")],
+    [
+        ("nowhere", "--resume=nowhere: there is no such folder"),
+        (".", "holds no run: it has no config.yaml"),
+    ],
 )
 def test_resuming_nothing(folder, message):
     with pytest.raises(InputError, match=message):
