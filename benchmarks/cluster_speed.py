@@ -1,13 +1,13 @@
 """A Ray cluster of two nodes on this machine beside one process, in one run, with the same bytes.
 
-    python benchmarks/cluster_speed.py [--texts=3000] [--rows=30000] [--files=6] [--cores=2]
+    python benchmarks/cluster_speed.py [--texts=3000] [--rows=100000] [--files=6] [--cores=2]
 
 Each node gets half of the cores, and one process all of them, so that a ratio of 1 means that the
 cluster costs nothing; what it would win on more machines this can't show. Encoding is that of
 all-MiniLM-L6-v2 over made-up texts; the start of the workers, which load torch and the encoder, is
 told apart.
-Conversion: the whole command on several files. CPU seconds are those of this process and all that
-it started, workers included.
+Conversion is the whole command on several files. CPU seconds are those of this process and all that
+it started, workers included; those of a conversion's workers can't be told, which end with it.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
     """Start the cluster and print a line for each way."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--texts", type=int, default=3000)
-    parser.add_argument("--rows", type=int, default=30_000, help="of each file")
+    parser.add_argument("--rows", type=int, default=100_000, help="of each file")
     parser.add_argument("--files", type=int, default=6)
     parser.add_argument("--cores", type=int, default=2)
     args = parser.parse_args()
@@ -114,7 +114,7 @@ def compare_conversion(folder: Path, n_rows: int, n_files: int, address: str) ->
     here = timed(lambda: convert("converted_here"))
     told("convert here", here, here, n, "rows")
     there = timed(lambda: convert("converted_there", f"--ray_address={address}"))
-    told("... on 2 nodes, joining them included", there, here, n, "rows")
+    told("... on 2 nodes, joining them included", there, here, n, "rows", with_cpu=False)
     folders = (folder / name / "many" for name in ("converted_here", "converted_there"))
     print(f"    {same(*folders)}")
 
@@ -127,12 +127,18 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 
 
 def told(
-    what: str, found: tuple[float, float], first: tuple[float, float], n: int, of: str
+    what: str,
+    found: tuple[float, float],
+    first: tuple[float, float],
+    n: int,
+    of: str,
+    with_cpu: bool = True,
 ) -> None:
     """Print a way's line."""
+    cpu = f"; {found[1]:6.1f} s of CPU, {found[1] / first[1]:.2f} times here" if with_cpu else ""
     print(
         f"{what:40} {found[0]:6.1f} s, {n / found[0]:8,.0f} {of}/s, {found[0] / first[0]:.2f} "
-        f"times here; {found[1]:6.1f} s of CPU, {found[1] / first[1]:.2f} times here",
+        f"times here{cpu}",
         flush=True,
     )
 

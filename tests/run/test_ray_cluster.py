@@ -1,7 +1,7 @@
 """Encoding and conversion on a Ray cluster of two nodes: the bytes are those of one machine."""
 
+import contextlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -19,14 +19,23 @@ def cluster():
     """Two nodes of one core each; the driver is on the first."""
     from ray.cluster_utils import Cluster
 
-    # nodes that Ray's own tests start have no token
-    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    os.environ["PYTHONPATH"] = str(Path(recbole_symcere.__file__).parents[1])
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
-    del os.environ["RAY_AUTH_MODE"]
+    with pytest.MonkeyPatch.context() as patch:
+        # nodes that Ray's own tests start have no token
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # what a Ray of this machine alone, of an earlier test, has left in this process
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+        patch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", True)
+        with contextlib.suppress(ImportError):  # Ray 2.6.3 has no tokens
+            from ray._raylet import Config
+
+            Config.initialize("")
+        patch.setenv("PYTHONPATH", str(Path(recbole_symcere.__file__).parents[1]))
+        head = {"num_cpus": 1, "include_dashboard": False}
+        made = Cluster(initialize_head=True, head_node_args=head)
+        made.add_node(num_cpus=1)
+        yield made
+        made.shutdown()
 
 
 def words(small, **changes):
