@@ -82,7 +82,7 @@ def change_eval_loader(module: ModuleType) -> None:
         return batch, with_rows(known), *with_rows(right)
 
     def with_rows(items: Any) -> tuple[Any, Any]:
-        rows = np.repeat(np.arange(len(items)), [len(of_user) for of_user in items])
+        rows = np.repeat(np.arange(len(items)), [of_user.numel() for of_user in items])
         return torch.from_numpy(rows), torch.cat([*items])
 
     loader._init_batch_size_and_step, loader.collate_fn = by_scores, at_once
