@@ -212,7 +212,7 @@ def peer(dropout: bool) -> Any:
     """The loss of sentence-transformers with the model and LoRA weights in it."""
     from peft import LoraConfig
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     model = SentenceTransformer(str(resolve_folder(ENCODER)), device="cpu")
     model.max_seq_length = 128

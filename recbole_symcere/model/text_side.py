@@ -1,6 +1,7 @@
 """The text side of a model: from its training split to vectors of reviews or items."""
 
 import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def review_encoder(
     """
     mode, reason = resolve_text_mode(options.text_mode, device)
     _log.info(reason)
+    _warn_of_idle(options, mode)
     reviews = reviews_of(dataset)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
@@ -61,6 +63,21 @@ def review_encoder(
     return FrozenReviews(
         encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
     ), facts
+
+
+def _warn_of_idle(options: TextOptions, mode: str) -> None:
+    """Name the settings of LoRA that were given and that nothing reads."""
+    idle = set()
+    if mode == "frozen":
+        idle = {"text_precision", "torch_compile", "encode_chunk_tokens", "lora_cache_mb"}
+        idle |= {field.name for field in fields(options) if field.name.startswith("lora_")}
+    elif options.lora_layers is None:
+        idle = {"lora_cache_mb"}
+    given = [f.name for f in fields(options) if getattr(options, f.name) != f.default]
+    found = sorted(idle & set(given))
+    if found:
+        why = "text_mode is frozen" if mode == "frozen" else "lora_layers is ~"
+        _log.warning(f"{', '.join(found)}: without effect, because {why}.")
 
 
 def _tuned(

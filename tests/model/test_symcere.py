@@ -1,6 +1,7 @@
 """SymCERE's loss against the golden numbers and a float64 oracle, and its switches."""
 
 import json
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -316,3 +317,38 @@ def test_lora_losses_are_those_of_one_padded_batch(small, extra):
 def test_settings_of_lora_that_cannot_be(small, setting, message):
     with pytest.raises(InputError, match=message):
         prepare("SymCERE", small, text_mode="lora", **setting)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"text_mode": "frozen", "lora_layers": 1, "torch_compile": True},
+            "lora_layers, torch_compile: without effect, because text_mode is frozen.",
+        ),
+        (
+            {"text_mode": "lora", "lora_cache_mb": 5, "lora_rank": 2},
+            "lora_cache_mb: without effect, because lora_layers is ~.",
+        ),
+        ({"text_mode": "lora", "lora_cache_mb": 5, "lora_layers": 1}, None),
+    ],
+    ids=str,
+)
+def test_settings_without_effect_are_told(small, caplog, given, told):
+    with caplog.at_level(logging.WARNING, "recbole_symcere"):
+        prepare("SymCERE", small, **given)
+    found = [r.getMessage() for r in caplog.records if "without effect" in r.getMessage()]
+    assert found == ([told] if told else [])
+
+
+@pytest.mark.parametrize("layers", [None, 1])
+def test_the_layers_that_are_trained_are_compiled(small, monkeypatch, layers):
+    compiled = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda layer, **how: compiled.append((layer, how))
+    )
+    options = {"text_mode": "lora", "torch_compile": True, "lora_layers": layers}
+    _, model, *_ = prepare("SymCERE", small, **options)
+    own = list(model.reviews.encoder.model.encoder.layer)[-(layers or 2) :]
+    assert [layer for layer, _ in compiled] == own
+    assert all(how == {"dynamic": True} for _, how in compiled)
