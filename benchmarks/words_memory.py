@@ -1,4 +1,4 @@
-"""What counting the words of reviews takes: all at once, with those of users, or item by item piece.
+"""What counting the words of reviews takes, all at once or piece by piece.
 
 Each side runs in a process of its own, which prints CPU seconds and by how much its memory rose at
 its peak; the vectors of the items must be the same. "whole" is the way of before: one matrix of
@@ -57,9 +57,8 @@ def main() -> None:
         return
     pairs: dict[str, Any] = parse_pairs(sys.argv[1:])
     names = str(pairs.pop("datasets")).split(",")
-    print(
-        "| data set | way | words counted, CPU s | with LSA, CPU s | memory, GB |\n|---|---|---|---|---|"
-    )
+    print("| data set | way | words counted, CPU s | with LSA, CPU s | memory, GB |")
+    print("|---|---|---|---|---|")
     for name in names:
         found = {}
         with tempfile.TemporaryDirectory() as folder:
