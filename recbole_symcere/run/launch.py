@@ -128,7 +128,8 @@ class _Crew:
         self._results: dict[int, Any] = {}
 
     def start(self, function: str, arguments: Any, named: Any) -> None:
-        o, context = self._options, multiprocessing.get_context(_START)
+        o = self._options
+        context: Any = multiprocessing.get_context(_START)
         alone = o.all_processes == o.nproc
         port = o.port or (_free_port(o.ip) if alone else _RECBOLES_PORT)
         for local in range(o.nproc):
