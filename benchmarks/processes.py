@@ -89,8 +89,8 @@ def main() -> None:
             )
             print(
                 f"{mode}: an epoch {seconds[0]:.2f} s in one process, {seconds[1]:.2f} s in "
-                f"{nproc} (ratio {seconds[1] / seconds[0]:.2f}), a validation {evaluation[0]:.2f} and "
-                f"{evaluation[1]:.2f} s; losses differ by at most {apart:.1e}"
+                f"{nproc} (ratio {seconds[1] / seconds[0]:.2f}), a validation "
+                f"{evaluation[0]:.2f} and {evaluation[1]:.2f} s; losses differ by {apart:.1e}"
             )
 
 

@@ -132,6 +132,9 @@ class _Crew:
         context: Any = multiprocessing.get_context(_START)
         alone = o.all_processes == o.nproc
         port = o.port or (_free_port(o.ip) if alone else _RECBOLES_PORT)
+        if o.group_offset:  # the first process, which tells of the run, is elsewhere
+            sys.stdout.write(f"working with the processes that meet at {o.ip}:{port}\n")
+            sys.stdout.flush()
         for local in range(o.nproc):
             place = {
                 **{"rank": local + o.group_offset, "world_size": o.all_processes},
