@@ -28,6 +28,9 @@ Train, choose the epoch on validation, test once:
   PROGRAM --model=SymCERE --dataset=yelp [--run_dir=DIR] [--key=value ...]
   PROGRAM --model=SymCERE --help     what a model reads, with its defaults
 
+The same in several processes, each with a GPU if there are any:
+  PROGRAM --model=SymCERE --dataset=yelp --nproc=2
+
 Go on with a run that was stopped:
   PROGRAM --resume=RUN_DIR
 

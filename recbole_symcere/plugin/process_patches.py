@@ -18,7 +18,13 @@ from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.model.registry import is_ours
 
-__all__ = ["change_loaders", "change_processes", "set_device", "silent_curves"]
+__all__ = [
+    "build_in_turn",
+    "change_loaders",
+    "change_processes",
+    "set_device",
+    "silent_curves",
+]
 
 
 def whole_batches(config: Any) -> bool:
@@ -57,10 +63,12 @@ def set_device(config: Any) -> bool:
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     accelerator = bool(gpus) and torch.cuda.is_available()
-    if accelerator and len(gpus) < here.nproc:
+    found = min(len(gpus), torch.cuda.device_count()) if accelerator else here.nproc
+    if found < here.nproc:
         raise InputError(
-            f"nproc is {here.nproc}, but there are {len(gpus)} accelerators ({','.join(gpus)}). "
-            "Give at most that many processes, more devices by gpu_id, or --use_gpu=False."
+            f"nproc is {here.nproc}, but of accelerators there {'is' if found == 1 else 'are'} "
+            f"{found} (gpu_id {','.join(gpus)}). Give at most that many processes, further devices "
+            "by gpu_id, or --use_gpu=False."
         )
     processes.join(accelerator)
     if accelerator:
@@ -95,6 +103,23 @@ def _refuse_places(nproc: int, world_size: int, offset: int) -> None:
             f"world_size is {world_size}, but nproc {nproc} and group_offset {offset} make at "
             f"least {nproc + offset} processes. Give the number of all of them on all machines."
         )
+
+
+def build_in_turn(module: ModuleType) -> None:
+    """Let stock runs build a model in the first process before the others: it fills the caches."""
+    get_model = module.get_model
+
+    @wraps(get_model)
+    def found(name: str) -> Any:
+        model_class = get_model(name)
+
+        def built(config: Any, dataset: Any) -> Any:
+            with processes.first_alone():
+                return model_class(config, dataset)
+
+        return model_class if processes.count() == 1 else built
+
+    module.get_model = found  # type: ignore[attr-defined]
 
 
 # --- loaders --------------------------------------------------------------------------------------

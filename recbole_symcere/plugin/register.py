@@ -20,6 +20,7 @@ from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
 from recbole_symcere.plugin.metric_patches import change_metrics
 from recbole_symcere.plugin.process_patches import (
+    build_in_turn,
     change_loaders,
     change_processes,
     silent_curves,
@@ -68,6 +69,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
         ("recbole.quick_start.quick_start", quick_start_shims),
+        ("recbole.quick_start.quick_start", build_in_turn),
         ("recbole.evaluator.collector", compat.collector_shims),
         ("recbole.evaluator.metrics", change_metrics),
         ("recbole.evaluator.register", _offer_metrics),

@@ -26,6 +26,7 @@ from recbole_symcere.plugin.run_options import ProcessOptions
 
 __all__ = ["launch", "several"]
 
+_START = "spawn"
 _RECBOLES_PORT = 5678
 _SECONDS_TO_END = 5.0
 _SECONDS_TO_LEARN = 1.5  # which of several processes that end at once was the first to die
@@ -127,9 +128,13 @@ class _Crew:
         self._results: dict[int, Any] = {}
 
     def start(self, function: str, arguments: Any, named: Any) -> None:
-        o, context = self._options, multiprocessing.get_context("spawn")
+        o = self._options
+        context: Any = multiprocessing.get_context(_START)
         alone = o.all_processes == o.nproc
         port = o.port or (_free_port(o.ip) if alone else _RECBOLES_PORT)
+        if o.group_offset:  # the first process, which tells of the run, is elsewhere
+            sys.stdout.write(f"working with the processes that meet at {o.ip}:{port}\n")
+            sys.stdout.flush()
         for local in range(o.nproc):
             place = {
                 **{"rank": local + o.group_offset, "world_size": o.all_processes},

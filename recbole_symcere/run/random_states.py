@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_symcere.base import processes
+
 __all__ = ["random_states", "set_random_states"]
 
 
@@ -22,7 +24,7 @@ def random_states(train_data: Any, gpu: bool) -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": (version, words, position, *gauss),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if gpu else [],
+        "cuda": _of_accelerators() if gpu else [],
         "loader": [generator.get_state() for generator in _generators(train_data)],
     }
 
@@ -32,10 +34,19 @@ def set_random_states(states: Mapping[str, Any], train_data: Any, gpu: bool) -> 
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002 # RecBole's samplers draw from it
     torch.set_rng_state(states["torch"])
-    if states["cuda"] and gpu:
+    if states["cuda"] and gpu and processes.place() is not None:
+        torch.cuda.set_rng_state(states["cuda"][0])
+    elif states["cuda"] and gpu:
         torch.cuda.set_rng_state_all(states["cuda"])
     for generator, state in zip(_generators(train_data), states["loader"], strict=True):
         generator.set_state(state)
+
+
+def _of_accelerators() -> list[torch.Tensor]:
+    """Each of several processes has one, and all of these have one state."""
+    if processes.place() is not None:
+        return [torch.cuda.get_rng_state()]
+    return torch.cuda.get_rng_state_all()
 
 
 def _generators(train_data: Any) -> list[torch.Generator]:
