@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_symcere.loss.fused import LogPotential, NegativeLogSoftmax
+from recbole_symcere.loss.fused import LogPotential, NegativeLogSoftmax, PairSoftmax, UnitRows
 
 __all__ = [
     "Orientation",
@@ -29,6 +29,7 @@ __all__ = [
     "sincere_from_logits",
     "symmetric_sincere",
     "uniformity",
+    "unit_rows",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
@@ -73,8 +74,8 @@ def sincere(
         >>> [round(x, 4) for x in sincere(view, view, mask, 1.0, reduction="none").tolist()]
         [0.3133, 0.0]
     """
-    logits = _logits(anchor, candidate, temperature, ("anchor", "candidate"))
-    return sincere_from_logits(logits, negative_mask, reduction)
+    pairs = _scaled(anchor, candidate, temperature, ("anchor", "candidate"))
+    return _reduce(_pair_losses(*pairs, _kept(negative_mask, len(anchor)))[0], reduction)
 
 
 def sincere_from_logits(
@@ -145,7 +146,7 @@ def symmetric_sincere(
         >>> round(symmetric_sincere(view, view, mask, 1.0).item(), 4)
         0.1566
     """
-    logits = _logits(graph, text, temperature, ("graph", "text"))  # [B graph, B text]
+    pairs = _scaled(graph, text, temperature, ("graph", "text"))
     kept = _kept(negative_mask, len(graph))
     if orientation == "both":
         kept = kept & kept.T
@@ -155,8 +156,7 @@ def symmetric_sincere(
         )
     # a text is a column of the logits, so that its own row of the mask has to be laid down a column
     kept_in_columns = kept.T.contiguous() if orientation == "anchor" else kept
-    graph_to_text = _row_losses(logits, kept, dim=1)
-    text_to_graph = _row_losses(logits, kept_in_columns, dim=0)
+    graph_to_text, text_to_graph = _pair_losses(*pairs, kept, kept_in_columns)
     return _reduce((graph_to_text + text_to_graph) / 2, reduction)
 
 
@@ -230,8 +230,8 @@ def info_nce(
         >>> round(info_nce(torch.eye(2), torch.eye(2), 1.0).item(), 4)
         0.3133
     """
-    logits = _logits(original, augmented, temperature, ("original", "augmented"))
-    return _reduce(_row_losses(logits, None, dim=1), reduction)
+    pairs = _scaled(original, augmented, temperature, ("original", "augmented"))
+    return _reduce(_pair_losses(*pairs, None)[0], reduction)
 
 
 def bpr(positive_score: Tensor, negative_score: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -312,9 +312,16 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
 
 
 def _logits(left: Tensor, right: Tensor, temperature: float, names: tuple[str, str]) -> Tensor:
+    return products(*_scaled(left, right, temperature, names))  # [B left, B right]
+
+
+def _scaled(
+    left: Tensor, right: Tensor, temperature: float, names: tuple[str, str]
+) -> tuple[Tensor, Tensor]:
+    """Two tables whose products are the logits."""
     _check_pair(left, right, names)
     _check_positive("temperature", temperature)
-    return products(_lift(left) / temperature, right)  # [B left, B right]
+    return _lift(left) / temperature, _lift(right)
 
 
 def products(left: Tensor, right: Tensor) -> Tensor:
@@ -329,6 +336,32 @@ def products(left: Tensor, right: Tensor) -> Tensor:
     """
     with torch.autocast(left.device.type, enabled=False):
         return _lift(left) @ _lift(right).T
+
+
+def _pair_losses(left: Tensor, right: Tensor, *kept: Tensor | None) -> tuple[Tensor, ...]:
+    """`_row_losses` of the products along the rows and, with a second mask, along the columns."""
+    if PairSoftmax.takes(left, right):
+        found: tuple[Tensor, ...] = PairSoftmax.apply(left, right, *kept)  # type: ignore[no-untyped-call] # torch's own
+        return found
+    logits = products(left, right)
+    return tuple(_row_losses(logits, one, dim=1 - n) for n, one in enumerate(kept))
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows at length 1; a row of zeros stays one.
+
+    Args:
+        x: [n, d].
+
+    Returns:
+        [n, d].
+
+    Example:
+        >>> unit_rows(torch.tensor([[3.0, 4.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+    """
+    unit: Tensor = UnitRows.apply(x)  # type: ignore[no-untyped-call] # torch's own
+    return unit
 
 
 def _row_losses(logits: Tensor, kept: Tensor | None, dim: int) -> Tensor:
