@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_symcere.loss.fused import LogPotential, NegativeLogSoftmax, PairSoftmax, UnitRows
+from recbole_symcere.loss.fused import AnchorSoftmax, LogPotential, NegativeLogSoftmax, UnitRows
 
 __all__ = [
     "Orientation",
@@ -75,7 +75,7 @@ def sincere(
         [0.3133, 0.0]
     """
     pairs = _scaled(anchor, candidate, temperature, ("anchor", "candidate"))
-    return _reduce(_pair_losses(*pairs, _kept(negative_mask, len(anchor)))[0], reduction)
+    return _contrast(*pairs, _kept(negative_mask, len(anchor)), reduction)
 
 
 def sincere_from_logits(
@@ -101,7 +101,7 @@ def sincere_from_logits(
     """
     if logits.ndim != 2 or logits.shape[0] != logits.shape[1]:
         raise ValueError(f"logits has shape {_shape(logits)}, expected a square matrix [B, B]")
-    return _reduce(_row_losses(_lift(logits), _kept(negative_mask, len(logits)), dim=1), reduction)
+    return _reduce(_row_losses(_lift(logits), _kept(negative_mask, len(logits))), reduction)
 
 
 def symmetric_sincere(
@@ -115,7 +115,7 @@ def symmetric_sincere(
     """Cross-modal loss (L_G->T + L_T->G) / 2 (SymCERE eq. 7-9).
 
     L_G->T is ``sincere(graph, text)``. L_T->G is the same with row r's text as the anchor and the
-    graph vectors of the batch as candidates. Both share one matrix of logits.
+    graph vectors of the batch as candidates.
 
     Args:
         graph: [B, d] unit vectors of the pairs (u_r, v_r).
@@ -154,10 +154,11 @@ def symmetric_sincere(
         raise ValueError(
             f"orientation is {orientation!r}, expected 'anchor', 'transpose' or 'both'"
         )
-    # a text is a column of the logits, so that its own row of the mask has to be laid down a column
-    kept_in_columns = kept.T.contiguous() if orientation == "anchor" else kept
-    graph_to_text, text_to_graph = _pair_losses(*pairs, kept, kept_in_columns)
-    return _reduce((graph_to_text + text_to_graph) / 2, reduction)
+    # a text's own row of the mask is that of its author, whichever way it is looked at
+    of_text = kept.T.contiguous() if orientation == "transpose" else kept
+    graph_to_text = _contrast(*pairs, kept, reduction)
+    text_to_graph = _contrast(pairs[1], pairs[0], of_text, reduction)
+    return (graph_to_text + text_to_graph) / 2
 
 
 def anchor_user_logits(
@@ -231,7 +232,7 @@ def info_nce(
         0.3133
     """
     pairs = _scaled(original, augmented, temperature, ("original", "augmented"))
-    return _reduce(_pair_losses(*pairs, None)[0], reduction)
+    return _contrast(*pairs, None, reduction)
 
 
 def bpr(positive_score: Tensor, negative_score: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -338,13 +339,13 @@ def products(left: Tensor, right: Tensor) -> Tensor:
         return _lift(left) @ _lift(right).T
 
 
-def _pair_losses(left: Tensor, right: Tensor, *kept: Tensor | None) -> tuple[Tensor, ...]:
-    """`_row_losses` of the products along the rows and, with a second mask, along the columns."""
-    if PairSoftmax.takes(left, right):
-        found: tuple[Tensor, ...] = PairSoftmax.apply(left, right, *kept)  # type: ignore[no-untyped-call] # torch's own
-        return found
-    logits = products(left, right)
-    return tuple(_row_losses(logits, one, dim=1 - n) for n, one in enumerate(kept))
+def _contrast(left: Tensor, right: Tensor, kept: Tensor | None, reduction: Reduction) -> Tensor:
+    """Losses of the products of two tables, of which row r belongs to row r."""
+    if reduction in ("mean", "sum") and AnchorSoftmax.takes(left, right):
+        weight = 1 / len(left) if reduction == "mean" else 1.0
+        loss: Tensor = AnchorSoftmax.apply(left, right, kept, weight)  # type: ignore[no-untyped-call] # torch's own
+        return loss
+    return _reduce(_row_losses(products(left, right), kept), reduction)
 
 
 def unit_rows(x: Tensor) -> Tensor:
@@ -364,11 +365,11 @@ def unit_rows(x: Tensor) -> Tensor:
     return unit
 
 
-def _row_losses(logits: Tensor, kept: Tensor | None, dim: int) -> Tensor:
-    """-log softmax along ``dim``, read on the diagonal, over the entries that are ``kept``: [B]."""
+def _row_losses(logits: Tensor, kept: Tensor | None) -> Tensor:
+    """-log softmax of the rows, read on the diagonal, over the entries that are ``kept``: [B]."""
     if not logits.numel():
-        return logits.sum(dim)
-    losses: Tensor = NegativeLogSoftmax.apply(logits, kept, dim)  # type: ignore[no-untyped-call] # torch's own
+        return logits.sum(1)
+    losses: Tensor = NegativeLogSoftmax.apply(logits, kept)  # type: ignore[no-untyped-call] # torch's own
     return losses
 
 

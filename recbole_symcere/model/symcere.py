@@ -174,8 +174,7 @@ class SymCERE(GraphRecommender):
         rows, reviews, history = reviewed_rows(interaction, once)
         pair = self.unit((user + item) / 2)  # g^
         original, masked = self.reviews(*reviews)  # [R, d_t]
-        texts = torch.cat([original, masked]) if o.alpha else original
-        text, *text_view = self.unit(self.projection(texts)).chunk(2 if o.alpha else 1)  # t^, t^'
+        text = self.unit(self.projection(original))  # t^
         *graph, rated_items = (x[rows] for x in (pair, user, item, items))
         cross = self._cross(text, negative_mask(rated_items, history), *graph)
         intra = ranking = cross.new_zeros(())
@@ -183,7 +182,8 @@ class SymCERE(GraphRecommender):
         if o.alpha:
             both = torch.stack([users, items + self.n_users])
             augmented = self.unit(rows_of(both, view).sum(0) / 2)  # g^'
-            intra = info_nce(pair[once], augmented[once], tau) + info_nce(text, *text_view, tau)
+            text_view = self.unit(self.projection(masked))  # t^'
+            intra = info_nce(pair[once], augmented[once], tau) + info_nce(text, text_view, tau)
         if o.beta:
             one, chosen, sampled = drawn.unit
             scores = (one * chosen).sum(-1), (one * sampled).sum(-1)

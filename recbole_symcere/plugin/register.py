@@ -17,6 +17,7 @@ from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tab
 from recbole_symcere.plugin.config_patches import extend_recbole_config
 from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
+from recbole_symcere.plugin.large_data import change_full_loader, change_samplers, change_split
 from recbole_symcere.plugin.trainer_patches import (
     change_eval_loader,
     change_knowledge_loader,
@@ -57,6 +58,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
         ("recbole.data.dataset.dataset", change_dataset),
         ("recbole.data.dataset.dataset", _check_data),
+        ("recbole.data.dataset.dataset", change_split),
         *((name, compat.torch_proxy) for name in _READ_CHECKPOINTS),
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
@@ -68,10 +70,12 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.model.knowledge_aware_recommender", _change_models),
         ("recbole.trainer.trainer", change_trainers),
         ("recbole.data.dataloader.general_dataloader", change_eval_loader),
+        ("recbole.data.dataloader.general_dataloader", change_full_loader),
         ("recbole.data.dataloader.knowledge_dataloader", change_knowledge_loader),
         ("recbole.config.configurator", _offer_config),
         ("recbole.data.dataset", _offer_datasets),
         ("recbole.data.utils", _offer_loaders),
+        ("recbole.data.utils", change_samplers),
         ("recbole.trainer", _offer_trainers),
     ):
         after_import(name, change)
