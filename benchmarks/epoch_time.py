@@ -1,11 +1,12 @@
 """How long an epoch of our models takes beside RecBole's own LightGCN of the same width.
 
 A model and LightGCN train in turn in one process, A B A B ..., with one batch size, width and
-number of layers, through RecBole's trainer and its loader (SymCERE's adds reviews and masks). Quote
-the ratio: the machine's speed cancels out. ``CollabContext:2`` is CollabContext in phase 2.
+number of layers, through RecBole's trainer and its loader (SymCERE's adds reviews and masks). Times
+are CPU seconds of all threads. Quote the ratio: the machine's speed cancels out.
+``CollabContext:2`` is CollabContext in phase 2.
 
-    python benchmarks/epoch_time.py [--models=SymCERE,CollabContext,CollabContext:2]
-        [--dataset=yelp] [--rounds=15] [--key=value ...]
+    python benchmarks/epoch_time.py [--models=SymCERE,SymCEREPlus,CollabContext,CollabContext:2]
+        [--dataset=yelp] [--rounds=15] [--threads=1] [--key=value ...]
 """
 
 import statistics
@@ -13,7 +14,9 @@ import sys
 import time
 from typing import Any
 
-from recbole_symcere.cli import parse_pairs
+import torch
+
+from recbole_symcere.base.options import parse_pairs
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
 
@@ -38,14 +41,14 @@ def compare(model: str, dataset: str, rounds: int, settings: dict[str, Any]) -> 
     seconds: dict[str, list[float]] = {model: [], "LightGCN": []}
     for epoch in range(rounds + 2):
         for key, (trainer, train_data) in zip(seconds, (ours, theirs), strict=True):
-            started = time.perf_counter()
+            started = time.process_time()
             trainer._train_epoch(train_data, epoch)
             if epoch >= 2:  # the first two warm up
-                seconds[key].append(time.perf_counter() - started)
+                seconds[key].append(time.process_time() - started)
     for key, times in seconds.items():
         print(
-            f"{key:<15} median {statistics.median(times):.3f} s per epoch "
-            f"(min {min(times):.3f}, max {max(times):.3f}, {rounds} epochs, width {width})"
+            f"{key:<15} median {statistics.median(times):.3f} CPU s per epoch (min {min(times):.3f}, "
+            f"max {max(times):.3f}, {rounds} epochs, width {width}, threads {torch.get_num_threads()})"
         )
     ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
     print(
@@ -57,7 +60,9 @@ def compare(model: str, dataset: str, rounds: int, settings: dict[str, Any]) -> 
 def main() -> None:
     """Compare each model that is asked for."""
     pairs = parse_pairs(sys.argv[1:])
-    models = pairs.pop("models", "SymCERE,CollabContext,CollabContext:2").split(",")
+    every = "SymCERE,SymCEREPlus,CollabContext,CollabContext:2"
+    models = pairs.pop("models", every).split(",")
+    torch.set_num_threads(int(pairs.pop("threads", 1)))
     dataset, rounds = pairs.pop("dataset", "yelp"), int(pairs.pop("rounds", 15))
     shared = {"train_batch_size": 512, "embedding_size": 64, "n_layers": 3, **pairs}
     shared["checkpoint_dir"] = "runs/benchmark"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from recbole.data.dataloader import TrainDataLoader
+from recbole.data.interaction import Interaction
 from recbole.utils import InputType
 
 from recbole_symcere.data.dataset import ROW_FIELD
@@ -35,18 +36,20 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
 
     Beside RecBole's fields a batch holds:
 
-    * ``text_id`` int64 [B]: which distinct text belongs to the row, -1 for none;
+    * ``text_id`` int64 [B]: which distinct text belongs to the row, -1 for none or an empty one;
     * ``review_input_ids`` int64, ``review_attention_mask`` bool, ``review_word_ids`` int64 [B, T]:
       its tokens, padded to the longest of the batch; an empty review has no token at all;
     * ``history_mask`` bool [B, B]: True at (r, s) where the item of row s is in the training
       history of the user of row r. Such an item is no negative for r (SymCERE, section 3.2.2).
 
     All of it comes from the training split. Sampled negatives of point-wise batches carry no
-    review.
+    review. What the model says that it doesn't need, see `BatchNeeds`, isn't made: tokens where it
+    looks up frozen vectors, sampled items where no loss reads them.
     """
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
         self._reviewed = dataset
+        self._needs = config.model_class.batch_needs(config)
         self.history = dataset.history()
         if config["history_scope"] == "all":
             getLogger(__name__).warning(
@@ -64,23 +67,29 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
 
     def collate_fn(self, index: list[int]) -> Any:
         """The interactions at ``index``, sampled negatives and what the class adds."""
-        batch = super().collate_fn(index)
+        # RecBole's own indexes with a list, which takes longer than the rest of it
+        rows, every = torch.tensor(index), self._reviewed.inter_feat
+        batch = Interaction({name: every[name][rows] for name in every.columns})
+        batch = self.transform(self._reviewed, self._reviewed.join(batch))
+        if self._needs.negatives or self.times > 1:
+            batch = self._neg_sampling(batch)
         items = batch[self.iid_field].numpy()
         text_ids = self.reviews.text_ids(batch[ROW_FIELD].numpy(), items)
         if self.dl_format == InputType.POINTWISE and self.label_field in batch:
             text_ids = np.where(batch[self.label_field].numpy() > 0, text_ids, -1)
-        tokens = self.reviews.take(text_ids)
         batch[TEXT_ID] = torch.from_numpy(text_ids)
-        batch[REVIEW_IDS] = tokens.input_ids
-        batch[REVIEW_ATTENTION] = tokens.attention_mask
-        batch[REVIEW_WORDS] = tokens.word_ids
+        if self._needs.tokens:
+            tokens = self.reviews.take(text_ids)
+            batch[REVIEW_IDS] = tokens.input_ids
+            batch[REVIEW_ATTENTION] = tokens.attention_mask
+            batch[REVIEW_WORDS] = tokens.word_ids
         batch[HISTORY_MASK] = history_mask(batch[self.uid_field].numpy(), items, self.history)
         return batch
 
 
 def reviewed_rows(
     batch: Any, among: torch.Tensor | slice = slice(None)
-) -> tuple[torch.Tensor | slice, list[torch.Tensor], torch.Tensor]:
+) -> tuple[torch.Tensor | slice, list[torch.Tensor | None], torch.Tensor]:
     """The rows of a batch that have a review, R of B.
 
     Args:
@@ -89,14 +98,17 @@ def reviewed_rows(
 
     Returns:
         The rows, as an index of whatever has B rows; their text ids [R], tokens, attention and
-        words [R, T]; and the history mask among them [R, R].
+        words [R, T], None each where the batch has no tokens; and the history mask among them
+        [R, R].
     """
-    reviews = [batch[name] for name in (TEXT_ID, REVIEW_IDS, REVIEW_ATTENTION, REVIEW_WORDS)]
-    reviewed, history = batch[REVIEW_ATTENTION].any(dim=1), batch[HISTORY_MASK]
+    names = (TEXT_ID, REVIEW_IDS, REVIEW_ATTENTION, REVIEW_WORDS)
+    reviews = [batch[name] if name in batch else None for name in names]
+    reviewed = batch[REVIEW_ATTENTION].any(dim=1) if REVIEW_IDS in batch else batch[TEXT_ID] >= 0
+    history = batch[HISTORY_MASK]
     if not isinstance(among, slice):
         rows = among[reviewed[among]]
     elif reviewed.all():
         return slice(None), reviews, history
     else:
         rows = reviewed
-    return rows, [x[rows] for x in reviews], history[rows][:, rows]
+    return rows, [x if x is None else x[rows] for x in reviews], history[rows][:, rows]

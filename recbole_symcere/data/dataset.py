@@ -179,8 +179,12 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     def _own_reviews(self) -> pa.Array:
         self._refuse_held_out()
-        texts = self._read_reviews(["text"])["text"].take(self.inter_feat[ROW_FIELD].numpy())
-        return pc.fill_null(texts.cast(pa.string()).combine_chunks(), "")
+        # by number, for a copy of all texts for each step would be most of what a run holds
+        texts = pc.fill_null(self._read_reviews(["text"])["text"].cast(pa.large_string()), "")
+        encoded = texts.dictionary_encode().unify_dictionaries()
+        numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32())
+        own = numbers.combine_chunks().take(pa.array(self.inter_feat[ROW_FIELD].numpy()))
+        return encoded.chunk(0).dictionary.take(own) if len(own) else texts.combine_chunks()[:0]
 
     def controlled(self, texts: pa.Array) -> pa.Array:
         """The texts, of reviews or of items, or what ``text_control`` puts in their place."""
@@ -199,7 +203,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         grouped = table.group_by("item", use_threads=False).aggregate([("text", "list")])
         texts = np.full(self.item_num, "", dtype=object)
         texts[grouped["item"].to_numpy()] = pc.binary_join(
-            grouped["text_list"].combine_chunks(), " "
+            grouped["text_list"].combine_chunks(), pa.scalar(" ", table["text"].type)
         ).to_numpy(zero_copy_only=False)
         return self.controlled(pa.array(texts, type=pa.string()))
 

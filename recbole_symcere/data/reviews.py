@@ -43,15 +43,17 @@ class TrainingReviews:
         refuse_blank(texts, dataset)
         self.store = TokenStore.open_or_build(texts, tokenizer, max_length, cache_dir / "tokens")
         warn_of_unknown(self.store, f"the training reviews of {dataset.dataset_name}")
+        read = self.store.text_index
+        read = np.where(self.store.lengths[read] > 0, read, -1)
         if self._by_item:
-            self._text_of = self.store.text_index
+            self._text_of = read
         else:
             rows = dataset.inter_feat[ROW_FIELD].numpy()
             self._text_of = np.full(rows.max() + 1, -1, dtype=np.int64)
-            self._text_of[rows] = self.store.text_index
+            self._text_of[rows] = read
 
     def text_ids(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """The text of each interaction [B]: its place in `store`.
+        """The text of each interaction [B]: its place in `store`, -1 if it is empty.
 
         Args:
             rows: row numbers in the file [B].
@@ -67,8 +69,7 @@ class TrainingReviews:
             dataset: the training split.
         """
         rows, items = (dataset.inter_feat[f].numpy() for f in (ROW_FIELD, dataset.iid_field))
-        found = self.text_ids(rows, items)
-        return np.where(self.store.lengths[found] > 0, found, -1)
+        return self.text_ids(rows, items)
 
     def take(self, text_ids: np.ndarray) -> TokenBatch:
         """The tokens of ``text_ids`` [B], padded to the longest of them; -1 is no review."""

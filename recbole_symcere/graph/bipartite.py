@@ -104,6 +104,25 @@ class BipartiteGraph(nn.Module):
         place = torch.searchsorted(edges, pairs).clamp_max(self.n_edges - 1)
         return torch.where(edges[place] == pairs, place, -1)
 
+    def known(self, users: Tensor, items: Tensor) -> Tensor:
+        """Which of some items each user has an edge to, dropped edges included.
+
+        Args:
+            users: int64 [B].
+            items: int64 [m], the same for all users; they may repeat.
+
+        Returns:
+            bool [B, m].
+        """
+        distinct, column = torch.unique(items, return_inverse=True)
+        place = torch.full((self.n_items,), -1, device=items.device)
+        place[distinct] = torch.arange(len(distinct), device=items.device)
+        rows, own = self.items_of(users)
+        own = place[own]
+        found = torch.zeros(len(users), len(distinct), dtype=torch.bool, device=items.device)
+        found[rows[own >= 0], own[own >= 0]] = True
+        return found[:, column]
+
     def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """The items of users, dropped edges included.
 

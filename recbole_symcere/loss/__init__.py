@@ -12,6 +12,7 @@ from recbole_symcere.loss.contrastive import (
     sincere_from_logits,
     symmetric_sincere,
     uniformity,
+    unit_rows,
 )
 from recbole_symcere.loss.ranking import (
     info_nce_among,
@@ -36,4 +37,5 @@ __all__ = [
     "sincere_from_logits",
     "symmetric_sincere",
     "uniformity",
+    "unit_rows",
 ]

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_symcere.loss.fused import LogPotential, NegativeLogSoftmax
+from recbole_symcere.loss.fused import AnchorSoftmax, LogPotential, NegativeLogSoftmax, UnitRows
 
 __all__ = [
     "Orientation",
@@ -29,6 +29,7 @@ __all__ = [
     "sincere_from_logits",
     "symmetric_sincere",
     "uniformity",
+    "unit_rows",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
@@ -73,8 +74,8 @@ def sincere(
         >>> [round(x, 4) for x in sincere(view, view, mask, 1.0, reduction="none").tolist()]
         [0.3133, 0.0]
     """
-    logits = _logits(anchor, candidate, temperature, ("anchor", "candidate"))
-    return sincere_from_logits(logits, negative_mask, reduction)
+    pairs = _scaled(anchor, candidate, temperature, ("anchor", "candidate"))
+    return _contrast(*pairs, _kept(negative_mask, len(anchor)), reduction)
 
 
 def sincere_from_logits(
@@ -100,7 +101,7 @@ def sincere_from_logits(
     """
     if logits.ndim != 2 or logits.shape[0] != logits.shape[1]:
         raise ValueError(f"logits has shape {_shape(logits)}, expected a square matrix [B, B]")
-    return _reduce(_row_losses(_lift(logits), _kept(negative_mask, len(logits)), dim=1), reduction)
+    return _reduce(_row_losses(_lift(logits), _kept(negative_mask, len(logits))), reduction)
 
 
 def symmetric_sincere(
@@ -114,7 +115,7 @@ def symmetric_sincere(
     """Cross-modal loss (L_G->T + L_T->G) / 2 (SymCERE eq. 7-9).
 
     L_G->T is ``sincere(graph, text)``. L_T->G is the same with row r's text as the anchor and the
-    graph vectors of the batch as candidates. Both share one matrix of logits.
+    graph vectors of the batch as candidates.
 
     Args:
         graph: [B, d] unit vectors of the pairs (u_r, v_r).
@@ -145,7 +146,7 @@ def symmetric_sincere(
         >>> round(symmetric_sincere(view, view, mask, 1.0).item(), 4)
         0.1566
     """
-    logits = _logits(graph, text, temperature, ("graph", "text"))  # [B graph, B text]
+    pairs = _scaled(graph, text, temperature, ("graph", "text"))
     kept = _kept(negative_mask, len(graph))
     if orientation == "both":
         kept = kept & kept.T
@@ -153,11 +154,11 @@ def symmetric_sincere(
         raise ValueError(
             f"orientation is {orientation!r}, expected 'anchor', 'transpose' or 'both'"
         )
-    # a text is a column of the logits, so that its own row of the mask has to be laid down a column
-    kept_in_columns = kept.T.contiguous() if orientation == "anchor" else kept
-    graph_to_text = _row_losses(logits, kept, dim=1)
-    text_to_graph = _row_losses(logits, kept_in_columns, dim=0)
-    return _reduce((graph_to_text + text_to_graph) / 2, reduction)
+    # a text's own row of the mask is that of its author, whichever way it is looked at
+    of_text = kept.T.contiguous() if orientation == "transpose" else kept
+    graph_to_text = _contrast(*pairs, kept, reduction)
+    text_to_graph = _contrast(pairs[1], pairs[0], of_text, reduction)
+    return (graph_to_text + text_to_graph) / 2
 
 
 def anchor_user_logits(
@@ -230,8 +231,8 @@ def info_nce(
         >>> round(info_nce(torch.eye(2), torch.eye(2), 1.0).item(), 4)
         0.3133
     """
-    logits = _logits(original, augmented, temperature, ("original", "augmented"))
-    return _reduce(_row_losses(logits, None, dim=1), reduction)
+    pairs = _scaled(original, augmented, temperature, ("original", "augmented"))
+    return _contrast(*pairs, None, reduction)
 
 
 def bpr(positive_score: Tensor, negative_score: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -312,9 +313,16 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
 
 
 def _logits(left: Tensor, right: Tensor, temperature: float, names: tuple[str, str]) -> Tensor:
+    return products(*_scaled(left, right, temperature, names))  # [B left, B right]
+
+
+def _scaled(
+    left: Tensor, right: Tensor, temperature: float, names: tuple[str, str]
+) -> tuple[Tensor, Tensor]:
+    """Two tables whose products are the logits."""
     _check_pair(left, right, names)
     _check_positive("temperature", temperature)
-    return products(_lift(left) / temperature, right)  # [B left, B right]
+    return _lift(left) / temperature, _lift(right)
 
 
 def products(left: Tensor, right: Tensor) -> Tensor:
@@ -331,11 +339,37 @@ def products(left: Tensor, right: Tensor) -> Tensor:
         return _lift(left) @ _lift(right).T
 
 
-def _row_losses(logits: Tensor, kept: Tensor | None, dim: int) -> Tensor:
-    """-log softmax along ``dim``, read on the diagonal, over the entries that are ``kept``: [B]."""
+def _contrast(left: Tensor, right: Tensor, kept: Tensor | None, reduction: Reduction) -> Tensor:
+    """Losses of the products of two tables, of which row r belongs to row r."""
+    if reduction in ("mean", "sum") and AnchorSoftmax.takes(left, right):
+        weight = 1 / len(left) if reduction == "mean" else 1.0
+        loss: Tensor = AnchorSoftmax.apply(left, right, kept, weight)  # type: ignore[no-untyped-call] # torch's own
+        return loss
+    return _reduce(_row_losses(products(left, right), kept), reduction)
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows at length 1; a row of zeros stays one.
+
+    Args:
+        x: [n, d].
+
+    Returns:
+        [n, d].
+
+    Example:
+        >>> unit_rows(torch.tensor([[3.0, 4.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+    """
+    unit: Tensor = UnitRows.apply(x)  # type: ignore[no-untyped-call] # torch's own
+    return unit
+
+
+def _row_losses(logits: Tensor, kept: Tensor | None) -> Tensor:
+    """-log softmax of the rows, read on the diagonal, over the entries that are ``kept``: [B]."""
     if not logits.numel():
-        return logits.sum(dim)
-    losses: Tensor = NegativeLogSoftmax.apply(logits, kept, dim)  # type: ignore[no-untyped-call] # torch's own
+        return logits.sum(1)
+    losses: Tensor = NegativeLogSoftmax.apply(logits, kept)  # type: ignore[no-untyped-call] # torch's own
     return losses
 
 

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_symcere.loss.contrastive import products
+from recbole_symcere.loss.fused import SampledSoftmax
 
 __all__ = ["info_nce_among", "intent_contrast", "l2_penalty", "sampled_softmax"]
 
@@ -80,13 +81,8 @@ def sampled_softmax(
         >>> round(sampled_softmax(torch.zeros(1), torch.zeros(1, 2), both, 1.0).item(), 4)
         0.6931
     """
-    if times.dtype == torch.bool:
-        others = (sampled_score / temperature).masked_fill(~times, float("-inf"))
-    else:
-        others = sampled_score / temperature + times.log()
     # the item's own score takes part, so that a row without sampled items is no NaN
-    logits = torch.cat([score[:, None] / temperature, others], dim=1)  # [B, 1 + m]
-    rows = torch.logsumexp(logits, dim=1) - logits[:, 0]
+    rows: Tensor = SampledSoftmax.apply(score / temperature, sampled_score / temperature, times)  # type: ignore[no-untyped-call] # torch's own
     return rows.sum() / max(len(rows), 1)
 
 

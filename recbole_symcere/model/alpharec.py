@@ -14,7 +14,8 @@ from recbole_symcere.base.options import option, read_options
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import products
 from recbole_symcere.loss.ranking import sampled_softmax
-from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.base import GraphRecommender, PropagationOptions
+from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import interaction_vectors, mean_of
 from recbole_symcere.text.adaptor import linear_or_mlp
 from recbole_symcere.text.text_options import EncoderOptions
@@ -65,7 +66,7 @@ class AlphaRec(GraphRecommender):
     """
 
     text_use = "once"
-    option_groups = (AlphaRecOptions, EncoderOptions)
+    option_groups = (AlphaRecOptions, PropagationOptions, EncoderOptions)
     input_type = InputType.POINTWISE
     cosine = True
     text: Tensor
@@ -94,14 +95,19 @@ class AlphaRec(GraphRecommender):
         """Layer 0 of users and then items [n_users + n_items, d], from their texts."""
         return F.embedding(self.row, self.mlp(self.text))
 
-    def calculate_loss(self, interaction: Any) -> AlphaRecLoss:
+    def propagated(self) -> tuple[Tensor, ...]:
+        """Vectors of all users and of all items at length 1."""
+        users, items = (F.normalize(vectors, dim=-1) for vectors in self.forward())
+        return users, items
+
+    def losses(self, interaction: Any, *propagated: Tensor) -> AlphaRecLoss:
         """The loss of a batch, a scalar."""
         o = self.options
         user, item = interaction[self.USER_ID], interaction[self.ITEM_ID]  # [B]
         sampled = torch.randint(1, self.n_items, (len(user), o.n_negatives), device=user.device)
-        users, items = (F.normalize(vectors, dim=-1) for vectors in self.forward())
-        user_vectors = F.embedding(user, users)  # [B, d]
-        score = (user_vectors * F.embedding(item, items)).sum(-1)
+        users, items = propagated
+        user_vectors = rows_of(user, users)  # [B, d]
+        score = (user_vectors * rows_of(item, items)).sum(-1)
         if self.n_items <= _FEW_ITEMS * o.n_negatives:
             scores = products(user_vectors, items)  # [B, n_items]
             ones = scores.new_ones(1).expand(sampled.shape)
@@ -109,6 +115,6 @@ class AlphaRec(GraphRecommender):
             times[self.graph.items_of(user)] = 0
         else:
             drawn, place = torch.unique(sampled, return_inverse=True)
-            scores = products(user_vectors, F.embedding(drawn, items)).gather(1, place)  # [B, m]
+            scores = products(user_vectors, rows_of(drawn, items)).gather(1, place)  # [B, m]
             times = self.graph.edges_of(user[:, None], sampled) < 0
         return AlphaRecLoss(sampled_softmax(score, scores, times, o.temperature))

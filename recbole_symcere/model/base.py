@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,24 @@ from recbole_symcere.base.options import option, read_options
 from recbole_symcere.evaluate.products import ROWS, all_products
 from recbole_symcere.graph.bipartite import BipartiteGraph, edge_dropout
 from recbole_symcere.graph.encoders import NGCF, LightGCN, NoisyLightGCN
+from recbole_symcere.model.loss_batches import BatchGroup, group_loss
 
-__all__ = ["GraphRecommender", "VectorRecommender"]
+__all__ = ["BatchNeeds", "GraphRecommender", "PropagationOptions", "VectorRecommender"]
+
+# Below some 100,000 interactions at the default batch size each batch has its own propagation.
+_PROPAGATIONS = 200
+
+
+@dataclass(frozen=True)
+class PropagationOptions:
+    """How often the graph's vectors are worked out anew."""
+
+    batches_per_propagation: int | None = option(
+        None,
+        "batches of train_batch_size rows that share a propagation and an optimizer step, whose "
+        f"loss is their mean; ~ takes as few as keep an epoch at {_PROPAGATIONS} propagations",
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,18 @@ class _Sampling:
     """RecBole's setting of the negatives that batches hold."""
 
     train_neg_sample_args: dict[str, Any] | None = option()
+
+
+class BatchNeeds(NamedTuple):
+    """What a model's losses read of a training batch, beside the ids and the history mask.
+
+    Attributes:
+        tokens: those of the reviews; without them a review is known by its ``text_id`` alone.
+        negatives: sampled items.
+    """
+
+    tokens: bool = True
+    negatives: bool = True
 
 
 class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has no types
@@ -62,6 +90,15 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
 
     def begin_epoch(self) -> None:
         """What has to be done anew before an epoch; the trainer calls it."""
+
+    def batches_per_step(self, n_batches: int) -> int:  # noqa: ARG002 # for subclasses
+        """How many of an epoch's ``n_batches`` the trainer hands to `calculate_loss` at once."""
+        return 1
+
+    @classmethod
+    def batch_needs(cls, config: Any) -> BatchNeeds:  # noqa: ARG003 # for subclasses
+        """What the losses read of a batch: with these settings the loader makes nothing else."""
+        return BatchNeeds()
 
     def train(self, mode: bool = True) -> "VectorRecommender":
         """Switch between training and evaluation."""
@@ -194,11 +231,41 @@ class GraphRecommender(VectorRecommender):
             self.embedding = nn.Embedding(self.n_users + self.n_items, embedding_size)
         self.backbone = backbone
         self.dropout, self.view_per = dropout, view_per
+        self._group_size = read_options(PropagationOptions, config).batches_per_propagation
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
         users, items = torch.split(self.nodes(self.graph), [self.n_users, self.n_items])
         return users, items
+
+    def batches_per_step(self, n_batches: int) -> int:
+        """How many of an epoch's ``n_batches`` share a propagation.
+
+        A subclass with a `calculate_loss` of its own gets one batch at a time.
+        """
+        if type(self).calculate_loss is not GraphRecommender.calculate_loss:
+            return 1
+        return self._group_size or max(-(-n_batches // _PROPAGATIONS), 1)
+
+    def calculate_loss(self, interaction: Any) -> Any:
+        """The weighted loss terms of a batch, each a scalar; of a `BatchGroup` their means."""
+        shared = self.propagated()
+        if isinstance(interaction, BatchGroup):
+            return group_loss(self.losses, interaction, shared, list(self.parameters()))
+        return self.losses(interaction, *shared)
+
+    def propagated(self) -> tuple[torch.Tensor, ...]:
+        """What the losses read of the whole graph, whatever the batch."""
+        return (self.nodes(self.graph),)
+
+    def losses(self, interaction: Any, *propagated: torch.Tensor) -> Any:
+        """The weighted loss terms of a batch, a named tuple of scalars.
+
+        Args:
+            interaction: the batch.
+            propagated: what `propagated` gives.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say what its losses are.")
 
     def nodes(self, graph: BipartiteGraph) -> torch.Tensor:
         """Vectors of users and then items [n_users + n_items, d]."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from recbole.model.init import xavier_normal_initialization
 from recbole.utils import InputType
@@ -11,7 +12,8 @@ from torch import Tensor
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import alignment, uniformity
-from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.base import GraphRecommender, PropagationOptions
+from recbole_symcere.model.loss_batches import rows_of
 
 __all__ = ["DirectAU", "DirectAULoss", "DirectAUOptions"]
 
@@ -58,7 +60,7 @@ class DirectAU(GraphRecommender):
     """
 
     text_use = "none"
-    option_groups = (DirectAUOptions,)
+    option_groups = (DirectAUOptions, PropagationOptions)
     input_type = InputType.POINTWISE
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -68,10 +70,10 @@ class DirectAU(GraphRecommender):
         self.options, self.cosine = o, o.score == "cosine"
         self.apply(xavier_normal_initialization)
 
-    def calculate_loss(self, interaction: Any) -> DirectAULoss:
+    def losses(self, interaction: Any, *propagated: Tensor) -> DirectAULoss:
         """The weighted loss terms of a batch, each a scalar."""
-        users, items = self.forward()
-        user = F.normalize(F.embedding(interaction[self.USER_ID], users), dim=-1)  # [B, d]
-        item = F.normalize(F.embedding(interaction[self.ITEM_ID], items), dim=-1)
+        (nodes,), items = propagated, interaction[self.ITEM_ID] + self.n_users
+        drawn = rows_of(torch.stack([interaction[self.USER_ID], items]), nodes)
+        user, item = F.normalize(drawn, dim=-1)  # [B, d]
         uniform = (uniformity(user) + uniformity(item)) / 2
         return DirectAULoss(alignment(user, item), self.options.gamma * uniform)

@@ -14,7 +14,8 @@ from recbole_symcere.data.history import distinct_pairs
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import bpr, info_nce
 from recbole_symcere.loss.ranking import info_nce_among
-from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.base import GraphRecommender, PropagationOptions
+from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import interaction_vectors
 from recbole_symcere.text.encoder import Projection
 from recbole_symcere.text.text_options import EncoderOptions
@@ -67,7 +68,7 @@ class RLMRecCon(GraphRecommender):
     """
 
     text_use = "once"
-    option_groups = (RLMRecConOptions, EncoderOptions)
+    option_groups = (RLMRecConOptions, PropagationOptions, EncoderOptions)
     input_type = InputType.PAIRWISE
     profiles: Tensor
     place: Tensor
@@ -93,12 +94,17 @@ class RLMRecCon(GraphRecommender):
         self.apply(xavier_uniform_initialization)
         self.protocol = reviews.facts
 
-    def calculate_loss(self, interaction: Any) -> RLMRecConLoss:
+    def propagated(self) -> tuple[Tensor, ...]:
+        """Vectors of all nodes in the graph with edges left out, and s of all profiles at length 1."""
+        text = F.normalize(self.projection(self.profiles), dim=-1)
+        return self.nodes(self.augmented_graph()), text
+
+    def losses(self, interaction: Any, *propagated: Tensor) -> RLMRecConLoss:
         """The weighted loss terms of a batch, each a scalar."""
         o, drawn = self.options, self.triples(interaction)  # [3, B]
-        vectors = F.embedding(drawn, self.nodes(self.augmented_graph()))  # [3, B, d]
+        nodes, text = propagated
+        vectors = rows_of(drawn, nodes)  # [3, B, d]
         user, item, negative = vectors
-        text = F.normalize(self.projection(self.profiles), dim=-1)
         (of_users, place), *of_items = self._described(drawn, F.normalize(vectors, dim=-1))
         aligned = [info_nce_among(of_users, text[: self.n_user_profiles], place, o.temperature)]
         for rows, place in of_items:

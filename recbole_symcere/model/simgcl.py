@@ -13,7 +13,8 @@ from recbole_symcere.base.options import option, read_options
 from recbole_symcere.graph.encoders import NoisyLightGCN
 from recbole_symcere.loss.contrastive import bpr, info_nce
 from recbole_symcere.loss.ranking import l2_penalty
-from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.base import GraphRecommender, PropagationOptions
+from recbole_symcere.model.loss_batches import rows_of
 
 __all__ = ["SimGCL", "SimGCLLoss", "SimGCLOptions"]
 
@@ -55,7 +56,7 @@ class SimGCL(GraphRecommender):
     """
 
     text_use = "none"
-    option_groups = (SimGCLOptions,)
+    option_groups = (SimGCLOptions, PropagationOptions)
     input_type = InputType.PAIRWISE
     backbone: NoisyLightGCN
 
@@ -69,23 +70,27 @@ class SimGCL(GraphRecommender):
         """A noisy pass: the layers 1 to K of all nodes [n_nodes, d]."""
         return self.backbone.perturbed(self.graph, self.embedding.weight)
 
+    def propagated(self) -> tuple[Tensor, ...]:
+        """The `views`, and layer 0, of which L2 reads a batch's rows."""
+        return *self.views(), self.embedding.weight
+
     def views(self) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors of all nodes [n_nodes, d]: those that are ranked and the two that contrast."""
         first, second = (torch.stack(self.perturbed()).mean(0) for _ in range(2))
         return self.nodes(self.graph), first, second
 
-    def calculate_loss(self, interaction: Any) -> SimGCLLoss:
+    def losses(self, interaction: Any, *propagated: Tensor) -> SimGCLLoss:
         """The weighted loss terms of a batch, each a scalar."""
         o, drawn = self.options, self.triples(interaction)  # [3, B]
-        ranked, first, second = self.views()
-        user, item, negative = F.embedding(drawn, ranked)
+        ranked, first, second, table = propagated
+        user, item, negative = rows_of(drawn, ranked)
         contrast = torch.zeros((), dtype=ranked.dtype, device=ranked.device)
         for ids in drawn[:2]:
             ids = ids.unique()
-            one, other = (F.normalize(F.embedding(ids, v), dim=-1) for v in (first, second))
+            one, other = (F.normalize(rows_of(ids, v), dim=-1) for v in (first, second))
             contrast = contrast + info_nce(one, other, o.temperature)
         return SimGCLLoss(
             bpr((user * item).sum(-1), (user * negative).sum(-1)),
             o.cl_weight * contrast,
-            o.reg_weight * l2_penalty(F.embedding(drawn, self.embedding.weight)),
+            o.reg_weight * l2_penalty(rows_of(drawn, table)),
         )

@@ -14,7 +14,8 @@ from recbole_symcere.data.history import distinct_pairs
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import bpr, info_nce
 from recbole_symcere.loss.ranking import l2_penalty
-from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.base import GraphRecommender, PropagationOptions
+from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import interaction_vectors
 from recbole_symcere.model.smoret_neighbours import Neighbours, averaged, nearest
 from recbole_symcere.text.text_options import EncoderOptions
@@ -68,7 +69,7 @@ class SMORET(GraphRecommender):
     """
 
     text_use = "once"
-    option_groups = (SMORETOptions, EncoderOptions)
+    option_groups = (SMORETOptions, PropagationOptions, EncoderOptions)
     input_type = InputType.PAIRWISE
     neighbour_ids: Tensor
     neighbour_weights: Tensor
@@ -112,10 +113,14 @@ class SMORET(GraphRecommender):
         users, items = torch.split(content + side, [self.n_users, self.n_items])
         return users, items
 
-    def calculate_loss(self, interaction: Any) -> SMORETLoss:
+    def propagated(self) -> tuple[Tensor, ...]:
+        """The `views`."""
+        return self.views()
+
+    def losses(self, interaction: Any, *propagated: Tensor) -> SMORETLoss:
         """The weighted loss terms of a batch, each a scalar."""
         o, drawn = self.options, self.triples(interaction)  # [3, B]
-        content, side = (F.embedding(drawn, view) for view in self.views())  # [3, B, d]
+        content, side = (rows_of(drawn, view) for view in propagated)  # [3, B, d]
         final = content + side
         user, item, negative = final
         once = distinct_pairs(interaction[self.USER_ID], interaction[self.ITEM_ID])

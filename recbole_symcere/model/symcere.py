@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor
@@ -20,10 +19,12 @@ from recbole_symcere.loss.contrastive import (
     sincere,
     sincere_from_logits,
     symmetric_sincere,
+    unit_rows,
 )
-from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.base import BatchNeeds, GraphRecommender, PropagationOptions
+from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.text_side import review_encoder
-from recbole_symcere.text.encoder import Projection
+from recbole_symcere.text.encoder import Projection, resolve_text_mode
 from recbole_symcere.text.text_options import TextOptions
 
 __all__ = ["SymCERE", "SymCERELoss", "SymCEREOptions"]
@@ -80,6 +81,18 @@ class SymCERELoss(NamedTuple):
     bpr: Tensor
 
 
+class Drawn(NamedTuple):
+    """Vectors of a batch's users, its items and, where a loss reads them, sampled items [B, d].
+
+    Attributes:
+        raw: as the graph gives them.
+        unit: at length 1, unless the ablation leaves that out.
+    """
+
+    raw: tuple[Tensor, ...]
+    unit: tuple[Tensor, ...]
+
+
 class SymCERE(GraphRecommender):
     """L = L_cross + alpha L_intra + beta L_BPR (eq. 13), scored by g_u . g_i on the unit sphere.
 
@@ -96,7 +109,7 @@ class SymCERE(GraphRecommender):
 
     input_type = InputType.PAIRWISE
     text_use = "batch"
-    option_groups: ClassVar[tuple[type, ...]] = (SymCEREOptions, TextOptions)
+    option_groups: ClassVar[tuple[type, ...]] = (SymCEREOptions, PropagationOptions, TextOptions)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o, text = read_options(SymCEREOptions, config), read_options(TextOptions, config)
@@ -119,41 +132,62 @@ class SymCERE(GraphRecommender):
         """Graph and projection at learning_rate; LoRA, where there is one, at its own rate."""
         return self.groups(self.reviews, self.options.lora_learning_rate)
 
+    @classmethod
+    def batch_needs(cls, config: Any) -> BatchNeeds:
+        """Tokens only where LoRA learns, sampled items only with L_BPR; a user's class gets all."""
+        if not cls.__module__.startswith("recbole_symcere."):
+            return BatchNeeds()
+        text, loss = read_options(TextOptions, config), read_options(SymCEREOptions, config)
+        mode, _ = resolve_text_mode(text.text_mode, config["device"])
+        return BatchNeeds(tokens=mode == "lora", negatives=loss.beta > 0)
+
     def unit(self, vectors: Tensor) -> Tensor:
         """Eq. 3, unless the ablation leaves it out."""
-        return F.normalize(vectors, dim=-1) if self.options.l2_normalize else vectors
+        return unit_rows(vectors) if self.options.l2_normalize else vectors
 
-    def calculate_loss(self, interaction: Any) -> SymCERELoss:
+    def draw(self, nodes: Tensor, *ids: Tensor) -> Drawn:
+        """Vectors of nodes with these ids, [n] each, in one look-up: a step's time is its number
+        of operations.
+        """
+        raw, sizes = rows_of(torch.cat(ids), nodes), [len(one) for one in ids]
+        return Drawn(raw.split(sizes), self.unit(raw).split(sizes))
+
+    def propagated(self) -> tuple[Tensor, ...]:
+        """The graph's vectors [n_users + n_items, d], not normalised, and the augmented view's."""
+        nodes = self.nodes(self.graph)
+        return nodes, self.nodes(self.augmented_graph()) if self.options.alpha else nodes
+
+    def losses(self, interaction: Any, *propagated: Tensor) -> SymCERELoss:
         """The weighted loss terms of a batch, each a scalar."""
-        return self.terms(interaction, self.nodes(self.graph))
+        nodes, view = propagated
+        fields = [self.USER_ID, self.ITEM_ID, *[self.NEG_ITEM_ID] * bool(self.options.beta)]
+        shifts = (0, self.n_users, self.n_users)
+        ids = [interaction[f] + n for f, n in zip(fields, shifts, strict=False)]
+        return self.terms(interaction, self.draw(nodes, *ids), view)
 
-    def terms(self, interaction: Any, nodes: Tensor) -> SymCERELoss:
-        """`calculate_loss`, given the graph's vectors [n_users + n_items, d], not normalised."""
+    def terms(self, interaction: Any, drawn: Drawn, view: Tensor) -> SymCERELoss:
+        """`losses`, given the vectors of the batch's rows and the augmented view's of all nodes."""
         o = self.options
-        users = interaction[self.USER_ID]  # [B]
-        items, negatives = (interaction[f] + self.n_users for f in (self.ITEM_ID, self.NEG_ITEM_ID))
-        # few large operations: at this size a step's time is the number of its operations
-        drawn = F.embedding(torch.cat([users, items, negatives]), nodes)
-        user, item, _ = drawn.chunk(3)  # [B, d], not normalised
-        other = self.nodes(self.augmented_graph()) if o.alpha else nodes
-        user_view, item_view = F.embedding(torch.cat([users, items]), other).chunk(2)
-        pairs = torch.cat([user + item, user_view + item_view]) / 2
-        pair, augmented = self.unit(pairs).chunk(2)  # g^ and g^'
-        user_unit, item_unit, negative_unit = self.unit(drawn).chunk(3)
-        ranking = bpr(
-            (user_unit * item_unit).sum(-1), (user_unit * negative_unit).sum(-1), o.bpr_reduction
-        )
-
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]  # [B]
+        user, item, *_ = drawn.raw
         once = distinct_pairs(users, items)
         rows, reviews, history = reviewed_rows(interaction, once)
-        views = torch.cat(self.reviews(*reviews, masked=bool(o.alpha)))  # [2R, d_t]; [R, d_t]
-        text, masked = self.unit(self.projection(views)).tensor_split([len(reviews[0])])  # t^, t^'
+        pair = self.unit((user + item) / 2)  # g^
+        original, masked = self.reviews(*reviews, masked=bool(o.alpha))  # [R, d_t]
+        text = self.unit(self.projection(original))  # t^
         *graph, rated_items = (x[rows] for x in (pair, user, item, items))
         cross = self._cross(text, negative_mask(rated_items, history), *graph)
+        intra = ranking = cross.new_zeros(())
         tau = o.intra_temperature or o.temperature
-        intra = 0 * cross  # at alpha 0 the two terms would be computed for nothing
         if o.alpha:
-            intra = info_nce(pair[once], augmented[once], tau) + info_nce(text, masked, tau)
+            both = torch.stack([users, items + self.n_users])
+            augmented = self.unit(rows_of(both, view).sum(0) / 2)  # g^'
+            text_view = self.unit(self.projection(masked))  # t^'
+            intra = info_nce(pair[once], augmented[once], tau) + info_nce(text, text_view, tau)
+        if o.beta:
+            one, chosen, sampled = drawn.unit
+            scores = (one * chosen).sum(-1), (one * sampled).sum(-1)
+            ranking = bpr(*scores, o.bpr_reduction)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(

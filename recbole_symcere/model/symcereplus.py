@@ -4,16 +4,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from recbole.model.init import xavier_uniform_initialization
 from torch import Tensor, nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.graph.bipartite import BipartiteGraph
+from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import products, symmetric_sincere
 from recbole_symcere.loss.ranking import sampled_softmax
+from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import node_profiles, seeded
-from recbole_symcere.model.symcere import SymCERE
+from recbole_symcere.model.symcere import Drawn, SymCERE
 from recbole_symcere.model.symcereplus_blend import BlendOptions, blend_of
 from recbole_symcere.text.adaptor import linear_or_mlp
 from recbole_symcere.text.text_options import EncoderOptions
@@ -117,34 +119,55 @@ class SymCEREPlus(SymCERE):
         seeds = seeded(self.seed, self.profiles, side, *sizes) if side else 0
         return torch.as_tensor(ids + seeds)
 
-    def calculate_loss(self, interaction: Any) -> SymCEREPlusLoss:  # type: ignore[override] # more terms
+    def nodes(self, graph: BipartiteGraph) -> Tensor:
+        """Vectors of users and then items [n_users + n_items, d]; half the work if one is silent."""
+        side = self.plus.profile
+        if side in (None, "both") or hasattr(self, "embedding") or self.options.n_layers < 1:
+            return super().nodes(graph)
+        if not isinstance(self.backbone, LightGCN):
+            return super().nodes(graph)
+        profiles = self.profiles.split([self.n_users, self.n_items])
+        return self.backbone.of_side(graph, self.seed(profiles[side == "item"]), side)
+
+    def losses(self, interaction: Any, *propagated: Tensor) -> SymCEREPlusLoss:  # type: ignore[override] # more terms
         """The weighted loss terms of a batch, each a scalar."""
-        o, nodes = self.plus, self.nodes(self.graph)
-        cross = intra = ranking = none = nodes.new_zeros(())
+        o, (nodes, view) = self.plus, propagated
+        users, items, n = interaction[self.USER_ID], interaction[self.ITEM_ID], self.n_users
+        ids, chosen = [users, items + n], items[:0]
+        if self.options.beta:
+            ids.append(interaction[self.NEG_ITEM_ID] + n)
+        if o.rank_weight:
+            known = self.trained_items
+            chosen = known[torch.randint(len(known), (o.n_negatives,), device=users.device)]
+            ids.append(chosen + n)  # [m], for all rows
+        drawn = self.draw(nodes, *ids)
+        others = drawn.unit[-1]
+        if o.rank_weight:
+            drawn = Drawn(drawn.raw[:-1], drawn.unit[:-1])
+        cross = intra = ranking = rank = node = nodes.new_zeros(())
         if o.cross_weight or self.options.alpha or self.options.beta:
-            cross, intra, ranking = self.terms(interaction, nodes)
-        pairs = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        rank = o.rank_weight * self._rank(*pairs, nodes) if o.rank_weight else none
-        node = o.node_weight * self._node(*pairs, nodes) if o.node_weight else none
+            cross, intra, ranking = self.terms(interaction, drawn, view)
+        if o.rank_weight:
+            rank = o.rank_weight * self._rank(users, items, chosen, drawn, others)
+        if o.node_weight:
+            node = o.node_weight * self._node(users, items, nodes)
         return SymCEREPlusLoss(rank, o.cross_weight * cross, intra, ranking, node)
 
-    def _rank(self, user: Tensor, item: Tensor, nodes: Tensor) -> Tensor:
-        tau, m, n = self.plus.rank_temperature, self.plus.n_negatives, self.n_users
-        items = self.trained_items
-        drawn = items[torch.randint(len(items), (m,), device=user.device)]  # [m], for all rows
-        vectors = self.unit(F.embedding(torch.cat([user, item + n, drawn + n]), nodes))
-        users, own, others = torch.split(vectors, [len(user), len(item), len(drawn)])
-        score, sampled = (users * own).sum(-1) / tau, products(users, others) / tau  # [B], [B, m]
+    def _rank(
+        self, user: Tensor, item: Tensor, chosen: Tensor, drawn: Drawn, others: Tensor
+    ) -> Tensor:
+        tau, (users, own, *_) = self.plus.rank_temperature, drawn.unit
+        users = users / tau
+        score, sampled = (users * own).sum(-1), products(users, others)  # [B], [B, m]
         if self.plus.item_bias:
-            score, sampled = score + self.item_bias[item], sampled + self.item_bias[drawn]
-        allowed = self.graph.edges_of(user[:, None], drawn[None]) < 0
-        return sampled_softmax(score, sampled, allowed, 1.0)
+            score, sampled = score + self.item_bias[item], sampled + self.item_bias[chosen]
+        return sampled_softmax(score, sampled, ~self.graph.known(user, chosen), 1.0)
 
     def _node(self, user: Tensor, item: Tensor, nodes: Tensor) -> Tensor:
         sides, tau = [], self.options.temperature
         for batch in (user, item + self.n_users):
             rows = torch.unique(batch[self.profiles[batch].any(dim=1)])  # those that have a text
-            graph, text = F.embedding(rows, nodes), self.node_projection(self.profiles[rows])
+            graph, text = rows_of(rows, nodes), self.node_projection(self.profiles[rows])
             others = rows.new_ones(len(rows), len(rows), dtype=torch.bool)
             sides.append(symmetric_sincere(self.unit(graph), self.unit(text), others, tau))
         return torch.stack(sides).mean()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option
+from recbole_symcere.model.base import PropagationOptions
 from recbole_symcere.model.simgcl import SimGCL, SimGCLOptions
 
 __all__ = ["XSimGCL", "XSimGCLOptions"]
@@ -44,7 +45,7 @@ class XSimGCL(SimGCL):
     """
 
     options: XSimGCLOptions
-    option_groups = (XSimGCLOptions,)
+    option_groups = (XSimGCLOptions, PropagationOptions)
 
     def views(self) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors of all nodes [n_nodes, d]: those that are ranked and the two that contrast."""

@@ -107,8 +107,11 @@ def _remap(self: Any, remap_list: list[Any]) -> None:
 
     if not remap_list:
         return
-    tokens, split_point = self._concat_remaped_tokens(remap_list)
-    ids, names = pd.factorize(tokens)
+    if all(isinstance(feat[field].dtype, pd.StringDtype) for feat, field, _ in remap_list):
+        ids, names, split_point = _numbered([feat[field] for feat, field, _ in remap_list])
+    else:
+        tokens, split_point = self._concat_remaped_tokens(remap_list)
+        ids, names = pd.factorize(tokens)
     names = np.array(["[PAD]", *names])
     ids_of = {name: number for number, name in enumerate(names)}
     for (feat, field, kind), new_ids in zip(
@@ -121,6 +124,24 @@ def _remap(self: Any, remap_list: list[Any]) -> None:
         else:
             ends = np.cumsum([len(x) for x in feat[field]])[:-1]
             feat[field] = _sequences(np.split(new_ids, ends), feat.index)
+
+
+def _numbered(columns: list[Any]) -> tuple[Any, list[str], Any]:
+    """`pandas.factorize` of columns of words, without a Python object for each cell.
+
+    Returns:
+        The number of each cell, -1 for a missing one; the words in order of appearance; where one
+        column ends and the next begins.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = [pa.array(column, pa.large_string(), from_pandas=True) for column in columns]
+    encoded = pa.concat_arrays(words).dictionary_encode()
+    ids = pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int64)
+    ends = np.cumsum([len(column) for column in columns])[:-1]
+    return ids, encoded.dictionary.to_pylist(), ends
 
 
 def _remove_duplication(self: Any) -> None:

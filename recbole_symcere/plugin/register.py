@@ -18,6 +18,7 @@ from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tab
 from recbole_symcere.plugin.config_patches import extend_recbole_config
 from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
+from recbole_symcere.plugin.large_data import change_full_loader, change_samplers, change_split
 from recbole_symcere.plugin.metric_patches import change_metrics
 from recbole_symcere.plugin.process_patches import (
     build_in_turn,
@@ -65,6 +66,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
         ("recbole.data.dataset.dataset", change_dataset),
         ("recbole.data.dataset.dataset", _check_data),
+        ("recbole.data.dataset.dataset", change_split),
         *((name, compat.torch_proxy) for name in _READ_CHECKPOINTS),
         ("recbole.trainer.trainer", _move_tensorboard),
         ("recbole.trainer.hyper_tuning", compat.hyper_tuning_shims),
@@ -80,10 +82,12 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.trainer.trainer", change_processes),
         ("recbole.data.dataloader.abstract_dataloader", change_loaders),
         ("recbole.data.dataloader.general_dataloader", change_eval_loader),
+        ("recbole.data.dataloader.general_dataloader", change_full_loader),
         ("recbole.data.dataloader.knowledge_dataloader", change_knowledge_loader),
         ("recbole.config.configurator", _offer_config),
         ("recbole.data.dataset", _offer_datasets),
         ("recbole.data.utils", _offer_loaders),
+        ("recbole.data.utils", change_samplers),
         ("recbole.trainer", _offer_trainers),
     ):
         after_import(name, change)

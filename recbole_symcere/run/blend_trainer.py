@@ -154,7 +154,7 @@ class BlendTrainer(ReviewTrainer):
 
     def facts(self) -> dict[str, Any]:
         """The weights that were chosen."""
-        return {"blend": self.chosen}
+        return super().facts() | {"blend": self.chosen}
 
     @property
     def further_seconds(self) -> float:

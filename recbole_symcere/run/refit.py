@@ -8,12 +8,14 @@ Weights of a blend are those of the run. Nothing is left to choose or test on.
 """
 
 import gc
+import math
 from pathlib import Path
 from typing import Any
 
 from recbole.utils import ModelType
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.model.symcereplus_blend import PARTS
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.agreement import check_results
@@ -102,7 +104,11 @@ def _settings(
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         return settings
     # more interactions make more batches, so that the steps are done after at most as many epochs
-    settings |= {"epochs": sum(epochs), "refit_steps": [n * len(loaders[0]) for n in epochs]}
+    size = metrics.get("batches_per_propagation", 1)
+    steps = math.ceil(len(loaders[0]) / size)
+    settings |= {"epochs": sum(epochs), "refit_steps": [n * steps for n in epochs]}
+    if issubclass(config.model_class, GraphRecommender):
+        settings["batches_per_propagation"] = size  # more data would have more to a step
     if "phases" in metrics:
         settings["first_phase_epochs"] = epochs[0]
     blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name in PARTS}

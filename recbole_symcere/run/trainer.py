@@ -20,10 +20,11 @@ from recbole_symcere.base.storage import writing
 from recbole_symcere.evaluate.collector import ListCollector
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
 from recbole_symcere.model.base import VectorRecommender
+from recbole_symcere.model.loss_batches import BatchGroups
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.divergence import check_loss, check_weights, checked_scores
 from recbole_symcere.run.epoch_passes import EpochPasses
-from recbole_symcere.run.fused_optimizer import fused
+from recbole_symcere.run.optimizer import fuse
 from recbole_symcere.run.random_states import random_states, set_random_states
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT, portable_settings
 from recbole_symcere.run.steps import StepLimit
@@ -92,7 +93,16 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         if hasattr(self.model, "parameter_groups"):
             kwargs.setdefault("params", self.model.parameter_groups())
         optimizer = super()._build_optimizer(**kwargs)
-        return fused(optimizer) if self.device.type == "cuda" else optimizer
+        if isinstance(self.model, VectorRecommender):
+            fuse(optimizer)
+        return optimizer
+
+    def _steps_of(self, train_data: Any) -> Any:
+        """The training loader with a batch, or a group of batches, for each optimizer step."""
+        size = 1
+        if isinstance(self.model, VectorRecommender):
+            size = self.model.batches_per_step(len(train_data))
+        return BatchGroups(train_data, size) if size > 1 else train_data
 
     def fit(
         self,
@@ -107,7 +117,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._train_data, self._valid_data = train_data, valid_data
         self._user_callback = callback_fn
         phase, begun = self._phase_began
-        self.epochs = self._steps.last_epoch(self.epochs, phase, begun, train_data)
+        steps = self._steps_of(train_data)
+        self.epochs = self._steps.last_epoch(self.epochs, phase, begun, steps)
         # a model without epochs, such as Pop, has one: without a validation nothing would be kept
         self.eval_step = min(self.eval_step, self.epochs)
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0
@@ -157,7 +168,10 @@ class Resumable(_Base):  # type: ignore[misc] # see above
 
     def facts(self) -> dict[str, Any]:
         """What metrics.json tells of the training beside its history."""
-        return {}
+        steps = self._steps_of(self._train_data)
+        if not isinstance(steps, BatchGroups):
+            return {}
+        return {"batches_per_propagation": steps.size, "steps_per_epoch": len(steps)}
 
     def _train_epoch(
         self,
@@ -171,7 +185,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             self.model.begin_epoch()
         self.forget_passes()
         phase, begun = self._phase_began
-        loader = self._steps.loader(train_data, phase, epoch_idx - begun)
+        loader = self._steps.loader(self._steps_of(train_data), phase, epoch_idx - begun)
         totals = super()._train_epoch(loader, epoch_idx, loss_func, show_progress)
         check_weights(self.model, epoch_idx)
         self.history.append(

@@ -204,7 +204,7 @@ class TwoPhaseTrainer(ReviewTrainer):
 
     def facts(self) -> dict[str, Any]:
         """The phases, and which was kept."""
-        return {"phases": self.phases, "kept_phase": self.kept_phase}
+        return super().facts() | {"phases": self.phases, "kept_phase": self.kept_phase}
 
     # --- checkpoints -----------------------------------------------------------------------------
 

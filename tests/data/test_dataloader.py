@@ -7,6 +7,7 @@ from small_data import small_rows
 
 from recbole_symcere.data import dataloader as batch
 from recbole_symcere.data.dataset import ROW_FIELD
+from recbole_symcere.model.symcere import SymCERE
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.text.load import load_tokenizer
 
@@ -14,7 +15,8 @@ ROWS = small_rows()
 
 
 def loader(settings, **extra):
-    config = Config("SymCERE", "small", config_dict={**settings, **extra})
+    # LoRA reads tokens
+    config = Config("SymCERE", "small", config_dict={**settings, "text_mode": "lora", **extra})
     init_seed(1, True)
     return data_preparation(config, create_dataset(config))[0]
 
@@ -71,7 +73,7 @@ def test_item_level_text_is_the_items_training_reviews(small):
 
 
 def test_pointwise_negatives_carry_no_review(small):
-    config = Config("SymCERE", "small", config_dict=small)
+    config = Config("SymCERE", "small", config_dict={**small, "text_mode": "lora"})
     config["MODEL_INPUT_TYPE"] = InputType.POINTWISE
     train = data_preparation(config, create_dataset(config))[0]
     data = next(iter(train))
@@ -99,3 +101,41 @@ def test_the_last_batch_and_a_batch_of_one(small):
     assert [len(data) for data in loader(small, train_batch_size=100)] == [100, 44]
     one = next(iter(loader(small, train_batch_size=1)))
     assert one[batch.HISTORY_MASK].tolist() == [[True]]
+
+
+def test_frozen_batches_hold_the_number_of_each_text_and_no_token(small):
+    tuned, frozen = list(loader(small)), list(loader(small, text_mode="frozen"))
+    seen = 0
+    for one, other in zip(tuned, frozen, strict=True):
+        assert set(one.columns) - set(other.columns) == {
+            batch.REVIEW_IDS,
+            batch.REVIEW_ATTENTION,
+            batch.REVIEW_WORDS,
+        }
+        assert all(torch.equal(one[name], other[name]) for name in other.columns)
+        reviewed = one[batch.REVIEW_ATTENTION].any(dim=1)
+        assert torch.equal(other[batch.TEXT_ID] >= 0, reviewed)
+        seen += int((~reviewed).sum())
+        rows, (ids, *tokens), mask = batch.reviewed_rows(other)
+        known, (known_ids, *_), known_mask = batch.reviewed_rows(one)
+        assert tokens == [None] * 3
+        assert torch.equal(ids, known_ids)
+        assert torch.equal(mask, known_mask)
+        assert torch.equal(torch.arange(len(one))[rows], torch.arange(len(one))[known])
+    assert seen, "no review is empty, so that nothing is shown"
+
+
+def test_sampled_items_are_drawn_only_where_a_loss_reads_them(small):
+    with_bpr, without = loader(small), loader(small, beta=0.0)
+    assert "neg_item_id" in next(iter(with_bpr)).columns
+    assert "neg_item_id" not in next(iter(without)).columns
+
+
+class OfAUser(SymCERE):
+    """A model of the user's own, which may read all of a batch."""
+
+
+def test_a_users_own_model_gets_whole_batches(small):
+    config = Config(OfAUser, "small", config_dict={**small, "text_mode": "frozen", "beta": 0.0})
+    columns = next(iter(data_preparation(config, create_dataset(config))[0])).columns
+    assert {batch.REVIEW_IDS, "neg_item_id"} <= set(columns)

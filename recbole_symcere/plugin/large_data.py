@@ -1,0 +1,108 @@
+"""RecBole's splitting, sampling and evaluation loader without a Python object per interaction.
+
+They give what RecBole's own give. The split serves all models, the others ours; a stock model keeps
+RecBole's.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from logging import getLogger
+from types import ModuleType
+from typing import Any
+
+from recbole_symcere.model.registry import is_ours
+
+__all__ = ["change_full_loader", "change_samplers", "change_split"]
+
+
+def change_split(module: ModuleType) -> None:
+    """Let `Dataset.split_by_ratio` share out the rows of all groups at once."""
+    dataset = module.Dataset
+    dataset.split_by_ratio = _at_once(dataset.split_by_ratio)
+
+
+def _at_once(split_by_ratio: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(split_by_ratio)
+    def split(self: Any, ratios: list[float], group_by: str | None = None) -> list[Any]:
+        import numpy as np
+        from recbole.data.interaction import Interaction
+
+        if group_by is None or not len(self.inter_feat):
+            parts: list[Any] = split_by_ratio(self, ratios, group_by)
+            return parts
+        groups = self.inter_feat[group_by].numpy()
+        n, size = len(groups), groups.max() + 1
+        first = np.full(size, n)
+        first[groups[::-1]] = np.arange(n)[::-1]  # the last one that is written is the first
+        seen = np.argsort(first, kind="stable")  # groups in the order of their first rows
+        rank = np.empty(size, dtype=np.int64)
+        rank[seen] = np.arange(size)
+        rows = np.argsort(rank[groups], kind="stable")
+        sizes = np.bincount(groups, minlength=size)[seen]
+        within = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        each, place = np.unique(sizes, return_inverse=True)
+        shares = [ratio / sum(ratios) for ratio in ratios]
+        ends = np.array([self._calcu_split_ids(tot=int(one), ratios=shares) for one in each])
+        part = sum(within >= np.repeat(end[place], sizes) for end in ends.T.astype(np.int64))
+        self._drop_unused_col()
+        feat = self.inter_feat
+        return [
+            self.copy(Interaction({name: feat[name][chosen] for name in feat.columns}))
+            for chosen in (rows[part == number] for number in range(len(ratios)))
+        ]
+
+    return split
+
+
+def change_samplers(module: ModuleType) -> None:
+    """Let `recbole.data.utils` make a `PairSampler` for a model of ours."""
+    stock = module.Sampler
+
+    def sampler(phases: Any, datasets: Any, *rest: Any, **options: Any) -> Any:
+        if not is_ours(datasets[0].config["model"]):
+            return stock(phases, datasets, *rest, **options)
+        from recbole_symcere.data.known_pairs import PairSampler
+
+        return PairSampler(phases, datasets, *rest, **options)
+
+    module.Sampler = sampler  # type: ignore[attr-defined]
+
+
+def change_full_loader(module: ModuleType) -> None:
+    """Let the loader over all items hold known and held-out items in one array each."""
+    loader = module.FullSortEvalDataLoader
+    loader.__init__ = _with_lists(loader, loader.__init__)
+
+
+def _with_lists(loader: type, init: Callable[..., None]) -> Callable[..., None]:
+    @wraps(init)
+    def initialised(
+        self: Any, config: Any, dataset: Any, sampler: Any, shuffle: bool = False
+    ) -> None:
+        import numpy as np
+        import torch
+        from recbole.data.interaction import Interaction
+
+        from recbole_symcere.data.known_pairs import ItemLists, KnownPairs
+
+        used = getattr(sampler, "used_ids", None)
+        if not isinstance(used, KnownPairs):  # another sampler, and so another model's
+            init(self, config, dataset, sampler, shuffle)
+            return
+        self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
+        self.logger, self.is_sequential = getLogger(), False
+        dataset.sort(by=self.uid_field, ascending=True)
+        of_row, items = (dataset.inter_feat[f].numpy() for f in (self.uid_field, self.iid_field))
+        users, n_users, n_items = np.unique(of_row), dataset.user_num, dataset.item_num
+        held_out = np.unique(of_row * n_items + items)
+        known = used.keys[np.isin(used.keys // n_items, users)]
+        known = np.setdiff1d(known, held_out, assume_unique=True)
+        self.uid2positive_item = ItemLists(held_out, users, n_users, n_items)
+        self.uid2history_item = ItemLists(known, users, n_users, n_items)
+        self.uid2items_num = self.uid2positive_item.lengths
+        self.uid_list = torch.from_numpy(users)
+        self.user_df = dataset.join(Interaction({self.uid_field: self.uid_list}))
+        self.sample_size = len(users)
+        super(loader, self).__init__(config, dataset, sampler, shuffle=False)
+
+    return initialised
