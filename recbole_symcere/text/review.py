@@ -92,11 +92,11 @@ class TunedReviews(nn.Module):
             mask_token_id=self.mask_token_id,
             pad_token_id=self.pad_token_id,
         )
-        vectors = encode_shared(
-            self.encoder,
+        texts = (
             torch.cat([input_ids, masked_ids]),
             torch.cat([attention_mask, masked_attention]),
-            self.encoder,
-        )  # [2B, d_t]
+        )
+        lengths = texts[1].sum(dim=1)
+        vectors = encode_shared(self.encoder, texts, lengths, self.encoder)  # [2B, d_t]
         original, masked = vectors.chunk(2)
         return ReviewViews(original, masked)
