@@ -96,7 +96,10 @@ class TunedReviews(nn.Module):
             torch.cat([input_ids, masked_ids]),
             torch.cat([attention_mask, masked_attention]),
         )
-        lengths = texts[1].sum(dim=1)
-        vectors = encode_shared(self.encoder, texts, lengths, self.encoder)  # [2B, d_t]
+
+        def encode(rows: torch.Tensor | slice) -> torch.Tensor:
+            return self.encoder(*(part[rows] for part in texts))  # type: ignore[no-any-return]
+
+        vectors = encode_shared(encode, texts[1].sum(dim=1), self.encoder)  # [2B, d_t]
         original, masked = vectors.chunk(2)
         return ReviewViews(original, masked)

@@ -4,7 +4,7 @@ Every process has all texts of the batch and needs all of their vectors; it enco
 tokens as each of the others and gathers the rest.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,12 +17,9 @@ __all__ = ["encode_shared", "own_texts"]
 
 
 def encode_shared(
-    encode: Callable[..., Tensor],
-    texts: Sequence[Tensor],
-    lengths: Tensor,
-    encoder: nn.Module,
+    encode: Callable[[Tensor | slice], Tensor], lengths: Tensor, encoder: nn.Module
 ) -> Tensor:
-    """What ``encode`` gives of all texts, each of which one process encodes.
+    """What ``encode`` gives of all rows, each of which one process encodes.
 
     Backward each process gets the gradient of its own rows, times the number of processes, so that
     the mean of the weights' gradients over the processes is that of one process.
@@ -32,20 +29,19 @@ def encode_shared(
     everywhere.
 
     Args:
-        encode: called with some rows of each of ``texts``; gives their vectors, [n, d_t].
-        texts: what describes them, such as tokens and their mask [B, T], the same everywhere.
+        encode: from numbers of texts [R], or a slice of all, to their vectors [R, d_t].
         lengths: tokens of each text [B].
         encoder: whose dropout it is.
 
     Returns:
         [B, d_t], the same in all processes.
     """
-    if processes.count() == 1 or len(lengths) < processes.count():
-        return encode(*texts)
     parts = own_texts(lengths)
+    if len(parts) == 1:
+        return encode(slice(None))
     mine = parts[processes.rank()]
     with _own_randomness(encoder, lengths.device):
-        own = encode(*(column[mine] for column in texts))
+        own = encode(mine)
     places = torch.cat(parts)
     vectors: Tensor = _Gathered.apply(own, mine, places.argsort())  # type: ignore[no-untyped-call]  # torch's own
     return vectors
@@ -58,10 +54,13 @@ def own_texts(lengths: Tensor) -> list[Tensor]:
         lengths: tokens of each text [B].
 
     Returns:
-        Row numbers for each process, longest text first.
+        Row numbers for each process, longest text first; a single part of all rows where there are
+        fewer texts than processes.
     """
     n = processes.count()
     order = torch.argsort(lengths, descending=True, stable=True)
+    if n == 1 or len(order) < n:
+        return [order]
     # there and back: 0 1 2 2 1 0 0 1 2 ...
     turn = torch.arange(len(order), device=order.device) % (2 * n)
     whose = torch.where(turn < n, turn, 2 * n - 1 - turn)
