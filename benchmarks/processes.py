@@ -2,26 +2,30 @@
 
 python benchmarks/processes.py [--nproc=2] [--modes=frozen,LoRA] [--key=value ...]
 
-Both runs are made one after the other on the same machine, which should have a free core for each
-process. The median of the epochs is compared, the first left out; frozen on 400,000 interactions,
-where propagation is what an epoch takes, LoRA on 800, where encoding is.
+Both runs are made one after the other on the same machine. Wall time tells something only where
+each process has a free core; the CPU seconds of the first process are those that it needs then,
+without what it waits for the others. The median of the epochs is compared, the first left out:
+frozen on 400,000 interactions, where propagation is what an epoch takes, LoRA on 800, where
+encoding is.
 """
 
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recbole_symcere.base.options import parse_pairs
+from recbole_symcere.plugin.run_options import ProcessOptions
+from recbole_symcere.run.launch import launch
 
-ROOT = Path(__file__).parents[1]
+_EPOCHS = 4
 MODES = {
     "frozen": ({"text_mode": "frozen", "train_batch_size": 8192}, (20_000, 5_000, 20)),
     "LoRA": ({"text_mode": "lora", "train_batch_size": 64}, (40, 60, 20)),
@@ -47,51 +51,50 @@ def write(folder: Path, users: int, items: int, per_user: int) -> None:
     pq.write_table(table, target / "sized.reviews.parquet")
 
 
-def run(folder: Path, nproc: int, settings: dict[str, object]) -> dict[str, object]:
-    """metrics.json of a run."""
-    words = [f"--{key}={value}" for key, value in settings.items()]
-    command = [sys.executable, str(ROOT / "run_recbole_symcere.py"), "--model=SymCERE"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run(
-        [*command, *words, f"--nproc={nproc}", f"--run_dir={folder}"],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
-    return json.loads((folder / "metrics.json").read_text())
+def epochs(settings: dict[str, Any]) -> dict[str, list[float]]:
+    """What each process does: seconds of epochs and validations, and the losses."""
+    from recbole_symcere.plugin.config import Config
+    from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
+
+    config = Config("SymCERE", "sized", config_dict=settings)
+    train_data, valid_data, _ = split_data(config, read_dataset(config))
+    trainer = build_trainer(config, build_model(config, train_data))
+    trainer.eval_collector.data_collect(train_data)
+    found: dict[str, list[float]] = {"loss": []}
+    for epoch in range(_EPOCHS):
+        for name, work in (
+            ("epoch", lambda: trainer._train_epoch(train_data, epoch)),  # noqa: B023 # at once
+            ("validation", lambda: trainer.evaluate(valid_data, load_best_model=False)),
+        ):
+            wall, cpu = time.perf_counter(), time.process_time()
+            work()
+            found.setdefault(f"{name} wall", []).append(time.perf_counter() - wall)
+            found.setdefault(f"{name} CPU", []).append(time.process_time() - cpu)
+        found["loss"].append(sum(trainer.history[-1]["loss"].values()))
+    return found
 
 
 def main() -> None:
-    """Print a line for each mode."""
+    """Print lines for each mode."""
+    os.environ |= {"OMP_NUM_THREADS": "1"}
+    places = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(places)  # where the processes find this file
     pairs = parse_pairs(sys.argv[1:])
-    nproc = int(pairs.pop("nproc", 2))
-    modes = pairs.pop("modes", "frozen,LoRA").split(",")
-    with tempfile.TemporaryDirectory() as name:
-        for mode in modes:
-            folder = Path(name, mode)
+    nproc, modes = int(pairs.pop("nproc", 2)), pairs.pop("modes", "frozen,LoRA").split(",")
+    for mode in modes:
+        with tempfile.TemporaryDirectory() as name:
             own, shape = MODES[mode]
-            write(folder, *shape)
-            common = {"data_path": folder, "dataset": "sized", "epochs": 4}
-            settings = {**common, "cache_dir": folder / "cache", **own, **pairs}
-            found = [run(folder / f"{mode}{n}", n, settings) for n in (1, nproc)]
-            seconds = [
-                statistics.median(epoch["seconds"] for epoch in metrics["history"][1:])
-                for metrics in found
-            ]
-            evaluation = [
-                statistics.median(epoch["valid_seconds"] for epoch in metrics["history"])
-                for metrics in found
-            ]
-            apart = max(
-                abs(one["loss"][term] - many["loss"][term])
-                for one, many in zip(*(metrics["history"] for metrics in found), strict=True)
-                for term in one["loss"]
+            write(Path(name), *shape)
+            settings = {"data_path": name, "cache_dir": f"{name}/cache", **own, **pairs}
+            one, many = (
+                launch(ProcessOptions(nproc=n), "processes:epochs", settings) for n in (1, nproc)
             )
-            print(
-                f"{mode}: an epoch {seconds[0]:.2f} s in one process, {seconds[1]:.2f} s in "
-                f"{nproc} (ratio {seconds[1] / seconds[0]:.2f}), a validation "
-                f"{evaluation[0]:.2f} and {evaluation[1]:.2f} s; losses differ by {apart:.1e}"
-            )
+        print(f"{mode}: seconds in one process, in the first of {nproc}, and their ratio")
+        for what in sorted(one.keys() - {"loss"}):
+            times = [statistics.median(found[what][1:]) for found in (one, many)]
+            print(f"  {what:16} {times[0]:8.2f} {times[1]:8.2f} {times[1] / times[0]:6.2f}")
+        apart = max(abs(a - b) for a, b in zip(one["loss"], many["loss"], strict=True))
+        print(f"  losses of the epochs differ by at most {apart:.1e}")
 
 
 if __name__ == "__main__":

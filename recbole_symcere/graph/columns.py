@@ -13,7 +13,7 @@ from recbole_symcere.base import processes
 __all__ = ["by_columns"]
 
 _WORTH_IT = 2**27
-"""Products below which a step takes less time than gathering its result."""
+"""Products of a propagation below which two processes of a core each gain little by sharing it."""
 
 
 def by_columns(

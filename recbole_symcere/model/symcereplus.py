@@ -126,8 +126,8 @@ class SymCEREPlus(SymCERE):
             return super().nodes(graph)
         if not isinstance(self.backbone, LightGCN):
             return super().nodes(graph)
-        profiles = self.profiles.split([self.n_users, self.n_items])
-        return self.backbone.of_side(graph, self.seed(profiles[side == "item"]), side)
+        own = self.profiles[-self.n_items :] if side == "item" else self.profiles[: self.n_users]
+        return self.backbone.of_side(graph, self.seed(own), side)
 
     def losses(self, interaction: Any, *propagated: Tensor) -> SymCEREPlusLoss:  # type: ignore[override] # more terms
         """The weighted loss terms of a batch, each a scalar."""

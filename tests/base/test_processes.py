@@ -75,7 +75,7 @@ def contrasted(vectors):
 def encoded(n):
     encoder = Encoder()
     ids, mask = batch(n)
-    vectors = encode_shared(encoder, ids, mask, encoder)
+    vectors = encode_shared(lambda rows: encoder(ids[rows], mask[rows]), mask.sum(dim=1), encoder)
     loss = contrasted(vectors)
     loss.backward()
     processes.average([encoder.weight.grad])
@@ -86,7 +86,7 @@ def encoded_with_dropout():
     torch.manual_seed(9)
     encoder = Encoder(dropout=0.5)
     ids, mask = batch(8)
-    vectors = encode_shared(encoder, ids, mask, encoder)
+    vectors = encode_shared(lambda rows: encoder(ids[rows], mask[rows]), mask.sum(dim=1), encoder)
     return vectors.tolist(), torch.rand(3).tolist()
 
 
