@@ -1,6 +1,5 @@
 """Encoding and conversion on a Ray cluster of two nodes: the bytes are those of one machine."""
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -20,22 +19,29 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        # nodes that Ray's own tests start have no token
-        patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         # what a Ray of this machine alone, of an earlier test, has left in this process
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
         patch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", True)
-        with contextlib.suppress(ImportError):  # Ray 2.6.3 has no tokens
-            from ray._raylet import Config
-
-            Config.initialize("")
+        show_token(patch)
         patch.setenv("PYTHONPATH", str(Path(recbole_symcere.__file__).parents[1]))
         head = {"num_cpus": 1, "include_dashboard": False}
         made = Cluster(initialize_head=True, head_node_args=head)
         made.add_node(num_cpus=1)
         yield made
         made.shutdown()
+
+
+def show_token(patch):
+    """Let the nodes want a token, as those that `ray start` starts."""
+    try:
+        from ray._private.authentication import authentication_token_setup as setup
+        from ray._raylet import Config
+    except ImportError:  # Ray 2.6.3 has none
+        return
+    patch.setenv("RAY_AUTH_MODE", "token")
+    Config.initialize("")
+    setup.ensure_token_if_auth_enabled()
 
 
 def words(small, **changes):
