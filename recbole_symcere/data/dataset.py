@@ -5,6 +5,8 @@ its row number as an int64 field through duplicate removal, filters, k-core, sor
 so its review is found by number and never by position. Only the training split hands out texts.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ __all__ = ["ROW_FIELD", "ReviewDataset"]
 
 ROW_FIELD = "inter_row"
 """Name of the int64 field that holds an interaction's row in the file, counted from 0."""
+
+_PIECE = 65_536  # reviews that are read at once
 
 
 class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
@@ -84,23 +88,30 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         return [Path(self.dataset_path) / f"{name}.reviews.parquet" for name in names]
 
     def _read_reviews(self, columns: list[str]) -> pa.Table:
-        tables = []
-        for path in self.review_files():
-            if not path.is_file():
-                raise InputError(
-                    f"{path} doesn't exist, but {self.config['model']} learns from reviews. Add "
-                    f"those of the interactions with: {program()} convert attach --input=FILE "
-                    f"--name={self.dataset_name} --output_dir={path.parents[1]}"
-                )
-            try:
-                found = pq.read_schema(path).names
+        return pa.concat_tables([self._read(path, columns) for path in self.review_files()])
+
+    def _read(self, path: Path, columns: list[str]) -> pa.Table:
+        with self._opened(path, columns) as file:
+            return file.read(columns)
+
+    @contextlib.contextmanager
+    def _opened(self, path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
+        """A review file that has those columns."""
+        if not path.is_file():
+            raise InputError(
+                f"{path} doesn't exist, but {self.config['model']} learns from reviews. Add "
+                f"those of the interactions with: {program()} convert attach --input=FILE "
+                f"--name={self.dataset_name} --output_dir={path.parents[1]}"
+            )
+        try:
+            with pq.ParquetFile(path) as file:
+                found = file.schema_arrow.names
                 missing = ", ".join(sorted(set(columns) - set(found)))
                 if missing:
                     raise InputError(f"{path} has no column {missing}; it has {', '.join(found)}.")
-                tables.append(pq.read_table(path, columns=columns))
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{path} can't be read as Parquet: {error}") from None
-        return pa.concat_tables(tables)
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} can't be read as Parquet: {error}") from None
 
     def _check_reviews(self) -> None:
         """Stop unless the reviews' users and items are those of the interactions, row by row."""
@@ -138,12 +149,19 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             raise RuntimeError(
                 f"Only the training split hands out reviews, but this is split {self.split!r}."
             )
-        # by number, for a copy of all texts for each step would be most of what a run holds
-        texts = pc.fill_null(self._read_reviews(["text"])["text"].cast(pa.large_string()), "")
-        encoded = texts.dictionary_encode().unify_dictionaries()
+        # piece by piece and by number: a copy of all texts for each step would be most of a run
+        pieces = []
+        for path in self.review_files():
+            with self._opened(path, ["text"]) as file:
+                for batch in file.iter_batches(_PIECE, columns=["text"]):
+                    texts = pc.fill_null(batch["text"].cast(pa.large_string()), "")
+                    pieces.append(texts.dictionary_encode())
+        rows = pa.array(self.inter_feat[ROW_FIELD].numpy())
+        if not pieces:
+            return pa.array([], pa.large_string())
+        encoded = pa.chunked_array(pieces).unify_dictionaries()
         numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32())
-        own = numbers.combine_chunks().take(pa.array(self.inter_feat[ROW_FIELD].numpy()))
-        return encoded.chunk(0).dictionary.take(own) if len(own) else texts.combine_chunks()[:0]
+        return encoded.chunk(0).dictionary.take(numbers.combine_chunks().take(rows))
 
     def controlled(self, texts: pa.Array) -> pa.Array:
         """The texts, of reviews or of items, or what ``text_control`` puts in their place."""

@@ -40,7 +40,9 @@ def test_the_draws_are_recboles(parts, users, num):
     assert drawn[0].dtype == drawn[1].dtype == torch.int64
     assert torch.equal(*drawn)
     known = PairSampler(PHASES, parts).used_ids["train"]
-    assert not any(item in known[user] for user, item in zip(users * num, drawn[1].tolist(), strict=True))
+    assert not any(
+        item in known[user] for user, item in zip(users * num, drawn[1].tolist(), strict=True)
+    )
 
 
 def test_a_user_who_knows_everything_is_refused_as_by_recbole(parts):
@@ -82,5 +84,3 @@ def test_no_pair_at_all():
     known = KnownPairs(np.array([], dtype=np.int64), 5)
     assert known[3] == set()
     assert not known.contain(np.array([1]), np.array([1])).any()
-
-
