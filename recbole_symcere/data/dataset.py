@@ -179,12 +179,19 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     def _own_reviews(self) -> pa.Array:
         self._refuse_held_out()
-        # by number, for a copy of all texts for each step would be most of what a run holds
-        texts = pc.fill_null(self._read_reviews(["text"])["text"].cast(pa.large_string()), "")
-        encoded = texts.dictionary_encode().unify_dictionaries()
+        # piece by piece and by number: a copy of all texts for each step would be most of a run
+        pieces = []
+        for path in self.review_files():
+            with self._opened(path, ["text"]) as file:
+                for batch in file.iter_batches(_PIECE, columns=["text"]):
+                    texts = pc.fill_null(batch["text"].cast(pa.large_string()), "")
+                    pieces.append(texts.dictionary_encode())
+        rows = pa.array(self.inter_feat[ROW_FIELD].numpy())
+        if not pieces:
+            return pa.array([], pa.large_string())
+        encoded = pa.chunked_array(pieces).unify_dictionaries()
         numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32())
-        own = numbers.combine_chunks().take(pa.array(self.inter_feat[ROW_FIELD].numpy()))
-        return encoded.chunk(0).dictionary.take(own) if len(own) else texts.combine_chunks()[:0]
+        return encoded.chunk(0).dictionary.take(numbers.combine_chunks().take(rows))
 
     def controlled(self, texts: pa.Array) -> pa.Array:
         """The texts, of reviews or of items, or what ``text_control`` puts in their place."""

@@ -138,7 +138,8 @@ def _numbered(columns: list[Any]) -> tuple[Any, list[str], Any]:
     import pyarrow.compute as pc
 
     words = [pa.array(column, pa.large_string(), from_pandas=True) for column in columns]
-    encoded = pa.concat_arrays(words).dictionary_encode()
+    chunks = [chunk for one in words for chunk in getattr(one, "chunks", [one])]
+    encoded = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
     ids = pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int64)
     ends = np.cumsum([len(column) for column in columns])[:-1]
     return ids, encoded.dictionary.to_pylist(), ends
