@@ -9,6 +9,7 @@ over the rounds. A model of ours whose scores are looked at shows what the check
 """
 
 import argparse
+import os
 import resource
 import statistics
 import tempfile
@@ -18,6 +19,9 @@ from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
+
+# Threads that wait by spinning would be counted as work; to be known before torch is loaded
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import numpy as np
 import torch
