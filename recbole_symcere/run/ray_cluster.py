@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.plugin.compat_ray import bind_ray_to_loopback, ray_settings, use_ray_token
 
-__all__ = ["connected"]
+__all__ = ["connected", "reason_of"]
 
 _SECONDS_TO_CONNECT = 3.0
+_LONGEST_REASON = 200
 
 
 @contextlib.contextmanager
@@ -56,6 +57,17 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def reason_of(error: Exception) -> str:
+    """What Ray says of a worker that was lost, in a few words."""
+    told = str(error).strip()
+    if "memory" in told and "OOM" in told:
+        return "a node ran out of memory"
+    reason = (told.splitlines() or [type(error).__name__])[-1].rstrip(".")[:_LONGEST_REASON]
+    if "never ran" in reason:
+        reason += "; for a cluster without token authentication set RAY_AUTH_MODE=disabled"
+    return reason
 
 
 @contextlib.contextmanager

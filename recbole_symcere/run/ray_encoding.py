@@ -17,6 +17,7 @@ import transformers
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.run.ray_cluster import reason_of
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.executors import Found, Tokens, vectors_of
 from recbole_symcere.version import __version__
@@ -154,9 +155,7 @@ class _Run:
         is_first = worker in self._workers
         self._workers.discard(worker)
         self._greeted.discard(worker)
-        reason = str(error).strip().splitlines()[-1].rstrip(".")
-        if "never ran" in reason:
-            reason += "; for a cluster without token authentication set RAY_AUTH_MODE=disabled"
+        reason = reason_of(error)
         if number is not None:
             self._tries[number] += 1
             self._again.append(number)

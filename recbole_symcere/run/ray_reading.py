@@ -18,7 +18,7 @@ import polars as pl
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.inputs import Cleaned, Inputs, Reader, cleaner
-from recbole_symcere.run.ray_cluster import connected
+from recbole_symcere.run.ray_cluster import connected, reason_of
 from recbole_symcere.version import __version__
 
 __all__ = ["reading_on"]
@@ -79,10 +79,9 @@ def _taken(path: Path, found: Any, begin: Callable[[Path], Any]) -> Cleaned:
             raise error.cause from None
         except RayError as error:
             if tries == _TRIES:
-                reason = str(error).strip().splitlines()[-1]
                 raise InputError(
                     f"{path.name}: {_TRIES} workers of the Ray cluster were lost over this file "
-                    f"({reason}). Give its nodes more memory, or leave ray_address out."
+                    f"({reason_of(error)}). Give its nodes more memory, or leave ray_address out."
                 ) from None
             tries, found = tries + 1, begin(path)
 

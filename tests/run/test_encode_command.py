@@ -7,6 +7,7 @@ import pytest
 from recbole_symcere.cli import main
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
+from recbole_symcere.run.ray_cluster import reason_of
 from recbole_symcere.text import vectors as cache
 
 
@@ -67,3 +68,17 @@ def test_without_ray_one_line_says_how_to_install_it(small, capsys, monkeypatch)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["encode", *words(small), "--ray_address=auto"]) == 2
     assert capsys.readouterr().err == "error: This needs Ray: pip install 'ray[tune]'.\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("The actor died.\nIts node has died.", "Its node has died"),
+        ("killed\nlow on memory ... at the time of OOM (check ...)", "a node ran out of memory"),
+        ("x\nThe actor never ran - it was cancelled", "set RAY_AUTH_MODE=disabled"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_why_a_worker_was_lost_is_told_in_a_few_words(told, reason):
+    assert reason in reason_of(RuntimeError(told))
+    assert "\n" not in reason_of(RuntimeError(told))
