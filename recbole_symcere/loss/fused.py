@@ -141,7 +141,7 @@ class SampledSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, score: Tensor, sampled: Tensor, times: Tensor) -> Tensor:
-        """s [B], s_j [B, m] and n_j [B, m], numbers or bool, to [B]."""
+        """S [B], s_j [B, m] and n_j [B, m], numbers or bool, to [B]."""
         times = _as_numbers(times, sampled.dtype)
         # what takes no part must not decide what is subtracted
         weights = torch.add(sampled, times.clamp(max=1) - 1, alpha=torch.finfo(sampled.dtype).max)
