@@ -47,8 +47,9 @@ def compare(model: str, dataset: str, rounds: int, settings: dict[str, Any]) -> 
                 seconds[key].append(time.process_time() - started)
     for key, times in seconds.items():
         print(
-            f"{key:<15} median {statistics.median(times):.3f} CPU s per epoch (min {min(times):.3f}, "
-            f"max {max(times):.3f}, {rounds} epochs, width {width}, threads {torch.get_num_threads()})"
+            f"{key:<15} median {statistics.median(times):.3f} CPU s per epoch "
+            f"(min {min(times):.3f}, max {max(times):.3f}, {rounds} epochs, width {width}, "
+            f"{torch.get_num_threads()} threads)"
         )
     ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
     print(

@@ -1,11 +1,11 @@
-"""How preparation, an epoch and memory grow with the data: LightGCN (RecBole), SymCERE, SymCEREPlus.
+"""How preparation, an epoch and memory grow with the data: LightGCN (RecBole) and our models.
 
-Random interactions with the long tail of real ones: 12 a user, 40 an item. Each cell of the table has
-a process of its own. Texts are 1,000 short ones, whatever the size, so that their encoding, whose
-cost is per text, is hardly measured; with texts that all differ, vectors of 384 numbers take 1.5 KB
-each on top. Where an epoch takes longer than ``--seconds``, as many optimizer steps as fit are
-measured and multiplied. Wall and CPU seconds; peak memory of preparing (data, loaders, model) and of
-the whole.
+Random interactions with the long tail of real ones: 12 a user, 40 an item. Each cell of the table
+has a process of its own. Texts are 1,000 short ones, whatever the size, so that their encoding,
+whose cost is per text, is hardly measured; with texts that all differ, vectors of 384 numbers take
+1.5 KB each on top. Where an epoch takes longer than ``--seconds``, as many optimizer steps as fit,
+at least three, are measured and multiplied. Wall and CPU seconds; peak memory of preparing (data,
+loaders, model) and of the whole.
 
     python benchmarks/growth.py [--sizes=10000,100000,1000000,10000000] [--threads=2] [--seconds=120]
         [--models=LightGCN,SymCERE,SymCEREPlus] [--text_encoder=NAME] [--work=DIR] [--out=DIR]
@@ -126,8 +126,8 @@ def _peak_gb() -> float:
 def written(cells: dict[str, Any], threads: int) -> str:
     """The table in Markdown."""
     lines = [
-        f"`python benchmarks/growth.py`, {threads} threads, batches of 512, width 64, 3 layers. Epochs",
-        "whose steps were measured in part are marked ~; LightGCN is RecBole's own.",
+        f"`python benchmarks/growth.py`, {threads} threads, batches of 512, width 64, 3 layers.",
+        "Epochs whose steps were measured in part are marked ~; LightGCN is RecBole's own.",
         "",
         "| interactions | model | prepare, s (CPU s) | its peak, GB | an epoch, s (CPU s) | steps "
         "| batches a step | peak, GB |",
@@ -142,8 +142,8 @@ def written(cells: dict[str, Any], threads: int) -> str:
         lines.append(
             f"| {int(size):,} | {model} | {cell['prepare_wall_s']:,.0f} "
             f"({cell['prepare_cpu_s']:,.0f}) | {cell['prepare_peak_gb']:.2f} | "
-            f"{about}{cell['epoch_wall_s']:,.1f} ({cell['epoch_cpu_s']:,.1f}) | {cell['steps']:,} | "
-            f"{cell['batches_per_step']} | {cell['peak_gb']:.2f} |"
+            f"{about}{cell['epoch_wall_s']:,.1f} ({cell['epoch_cpu_s']:,.1f}) | "
+            f"{cell['steps']:,} | {cell['batches_per_step']} | {cell['peak_gb']:.2f} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -102,7 +102,7 @@ def reviewed_rows(
         [R, R].
     """
     names = (TEXT_ID, REVIEW_IDS, REVIEW_ATTENTION, REVIEW_WORDS)
-    reviews = [batch[name] if name in batch else None for name in names]
+    reviews = [batch.interaction.get(name) for name in names]
     reviewed = batch[REVIEW_ATTENTION].any(dim=1) if REVIEW_IDS in batch else batch[TEXT_ID] >= 0
     history = batch[HISTORY_MASK]
     if not isinstance(among, slice):

@@ -95,7 +95,7 @@ class RLMRecCon(GraphRecommender):
         self.protocol = reviews.facts
 
     def propagated(self) -> tuple[Tensor, ...]:
-        """Vectors of all nodes in the graph with edges left out, and s of all profiles at length 1."""
+        """Vectors of all nodes with edges left out, and s of all profiles at length 1."""
         text = F.normalize(self.projection(self.profiles), dim=-1)
         return self.nodes(self.augmented_graph()), text
 

@@ -146,9 +146,7 @@ class SymCERE(GraphRecommender):
         return unit_rows(vectors) if self.options.l2_normalize else vectors
 
     def draw(self, nodes: Tensor, *ids: Tensor) -> Drawn:
-        """Vectors of nodes with these ids, [n] each, in one look-up: a step's time is its number
-        of operations.
-        """
+        """Vectors of nodes with these ids, [n] each, in one look-up."""
         raw, sizes = rows_of(torch.cat(ids), nodes), [len(one) for one in ids]
         return Drawn(raw.split(sizes), self.unit(raw).split(sizes))
 

@@ -120,7 +120,7 @@ class SymCEREPlus(SymCERE):
         return torch.as_tensor(ids + seeds)
 
     def nodes(self, graph: BipartiteGraph) -> Tensor:
-        """Vectors of users and then items [n_users + n_items, d]; half the work if one is silent."""
+        """Vectors of users and then items; half the work where one side has no layer 0."""
         side = self.plus.profile
         if side in (None, "both") or hasattr(self, "embedding") or self.options.n_layers < 1:
             return super().nodes(graph)

@@ -1,4 +1,4 @@
-"""Batches that share a propagation: values and gradients of their plain mean, and who groups them."""
+"""Batches that share a propagation: values and gradients of their plain mean."""
 
 import itertools
 from types import SimpleNamespace
