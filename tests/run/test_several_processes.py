@@ -247,7 +247,14 @@ def test_a_signal_ends_all_processes(how, status, world, tmp_path):
     run = words("SymCERE", {**world, "epochs": 3000, "stopping_step": 3000}, run_dir=folder)
     with (tmp_path / "said").open("w") as said:
         command = [sys.executable, ROOT / "run_recbole_symcere.py", *run, "--nproc=2"]
-        main = subprocess.Popen(command, stdout=said, stderr=said, cwd=tmp_path)
+        # a shell lets what it starts in the background ignore SIGINT
+        main = subprocess.Popen(
+            command,
+            stdout=said,
+            stderr=said,
+            cwd=tmp_path,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
         while "epoch   1" not in (tmp_path / "said").read_text():
             assert main.poll() is None, (tmp_path / "said").read_text()
             time.sleep(0.1)
