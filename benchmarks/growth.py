@@ -7,7 +7,8 @@ whose cost is per text, is hardly measured; with texts that all differ, vectors 
 at least three, are measured and multiplied. Wall and CPU seconds; peak memory of preparing (data,
 loaders, model) and of the whole.
 
-    python benchmarks/growth.py [--sizes=10000,100000,1000000,10000000] [--threads=2] [--seconds=120]
+    python benchmarks/growth.py [--sizes=10000,100000,1000000,10000000] [--threads=2]
+        [--seconds=120]
         [--models=LightGCN,SymCERE,SymCEREPlus] [--text_encoder=NAME] [--work=DIR] [--out=DIR]
         [--key=value ...]
 

@@ -49,7 +49,7 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
         self._reviewed = dataset
-        self._needs = config.model_class.batch_needs(config)
+        self._needs = config.model_class.batch_needs(config, config["device"])
         self.history = dataset.history()
         if config["history_scope"] == "all":
             getLogger(__name__).warning(

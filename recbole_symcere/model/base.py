@@ -96,7 +96,7 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         return 1
 
     @classmethod
-    def batch_needs(cls, config: Any) -> BatchNeeds:  # noqa: ARG003 # for subclasses
+    def batch_needs(cls, config: Any, device: torch.device) -> BatchNeeds:  # noqa: ARG003 # for subclasses
         """What the losses read of a batch: with these settings the loader makes nothing else."""
         return BatchNeeds()
 

@@ -133,12 +133,12 @@ class SymCERE(GraphRecommender):
         return self.groups(self.reviews, self.options.lora_learning_rate)
 
     @classmethod
-    def batch_needs(cls, config: Any) -> BatchNeeds:
+    def batch_needs(cls, config: Any, device: torch.device) -> BatchNeeds:
         """Tokens only where LoRA learns, sampled items only with L_BPR; a user's class gets all."""
         if not cls.__module__.startswith("recbole_symcere."):
             return BatchNeeds()
         text, loss = read_options(TextOptions, config), read_options(SymCEREOptions, config)
-        mode, _ = resolve_text_mode(text.text_mode, config["device"])
+        mode, _ = resolve_text_mode(text.text_mode, device)
         return BatchNeeds(tokens=mode == "lora", negatives=loss.beta > 0)
 
     def unit(self, vectors: Tensor) -> Tensor:
