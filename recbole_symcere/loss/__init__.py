@@ -12,8 +12,8 @@ from recbole_symcere.loss.contrastive import (
     sincere_from_logits,
     symmetric_sincere,
     uniformity,
-    unit_rows,
 )
+from recbole_symcere.loss.fused import unit_rows
 from recbole_symcere.loss.ranking import (
     info_nce_among,
     intent_contrast,

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_symcere.loss.fused import AnchorSoftmax, LogPotential, NegativeLogSoftmax, UnitRows
+from recbole_symcere.loss.fused import AnchorSoftmax, LogPotential, NegativeLogSoftmax
 
 __all__ = [
     "Orientation",
@@ -29,7 +29,6 @@ __all__ = [
     "sincere_from_logits",
     "symmetric_sincere",
     "uniformity",
-    "unit_rows",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
@@ -346,23 +345,6 @@ def _contrast(left: Tensor, right: Tensor, kept: Tensor | None, reduction: Reduc
         loss: Tensor = AnchorSoftmax.apply(left, right, kept, weight)  # type: ignore[no-untyped-call] # torch's own
         return loss
     return _reduce(_row_losses(products(left, right), kept), reduction)
-
-
-def unit_rows(x: Tensor) -> Tensor:
-    """Rows at length 1; a row of zeros stays one.
-
-    Args:
-        x: [n, d].
-
-    Returns:
-        [n, d].
-
-    Example:
-        >>> unit_rows(torch.tensor([[3.0, 4.0]])).tolist()
-        [[0.6000000238418579, 0.800000011920929]]
-    """
-    unit: Tensor = UnitRows.apply(x)  # type: ignore[no-untyped-call] # torch's own
-    return unit
 
 
 def _row_losses(logits: Tensor, kept: Tensor | None) -> Tensor:

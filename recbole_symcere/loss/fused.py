@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["AnchorSoftmax", "LogPotential", "NegativeLogSoftmax", "SampledSoftmax", "UnitRows"]
+__all__ = [
+    "AnchorSoftmax",
+    "LogPotential",
+    "NegativeLogSoftmax",
+    "SampledSoftmax",
+    "UnitRows",
+    "unit_rows",
+]
 
 # An exp that underflows takes ten times as long. What is cut off here is 1e-35 of the largest.
 _LOWEST = -80.0
@@ -179,6 +186,23 @@ class UnitRows(torch.autograd.Function):
         unit, length = ctx.saved_tensors
         along = (grads[0] * unit).sum(1, keepdim=True)
         return torch.addcmul(grads[0], unit, along, value=-1).div_(length)
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows at length 1; a row of zeros stays one.
+
+    Args:
+        x: [n, d].
+
+    Returns:
+        [n, d].
+
+    Example:
+        >>> unit_rows(torch.tensor([[3.0, 4.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+    """
+    unit: Tensor = UnitRows.apply(x)  # type: ignore[no-untyped-call] # torch's own
+    return unit
 
 
 def _as_numbers(kept: Tensor, dtype: torch.dtype) -> Tensor:

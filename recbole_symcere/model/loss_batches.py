@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["BatchGroup", "BatchGroups", "group_loss", "rows_of"]
+__all__ = ["BatchGroup", "BatchGroups", "group_loss", "grouped", "rows_of"]
 
 
 class BatchGroup:
@@ -59,6 +59,12 @@ class BatchGroups:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
+
+
+def grouped(loader: Any, model: Any) -> Any:
+    """The loader of a model's batches or, where it asks for several at once, of their groups."""
+    size = model.batches_per_step(len(loader)) if hasattr(model, "batches_per_step") else 1
+    return BatchGroups(loader, size) if size > 1 else loader
 
 
 def group_loss(

@@ -19,8 +19,8 @@ from recbole_symcere.loss.contrastive import (
     sincere,
     sincere_from_logits,
     symmetric_sincere,
-    unit_rows,
 )
+from recbole_symcere.loss.fused import unit_rows
 from recbole_symcere.model.base import BatchNeeds, GraphRecommender, PropagationOptions
 from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.text_side import review_encoder
@@ -158,9 +158,8 @@ class SymCERE(GraphRecommender):
     def losses(self, interaction: Any, *propagated: Tensor) -> SymCERELoss:
         """The weighted loss terms of a batch, each a scalar."""
         nodes, view = propagated
-        fields = [self.USER_ID, self.ITEM_ID, *[self.NEG_ITEM_ID] * bool(self.options.beta)]
-        shifts = (0, self.n_users, self.n_users)
-        ids = [interaction[f] + n for f, n in zip(fields, shifts, strict=False)]
+        fields = [self.ITEM_ID, *[self.NEG_ITEM_ID] * bool(self.options.beta)]
+        ids = [interaction[self.USER_ID], *(interaction[f] + self.n_users for f in fields)]
         return self.terms(interaction, self.draw(nodes, *ids), view)
 
     def terms(self, interaction: Any, drawn: Drawn, view: Tensor) -> SymCERELoss:
@@ -176,16 +175,15 @@ class SymCERE(GraphRecommender):
         *graph, rated_items = (x[rows] for x in (pair, user, item, items))
         cross = self._cross(text, negative_mask(rated_items, history), *graph)
         intra = ranking = cross.new_zeros(())
-        tau = o.intra_temperature or o.temperature
         if o.alpha:
             both = torch.stack([users, items + self.n_users])
             augmented = self.unit(rows_of(both, view).sum(0) / 2)  # g^'
+            tau = o.intra_temperature or o.temperature
             text_view = self.unit(self.projection(masked))  # t^'
             intra = info_nce(pair[once], augmented[once], tau) + info_nce(text, text_view, tau)
         if o.beta:
-            one, chosen, sampled = drawn.unit
-            scores = (one * chosen).sum(-1), (one * sampled).sum(-1)
-            ranking = bpr(*scores, o.bpr_reduction)
+            one, *both = drawn.unit
+            ranking = bpr(*((one * other).sum(-1) for other in both), o.bpr_reduction)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(

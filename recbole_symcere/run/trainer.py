@@ -20,7 +20,7 @@ from recbole_symcere.base.storage import writing
 from recbole_symcere.evaluate.collector import ListCollector
 from recbole_symcere.evaluate.per_user import PerUserEvaluator
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.loss_batches import BatchGroups
+from recbole_symcere.model.loss_batches import BatchGroups, grouped
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.divergence import check_loss, check_weights, checked_scores
 from recbole_symcere.run.epoch_passes import EpochPasses
@@ -93,16 +93,11 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         if hasattr(self.model, "parameter_groups"):
             kwargs.setdefault("params", self.model.parameter_groups())
         optimizer = super()._build_optimizer(**kwargs)
-        if isinstance(self.model, VectorRecommender):
-            fuse(optimizer)
-        return optimizer
+        return fuse(optimizer) if isinstance(self.model, VectorRecommender) else optimizer
 
     def _steps_of(self, train_data: Any) -> Any:
         """The training loader with a batch, or a group of batches, for each optimizer step."""
-        size = 1
-        if isinstance(self.model, VectorRecommender):
-            size = self.model.batches_per_step(len(train_data))
-        return BatchGroups(train_data, size) if size > 1 else train_data
+        return grouped(train_data, self.model)
 
     def fit(
         self,
