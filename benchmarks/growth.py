@@ -68,6 +68,7 @@ def write_data(folder: Path, n: int) -> None:
 
 def measure(model: str, folder: Path, seconds: float, settings: dict[str, Any]) -> dict[str, Any]:
     """One cell: what it takes to prepare a model and to train it for an epoch."""
+    from recbole_symcere.model.loss_batches import grouped
     from recbole_symcere.plugin.config import Config
     from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
 
@@ -84,7 +85,8 @@ def measure(model: str, folder: Path, seconds: float, settings: dict[str, Any]) 
         "prepare_cpu_s": time.process_time() - started[1],
         "prepare_peak_gb": _peak_gb(),
     }
-    batches = trainer._steps_of(train_data)
+    batches = grouped(train_data, trainer.model)
+    trainer.model._group_size = 1  # what is trained on below are groups already
     cell |= {"steps": len(batches), "batches_per_step": getattr(batches, "size", 1)}
     trainer._train_epoch(_First(batches, 1), 0)  # warms up
     one = _timed(trainer, _First(batches, 1), 1)
@@ -114,8 +116,6 @@ class _First:
 
 def _timed(trainer: Any, steps: _First, epoch: int) -> tuple[float, float]:
     started = time.perf_counter(), time.process_time()
-    # past our trainer's own grouping of batches, which are groups already
-    trainer._steps_of = lambda loader: loader
     trainer._train_epoch(steps, epoch)
     return time.perf_counter() - started[0], time.process_time() - started[1]
 

@@ -158,10 +158,8 @@ class BipartiteGraph(nn.Module):
     def matrix(self) -> Tensor:
         """The matrix as a sparse CSR tensor [n_nodes, n_nodes] that shares the buffers."""
         _draw_csr_notice()
-        size = (self.n_nodes, self.n_nodes)
-        return torch.sparse_csr_tensor(
-            self.row_pointer, self.column, self.values, size, check_invariants=False
-        )
+        parts = (self.row_pointer, self.column, self.values, (self.n_nodes, self.n_nodes))
+        return torch.sparse_csr_tensor(*parts, check_invariants=False)
 
     def blocks(self) -> tuple[Tensor, Tensor]:
         """The two blocks of the matrix that aren't zero, [n_users, n_items] and its transpose."""
@@ -170,12 +168,7 @@ class BipartiteGraph(nn.Module):
         by_item = self.row_pointer[u:] - e
         parts = (
             self._of_users(self.values[:e]),
-            (
-                by_item,
-                self.column[e:],
-                self.values[e:],
-                (i, u),
-            ),
+            (by_item, self.column[e:], self.values[e:], (i, u)),
         )
         first, second = (torch.sparse_csr_tensor(*part, check_invariants=False) for part in parts)
         return first, second

@@ -136,7 +136,7 @@ class AnchorSoftmax(torch.autograd.Function):
         return total * weight
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch's own
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """A scalar to [B, d] twice."""
         to_anchor, to_candidate = ctx.saved_tensors
@@ -160,7 +160,7 @@ class SampledSoftmax(torch.autograd.Function):
         return total.log() + (top - score)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch's own
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         """[B] to [B] and [B, m]."""
         weights, own, total = ctx.saved_tensors
@@ -175,12 +175,12 @@ class UnitRows(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """[n, d] to [n, d]."""
         length = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min_(1e-12)
-        unit = x / length
+        unit: Tensor = x / length
         ctx.save_for_backward(unit, length)
         return unit
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch's own
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """[n, d] to [n, d]."""
         unit, length = ctx.saved_tensors

@@ -134,7 +134,7 @@ class _GroupLoss(torch.autograd.Function):
         return tuple(torch.stack(totals).mean(0).unbind())
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch's own
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         scale = grads[0]
         if any(not torch.equal(grad, scale) for grad in grads[1:]):

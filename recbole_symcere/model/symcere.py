@@ -148,7 +148,7 @@ class SymCERE(GraphRecommender):
     def draw(self, nodes: Tensor, *ids: Tensor) -> Drawn:
         """Vectors of nodes with these ids, [n] each, in one look-up."""
         raw, sizes = rows_of(torch.cat(ids), nodes), [len(one) for one in ids]
-        return Drawn(raw.split(sizes), self.unit(raw).split(sizes))
+        return Drawn(torch.split(raw, sizes), torch.split(self.unit(raw), sizes))
 
     def propagated(self) -> tuple[Tensor, ...]:
         """The graph's vectors [n_users + n_items, d], not normalised, and the augmented view's."""
@@ -182,8 +182,8 @@ class SymCERE(GraphRecommender):
             text_view = self.unit(self.projection(masked))  # t^'
             intra = info_nce(pair[once], augmented[once], tau) + info_nce(text, text_view, tau)
         if o.beta:
-            one, *both = drawn.unit
-            ranking = bpr(*((one * other).sum(-1) for other in both), o.bpr_reduction)
+            one, chosen, sampled = drawn.unit
+            ranking = bpr((one * chosen).sum(-1), (one * sampled).sum(-1), o.bpr_reduction)
         return SymCERELoss(cross, o.alpha * intra, o.beta * ranking)
 
     def _cross(

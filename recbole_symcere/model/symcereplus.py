@@ -122,7 +122,12 @@ class SymCEREPlus(SymCERE):
     def nodes(self, graph: BipartiteGraph) -> Tensor:
         """Vectors of users and then items; half the work where one side has no layer 0."""
         side = self.plus.profile
-        if side in (None, "both") or hasattr(self, "embedding") or self.options.n_layers < 1:
+        if (
+            side is None
+            or side == "both"
+            or hasattr(self, "embedding")
+            or self.options.n_layers < 1
+        ):
             return super().nodes(graph)
         if not isinstance(self.backbone, LightGCN):
             return super().nodes(graph)

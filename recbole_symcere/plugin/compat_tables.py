@@ -112,12 +112,12 @@ def _remap(self: Any, remap_list: list[Any]) -> None:
     else:
         tokens, split_point = self._concat_remaped_tokens(remap_list)
         ids, names = pd.factorize(tokens)
-    names = np.array(["[PAD]", *names])
-    ids_of = {name: number for number, name in enumerate(names)}
+    tokens_of = np.array(["[PAD]", *names])
+    ids_of = {name: number for number, name in enumerate(tokens_of)}
     for (feat, field, kind), new_ids in zip(
         remap_list, np.split(ids + 1, split_point), strict=True
     ):
-        self.field2id_token.setdefault(field, names)
+        self.field2id_token.setdefault(field, tokens_of)
         self.field2token_id.setdefault(field, ids_of)
         if kind.value == "token":
             feat[field] = new_ids

@@ -74,7 +74,7 @@ def change_full_loader(module: ModuleType) -> None:
     loader.__init__ = _with_lists(loader, loader.__init__)
 
 
-def _with_lists(loader: type, init: Callable[..., None]) -> Callable[..., None]:
+def _with_lists(loader: Any, init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def initialised(
         self: Any, config: Any, dataset: Any, sampler: Any, shuffle: bool = False

@@ -76,10 +76,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._saved = self._evaluates = False  # as the call of fit says
         self._first_losses: dict[str, float] = {}
         # RecBole names the file by the second, so two trainers started together would share it
-        name = Path(self.saved_model_file).stem
-        self.saved_model_file = str(
-            Path(self.checkpoint_dir, f"{name}-{from_first(uuid.uuid4().hex[:8])}.safetensors")
-        )
+        name = f"{Path(self.saved_model_file).stem}-{from_first(uuid.uuid4().hex[:8])}.safetensors"
+        self.saved_model_file = str(Path(self.checkpoint_dir, name))
         self.last_file: Path | None = None
         if config["run_dir"]:
             self.last_file = Path(config["run_dir"], LAST_CHECKPOINT)
@@ -95,10 +93,6 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         optimizer = super()._build_optimizer(**kwargs)
         return fuse(optimizer) if isinstance(self.model, VectorRecommender) else optimizer
 
-    def _steps_of(self, train_data: Any) -> Any:
-        """The training loader with a batch, or a group of batches, for each optimizer step."""
-        return grouped(train_data, self.model)
-
     def fit(
         self,
         train_data: Any,
@@ -112,7 +106,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         self._train_data, self._valid_data = train_data, valid_data
         self._user_callback = callback_fn
         phase, begun = self._phase_began
-        steps = self._steps_of(train_data)
+        steps = grouped(train_data, self.model)
         self.epochs = self._steps.last_epoch(self.epochs, phase, begun, steps)
         # a model without epochs, such as Pop, has one: without a validation nothing would be kept
         self.eval_step = min(self.eval_step, self.epochs)
@@ -180,7 +174,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             self.model.begin_epoch()
         self.forget_passes()
         phase, begun = self._phase_began
-        loader = self._steps.loader(self._steps_of(train_data), phase, epoch_idx - begun)
+        loader = self._steps.loader(grouped(train_data, self.model), phase, epoch_idx - begun)
         totals = super()._train_epoch(loader, epoch_idx, loss_func, show_progress)
         check_weights(self.model, epoch_idx)
         self.history.append(
@@ -263,8 +257,8 @@ class Resumable(_Base):  # type: ignore[misc] # see above
 
     def _taking_turns(self) -> dict[str, torch.optim.Optimizer]:
         """RecVAE has two optimizers beside `optimizer`, which is one of them or the other."""
-        kind = torch.optim.Optimizer
-        return {k: v for k, v in vars(self).items() if isinstance(v, kind) and k != "optimizer"}
+        found = {k: v for k, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)}
+        return {name: one for name, one in found.items() if name != "optimizer"}
 
     def _progress(self) -> dict[str, Any]:
         """What only the next epoch needs."""
