@@ -157,7 +157,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
 
     def facts(self) -> dict[str, Any]:
         """What metrics.json tells of the training beside its history."""
-        steps = self._steps_of(self._train_data)
+        steps = grouped(self._train_data, self.model)
         if not isinstance(steps, BatchGroups):
             return {}
         return {"batches_per_propagation": steps.size, "steps_per_epoch": len(steps)}
