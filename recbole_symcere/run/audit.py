@@ -21,6 +21,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.storage import scratch_folder, writing
+from recbole_symcere.data.dataloader import REVIEW_IDS, TEXT_ID
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.intact import copy_to_change
 from recbole_symcere.data.items import item_file
@@ -152,7 +153,7 @@ def _observations(
         build = dataset.build
         dataset.build = lambda: _moved(build())
     train_data, _, _ = split_data(config, dataset)
-    yield "training batches", _digest(tensor for batch in train_data for tensor in _tensors(batch))
+    yield "training batches", _digest(_seen(train_data))
     model = build_model(config, train_data)
     yield "vectors before training", _digest([*model.buffers(), *model.parameters()])
     if not train:
@@ -182,6 +183,14 @@ def _moved(parts: list[Any]) -> list[Any]:
     for part in parts:
         part.all_history = (union > 0).tocsr()
     return parts
+
+
+def _seen(loader: Any) -> Iterator[torch.Tensor]:
+    """What an epoch's batches hold, and the tokens of texts that they hold by number alone."""
+    for batch in loader:
+        yield from _tensors(batch)
+        if TEXT_ID in batch and REVIEW_IDS not in batch:
+            yield from loader.reviews.take(batch[TEXT_ID].numpy())
 
 
 def _tensors(batch: Interaction) -> Iterator[torch.Tensor]:

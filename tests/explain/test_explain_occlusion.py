@@ -13,6 +13,7 @@ from recbole_symcere.explain import occlusion
 from recbole_symcere.explain.gradients import integrated_gradients
 from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.occlusion import gather, occlude
+from recbole_symcere.model import symcere
 from recbole_symcere.model import text_side as text
 
 
@@ -114,7 +115,8 @@ def test_a_review_counts_as_far_as_the_model_reads_it(tmp_path, small):
 
 def test_a_lora_run_is_explained_with_its_own_weights(tmp_path, small, monkeypatch):
     with monkeypatch.context() as elsewhere:  # a machine with an accelerator, where auto is lora
-        elsewhere.setattr(text, "resolve_text_mode", lambda *_: ("lora", "an accelerator"))
+        for module in (text, symcere):
+            elsewhere.setattr(module, "resolve_text_mode", lambda *_: ("lora", "an accelerator"))
         path = train(tmp_path, small, epochs=1, lora_learning_rate=0.05)
     run = load_text_run(str(path))
     assert run.encoder is run.model.reviews.encoder

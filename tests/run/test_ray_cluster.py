@@ -10,7 +10,7 @@ import recbole_symcere  # Ray 2.6.3 can't be imported before it
 pytest.importorskip("ray")
 
 from recbole_symcere.cli import main
-from recbole_symcere.text import encode as encoding
+from recbole_symcere.text import sub_batches
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_cluster_converts_to_the_bytes_of_one_machine(cluster, tmp_path, capsy
 
 
 def test_a_cluster_encodes_the_bytes_of_one_machine(cluster, small, monkeypatch, capsys):
-    monkeypatch.setattr(encoding, "_CPU_TOKENS", 64)
+    monkeypatch.setattr(sub_batches, "_CPU_TOKENS", 64)
     assert main(["encode", *words(small, cache_dir="here")]) == 0
     assert "130 texts: 0 there already, 130 encoded in" in capsys.readouterr().out
     address = f"--ray_address={cluster.address}"
@@ -121,7 +121,7 @@ def test_batches_of_lost_workers_are_encoded_by_others(
 
     from recbole_symcere.run.ray_encoding import _Run
 
-    monkeypatch.setattr(encoding, "_CPU_TOKENS", 32)
+    monkeypatch.setattr(sub_batches, "_CPU_TOKENS", 32)
     assert main(["encode", *words(small, cache_dir="here")]) == 0
     lost, seen, lose, results = [], [], _Run._lose, _Run.results
 

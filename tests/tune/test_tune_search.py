@@ -163,8 +163,8 @@ def test_a_trial_that_fails_does_not_end_the_search(small, options, ray_here, tm
     status = {trial.number: trial.status for trial in result.trials}
     assert status == {0: "finished", 1: "failed"}
     failed = next(trial for trial in result.trials if trial.status == "failed")
-    assert "RuntimeError: value cannot be converted" in failed.error
-    assert "value cannot be converted" in (tmp_path / "out" / "trials.md").read_text()
+    assert "DivergedError: The loss isn't finite in epoch 0" in failed.error
+    assert "The loss isn't finite in epoch 0" in (tmp_path / "out" / "trials.md").read_text()
 
 
 @pytest.mark.slow
