@@ -69,6 +69,7 @@ def write_files(folder, n_files=5, n_rows=400):
         (folder / f"part{number}.jsonl").write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 def test_a_cluster_converts_to_the_bytes_of_one_machine(cluster, tmp_path, capsys):
     write_files(tmp_path / "dump")
     words = ["convert", "generic", f"--input={tmp_path}/dump/*.jsonl", "--name=many"]

@@ -117,6 +117,7 @@ def test_the_table_of_trials_is_complete(searched):
     assert table["config/learning_rate"].between(0.001, 0.05).all()
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on(searched, tmp_path):
     whole, out = searched.result, shutil.copytree(searched.out, tmp_path / "out")
     # as it was when the second trial had just ended
@@ -190,6 +191,7 @@ def test_what_another_search_left_is_not_taken_for_the_new_one(small, options, t
         search("SymCERE", "small", small, options=options())
 
 
+@pytest.mark.slow
 def test_the_space_may_lie_in_the_folder_of_the_search(small, ray_here, tmp_path):
     (tmp_path / "space.yaml").write_text("learning_rate: [0.01]")
     given = {"num_samples": 1, "out": str(tmp_path), "params_file": str(tmp_path / "space.yaml")}
