@@ -5,6 +5,7 @@ a folder beside its place, with a line for each finished batch: the batch's numb
 vectors. What the disk doesn't hold as that hash says is encoded again.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -196,7 +197,10 @@ def kept_vectors(
     while found is None:
         folder = path.with_suffix(f".{how}.unfinished")
         with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(folder.parent, exist_ok=True)
+            # mkdir(exist_ok=True) fails where whoever has just finished removes it meanwhile
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
         with locked(folder, wait=True):
             if not folder.exists():
                 continue  # whoever held it has just finished
