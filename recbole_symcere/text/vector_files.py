@@ -197,7 +197,7 @@ def kept_vectors(
     while found is None:
         folder = path.with_suffix(f".{how}.unfinished")
         with writing(folder):
-            os.makedirs(folder.parent, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
             # mkdir(exist_ok=True) fails where whoever has just finished removes it meanwhile
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,3 +176,20 @@ def test_a_full_disk_is_told_in_one_line(bert, tmp_path, monkeypatch):
     monkeypatch.setattr(vector_files.os, "pwrite", full)
     with pytest.raises(StorageError, match="No space left on device; free some space there"):
         encoded(bert, tmp_path / "cache")
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_made_again(bert, tmp_path, monkeypatch):
+    expected, _ = encoded(bert, tmp_path / "whole")
+    make, gone = Path.mkdir, []
+
+    def mkdir(self, *args, **kwargs):
+        if self.suffix == ".unfinished" and not gone:
+            gone.append(self)  # it was there a moment ago
+            raise FileExistsError(17, "File exists", str(self))
+        make(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    found, _ = encoded(bert, tmp_path / "raced")
+    assert gone
+    assert torch.equal(found.original, expected.original)
+    assert contents(tmp_path / "raced") == contents(tmp_path / "whole")
