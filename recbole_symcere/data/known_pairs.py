@@ -23,15 +23,21 @@ class KnownPairs:
     Args:
         keys: user * n_items + item, in any order, possibly repeated.
         n_items: number of item ids, padding included.
+        n_users: number of user ids.
     """
 
-    def __init__(self, keys: _Ids, n_items: int) -> None:
-        self.keys, self.n_items = np.unique(keys), n_items
+    def __init__(self, keys: _Ids, n_items: int, n_users: int) -> None:
+        self.keys, self.n_items, self._n_users = np.unique(keys), n_items, n_users
+
+    def __len__(self) -> int:
+        return self._n_users
 
     def __getitem__(self, user: Any) -> Any:
         """The set of a user's items, or a list of sets for several users, as RecBole reads them."""
         if np.ndim(user):
             return [self[one] for one in user]
+        if not 0 <= user < self._n_users:
+            raise IndexError(f"user is {user}, expected 0 to {self._n_users - 1}")
         ends = np.searchsorted(self.keys, [user * self.n_items, (user + 1) * self.n_items])
         return set((self.keys[slice(*ends)] % self.n_items).tolist())
 
@@ -58,7 +64,7 @@ class PairSampler(Sampler):  # type: ignore[misc] # RecBole has no types
         for phase, dataset in zip(self.phases, self.datasets, strict=True):
             users, items = (dataset.inter_feat[f].numpy() for f in (self.uid_field, self.iid_field))
             used[phase] = KnownPairs(
-                np.concatenate([keys, users * self.item_num + items]), self.item_num
+                np.concatenate([keys, users * self.item_num + items]), self.item_num, self.user_num
             )
             keys = used[phase].keys
         most = np.bincount(keys // self.item_num).max() if len(keys) else 0

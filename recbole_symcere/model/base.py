@@ -36,6 +36,13 @@ class PropagationOptions:
 
 
 @dataclass(frozen=True)
+class _Scaling:
+    """RecBole's setting of the scaler of losses in half precision."""
+
+    enable_scaler: bool = option(False)
+
+
+@dataclass(frozen=True)
 class _Sampling:
     """RecBole's setting of the negatives that batches hold."""
 
@@ -232,6 +239,7 @@ class GraphRecommender(VectorRecommender):
         self.backbone = backbone
         self.dropout, self.view_per = dropout, view_per
         self._group_size = read_options(PropagationOptions, config).batches_per_propagation
+        self._scaled = read_options(_Scaling, config).enable_scaler
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
@@ -241,9 +249,11 @@ class GraphRecommender(VectorRecommender):
     def batches_per_step(self, n_batches: int) -> int:
         """How many of an epoch's ``n_batches`` share a propagation.
 
-        A subclass with a `calculate_loss` of its own gets one batch at a time.
+        A subclass with a `calculate_loss` of its own gets one batch at a time, and so does float16
+        with RecBole's scaler of losses, which would come too late for a group's gradients.
         """
-        if type(self).calculate_loss is not GraphRecommender.calculate_loss:
+        own = type(self).calculate_loss is not GraphRecommender.calculate_loss
+        if own or self._scaled:
             return 1
         return self._group_size or max(-(-n_batches // _PROPAGATIONS), 1)
 

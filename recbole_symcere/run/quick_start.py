@@ -200,6 +200,7 @@ def _whole_run(
         started = time.perf_counter()
         with in_one_line(config, "tested"):
             final = evaluate_final(trainer, train_data, test_data, load_best=saved)
+        trainer.tensorboard.flush()  # one of several processes ends without good-byes
         epochs = trainer.history
         seconds = {
             "prepare": prepared,

@@ -22,12 +22,12 @@ from recbole_symcere.base.known_hashes import known_sha256
 from recbole_symcere.base.storage import remove_leftovers, writing
 from recbole_symcere.data.intact import memory_of
 from recbole_symcere.run.metrics_file import checksum, damage_of, has
+from recbole_symcere.run.settings_before import completed
 
 __all__ = [
     "BEST_CHECKPOINT",
     "LAST_CHECKPOINT",
     "PER_USER",
-    "TIES_BEFORE",
     "RunDirectory",
     "data_fingerprint",
     "fingerprint_of",
@@ -44,9 +44,6 @@ BEST_CHECKPOINT = LAST_CHECKPOINT.with_name("best.safetensors")
 
 PER_USER = "per_user_sha256"
 """In metrics.json: which per_user.parquet belongs to it."""
-
-TIES_BEFORE = {"tie_order": "file"}
-"""How interactions of one time were ordered by runs that don't tell of it."""
 
 # What RecBole or we derive from other settings, or what belongs to one machine or one run.
 _DERIVED = {
@@ -157,7 +154,7 @@ class RunDirectory:
                 f"{file} holds no settings of a run: {', '.join(missing)} is missing or no text. "
                 "Mend it, or take it from a backup."
             )
-        return {**TIES_BEFORE, **settings}
+        return completed(settings)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """metrics.json, with a checksum of what it tells."""

@@ -15,10 +15,10 @@ from recbole_symcere.run.places import located
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 from recbole_symcere.run.run_directory import (
     BEST_CHECKPOINT,
-    TIES_BEFORE,
     RunDirectory,
     data_fingerprint,
 )
+from recbole_symcere.run.settings_before import completed
 from recbole_symcere.text.source import NoEncoderError
 
 __all__ = [
@@ -178,7 +178,7 @@ def _stored_config(state: Mapping[str, Any], run: Path, given: Mapping[str, Any]
     """The Config of a checkpoint, with the places where its things lie now."""
     ours = state["config"]["common_protocol"]
     settings = state["settings"] if ours and "settings" in state else state["config"]
-    settings = located(TIES_BEFORE | settings, run, given, state.get("data_fingerprint"))
+    settings = located(completed(settings), run, given, state.get("data_fingerprint"))
     for key in ("common_protocol", "run_dir", *_OF_PROCESSES):
         settings.pop(key, None)
     names = (settings.pop("model"), settings.pop("dataset"))

@@ -50,7 +50,7 @@ def _encode(
     # the library itself: transformers would make dictionaries of all that it returns
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
-    backend.enable_truncation(max_length)
+    backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
     found = backend.encode_batch(texts)
     words = [[-1 if word is None else word for word in one.word_ids] for one in found]
     return [one.ids for one in found], words

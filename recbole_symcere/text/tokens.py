@@ -111,6 +111,8 @@ class TokenStore:
             )
         unique, index = _distinct(texts)
         fingerprint, kept = tokenizer_fingerprint(tokenizer), max(max_length, KEPT)
+        if tokenizer.truncation_side == "left":  # the end is read, which depends on the length
+            fingerprint, kept = f"{fingerprint} left", max_length
         key = _content_key(unique, index, fingerprint, kept)
         folder = Path(directory) / key
         problem = token_files.damage(folder)

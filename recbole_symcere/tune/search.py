@@ -29,13 +29,13 @@ from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.ray_cluster import connected
 from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
-    TIES_BEFORE,
     RunDirectory,
     data_fingerprint,
     fixed_settings,
     portable_settings,
     versions,
 )
+from recbole_symcere.run.settings_before import completed
 from recbole_symcere.tune import plots
 from recbole_symcere.tune.beginning import config_of, new_folder, space_of
 from recbole_symcere.tune.cluster import trial_resources
@@ -126,7 +126,7 @@ def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         options = SearchOptions(**manifest["options"])
-        fixed, space_file = TIES_BEFORE | manifest["settings"], out / manifest["space"]
+        fixed, space_file = completed(manifest["settings"]), out / manifest["space"]
         fingerprint = manifest["data_fingerprint"]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file} can't be read ({error}); start a new search.") from None

@@ -81,6 +81,15 @@ def test_a_list_can_be_replaced_and_others_have_none():
 
 
 def test_no_pair_at_all():
-    known = KnownPairs(np.array([], dtype=np.int64), 5)
+    known = KnownPairs(np.array([], dtype=np.int64), 5, 4)
     assert known[3] == set()
     assert not known.contain(np.array([1]), np.array([1])).any()
+
+
+def test_users_can_be_counted_and_walked_through():
+    known = KnownPairs(np.array([5, 6, 11]), 5, 3)
+    assert [*known] == [set(), {0, 1}, {1}]
+    assert len(known) == 3
+    for user in (-1, 3):
+        with pytest.raises(IndexError, match="expected 0 to 2"):
+            known[user]

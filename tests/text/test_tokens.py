@@ -138,6 +138,19 @@ def test_what_is_cut_is_what_the_tokenizer_cuts(kind, max_length, tmp_path, requ
     assert len([path for path in tmp_path.iterdir() if (path / "ids.bin").exists()]) == 1
 
 
+def test_a_tokenizer_that_cuts_at_the_beginning_does(bert_folder, tmp_path):
+    tokenizer = load_encoder(bert_folder)[1]
+    right = TokenStore.open_or_build(TEXTS, tokenizer, 7, tmp_path).key
+    tokenizer.truncation_side = "left"
+    store = TokenStore.open_or_build(TEXTS, tokenizer, 7, tmp_path)
+    assert store.key != right
+    batch = store.take(store.text_index)
+    for row, text in enumerate(TEXTS):
+        expected = tokenizer(text, truncation=True, max_length=7)["input_ids"]
+        if text.strip():
+            assert batch.input_ids[row][batch.attention_mask[row]].tolist() == expected
+
+
 def test_lengths_share_one_tokenisation(tokenizer, tmp_path, monkeypatch):
     TokenStore.open_or_build(TEXTS, tokenizer, 128, tmp_path)
     monkeypatch.setattr("recbole_symcere.text.tokens.tokenise", None)
