@@ -1,15 +1,21 @@
-"""What held for runs of versions before, which don't tell of it."""
+"""What held for runs of before, which don't tell of it; loads neither torch nor RecBole."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_symcere.base.options import hints_of
-from recbole_symcere.model.registry import class_of, is_ours
+from recbole_symcere.model.registry import adopted, lineage
 
 __all__ = ["completed"]
 
 _TIES = {"tie_order": "file"}  # interactions of one time stayed as the file has them
 _PROPAGATION = {"batches_per_propagation": 1}
+_SHARING = frozenset(
+    {
+        *("SymCERE", "SymCEREPlus", "AlphaRec", "RLMRecCon", "SMORET"),
+        *("DirectAU", "SimGCL", "XSimGCL"),
+    }
+)
+"""The models that have that setting."""
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,8 +24,7 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         settings: with the model's name.
     """
-    before: dict[str, Any] = dict(_TIES)
-    model = str(settings.get("model"))
-    if is_ours(model) and _PROPAGATION.keys() <= hints_of(*class_of(model).option_groups).keys():
-        before |= _PROPAGATION
-    return before | dict(settings)
+    name = str(settings.get("model"))
+    own = adopted(name)
+    shares = not _SHARING.isdisjoint(lineage(own) if own else [name])
+    return _TIES | (_PROPAGATION if shares else {}) | dict(settings)

@@ -1,5 +1,9 @@
 """A stored run goes on as it began, whatever has become the default since."""
 
+import pytest
+
+from recbole_symcere.base.options import hints_of
+from recbole_symcere.model.registry import MODELS, class_of
 from recbole_symcere.run.settings_before import completed
 
 
@@ -13,3 +17,9 @@ def test_what_held_before_there_was_a_setting_for_it():
 def test_what_a_run_tells_stays():
     told = {"model": "SymCEREPlus", "tie_order": "hash", "batches_per_propagation": None}
     assert completed(told) == told
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_setting_is_filled_in_for_the_models_that_read_it(name):
+    reads = "batches_per_propagation" in hints_of(*class_of(name).option_groups)
+    assert ("batches_per_propagation" in completed({"model": name})) == reads
