@@ -59,7 +59,10 @@ def _encode(
 def n_closing(tokenizer: Any) -> int:
     """How many special tokens stand at a text's end."""
     if tokenizer.is_fast:
-        own = tokenizer.backend_tokenizer.encode("a").special_tokens_mask
+        backend = tokenizer.backend_tokenizer
+        backend.no_padding()  # a tokenizer's file may ask for it, and a pad token counts as special
+        backend.no_truncation()
+        own = backend.encode("a").special_tokens_mask
     else:
         own = [int(i != -1) for i in tokenizer.build_inputs_with_special_tokens([-1])]
     return len(list(itertools.takewhile(bool, reversed(own))))

@@ -151,6 +151,16 @@ def test_a_tokenizer_that_cuts_at_the_beginning_does(bert_folder, tmp_path):
             assert batch.input_ids[row][batch.attention_mask[row]].tolist() == expected
 
 
+def test_a_tokenizer_whose_file_pads_closes_no_more_than_others(bert_folder, tmp_path):
+    tokenizer = load_encoder(bert_folder)[1]
+    tokenizer.backend_tokenizer.enable_padding(length=64)
+    tokenizer.backend_tokenizer.enable_truncation(2)
+    store = TokenStore.open_or_build(TEXTS, tokenizer, 7, tmp_path)
+    assert store.meta["n_closing"] == 1
+    expected = tokenizer(TEXTS[0], truncation=True, max_length=7, padding=False)["input_ids"]
+    assert store.take(store.text_index[:1]).input_ids[0].tolist() == expected
+
+
 def test_lengths_share_one_tokenisation(tokenizer, tmp_path, monkeypatch):
     TokenStore.open_or_build(TEXTS, tokenizer, 128, tmp_path)
     monkeypatch.setattr("recbole_symcere.text.tokens.tokenise", None)
