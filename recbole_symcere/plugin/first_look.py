@@ -51,16 +51,18 @@ def look_first(
     for file in files:
         settings |= read_settings(file)
     settings |= given
-    keys = _keys_of_files()
+    keys, stated = _keys_of_files(), _keys_in_code(_PACKAGE.glob("*/*.py"))
+    usual = read_settings(str(properties_path() / "overall.yaml"))["data_path"]
     for model in models:
         for dataset in datasets:
-            _look_at(model or settings.get("model"), dataset or settings.get("dataset"), settings)
+            named = model or settings.get("model"), dataset or settings.get("dataset")
+            _look_at(*named, settings, usual)
         name = str(model or settings["model"])
         if not adopted(name):  # a model of the user's own may read keys that we can't know
-            _refuse_unknown(settings, name, keys)
+            _refuse_unknown(settings, name, keys, stated)
 
 
-def _look_at(model: Any, dataset: Any, settings: Mapping[str, Any]) -> None:
+def _look_at(model: Any, dataset: Any, settings: Mapping[str, Any], usual: str) -> None:
     refuse_missing_names(model, dataset)
     check_dataset_name(dataset)
     refuse_unranked(str(model))
@@ -68,14 +70,15 @@ def _look_at(model: Any, dataset: Any, settings: Mapping[str, Any]) -> None:
         raise no_such_model(model)
     named = settings.get("data_path")
     if dataset != "ml-100k":  # RecBole's own
-        usual = read_settings(str(properties_path() / "overall.yaml"))["data_path"]
         place = Path(str(named or usual), str(dataset)).absolute()
         folder = data_folder(place, str(dataset), named is not None)
         refuse_missing_data(folder, str(dataset), named)
 
 
-def _refuse_unknown(settings: Mapping[str, Any], model: str, everywhere: set[str]) -> None:
-    unknown = settings.keys() - everywhere - _keys_in_code(_PACKAGE.glob("*/*.py"))
+def _refuse_unknown(
+    settings: Mapping[str, Any], model: str, everywhere: set[str], stated: set[str]
+) -> None:
+    unknown = settings.keys() - everywhere - stated
     for key in (key for key in settings if key in unknown):
         own = {*hints_of(*RUN_GROUPS), *_keys_of_model(model)}
         hint = did_you_mean(key, own) or did_you_mean(key, everywhere)
