@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 
 from recbole_symcere.base.word_counts import Vocabulary
+from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.items import item_file, item_texts
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.model.text_side import encoded, item_vectors, text_facts
@@ -23,6 +24,7 @@ __all__ = [
     "NodeProfiles",
     "TextProfiles",
     "interaction_vectors",
+    "item_words",
     "mean_of",
     "node_profiles",
     "seeded",
@@ -30,6 +32,7 @@ __all__ = [
 
 
 _VECTORS = 131_072  # of texts, that are added up at once
+_WORDS, _LENGTH = 256, 512  # dimensions of the words and words of a review, if nobody says
 
 
 class InteractionVectors(NamedTuple):
@@ -174,6 +177,21 @@ def node_profiles(
         parts.append(_directions([words, *(space.transform(others) for others in counts)]))
     items, *users = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
     return NodeProfiles(users[0] if users else items[:0], items, words)
+
+
+def item_words(dataset: Any) -> torch.Tensor:
+    """`NodeProfiles.words`, without anything else.
+
+    Args:
+        dataset: the training split, with reviews or without.
+
+    Returns:
+        float32 [n_items, s]; no columns where there are no reviews.
+    """
+    if not isinstance(dataset, ReviewDataset):
+        return torch.zeros(dataset.item_num, 0)
+    counts, _ = _word_counts(dataset, _LENGTH, False)
+    return LexicalSpace(counts[0], _WORDS).rows
 
 
 class TextProfiles:

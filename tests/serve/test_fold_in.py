@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from recbole_symcere.model.symcereplus_blend import blended_names
 from small_data import START, write_rows
 from tiny_models import WORDS
 
@@ -17,7 +18,6 @@ from recbole_symcere import run_recbole
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.model.profiles import TextProfiles
-from recbole_symcere.model.symcereplus_blend import blended_names
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.catalogue import Catalogue, catalogue_of
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data

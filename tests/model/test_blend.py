@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model.test_contract import all_scores, prepare
 from recbole.utils import get_trainer
+from recbole_symcere.model.symcereplus_blend import Blend
 
 from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model import symcereplus_blend as blend_module
-from recbole_symcere.model.symcereplus_blend import Blend
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.blend_trainer import CANDIDATES, BlendTrainer
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole

@@ -1,0 +1,34 @@
+"""Stack: experts without training alone, weighed on validation."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_symcere.model.blend import blend_of
+from recbole_symcere.model.profiles import item_words
+from recbole_symcere.model.wordknn import Untrained
+
+__all__ = ["Stack"]
+
+
+class Stack(Untrained):
+    """A `Blend` of a model that scores everything 0.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split, a `ReviewDataset`.
+    """
+
+    text_use = "once"
+    blends = True
+    nought: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.register_buffer("nought", torch.zeros(1), persistent=False)
+        self.blend = blend_of(config, dataset, lambda: item_words(dataset))
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Zeros [n_users, 1] and [n_items, 1]."""
+        return self.nought.expand(self.n_users, 1), self.nought.expand(self.n_items, 1)
