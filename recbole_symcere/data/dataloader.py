@@ -68,7 +68,7 @@ class ReviewTrainDataLoader(TrainDataLoader):  # type: ignore[misc] # RecBole ha
     def collate_fn(self, index: list[int]) -> Any:
         """The interactions at ``index``, sampled negatives and what the class adds."""
         # RecBole's own indexes with a list, which takes longer than the rest of it
-        rows, every = torch.tensor(index), self._reviewed.inter_feat
+        rows, every = torch.from_numpy(np.array(index)), self._reviewed.inter_feat
         batch = Interaction({name: every[name][rows] for name in every.columns})
         batch = self.transform(self._reviewed, self._reviewed.join(batch))
         if self._needs.negatives or self.times > 1:

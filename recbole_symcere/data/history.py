@@ -65,7 +65,7 @@ def history_mask(users: Ids, items: Ids, history: sp.csr_matrix) -> torch.BoolTe
     rows = _ids("users", users, history.shape[0])
     columns = _ids("items", items, history.shape[1])
     _check_lengths(rows, columns)
-    known = torch.from_numpy(history[rows][:, columns].toarray() != 0)
+    known = torch.from_numpy(history[rows][:, columns].toarray().astype(bool, copy=False))
     device = users.device if isinstance(users, Tensor) else torch.device("cpu")
     return known.to(device)  # type: ignore[return-value]  # torch types every tensor as Tensor
 
@@ -96,8 +96,10 @@ def negative_mask(items: Ids, history_mask: Tensor) -> torch.BoolTensor:
             f"history_mask has shape {tuple(history_mask.shape)} and items {tuple(ids.shape)}, "
             "expected [B, B] and [B]"
         )
-    different = ids[:, None] != ids[None, :]  # [B, B]
-    return different & ~history_mask  # type: ignore[return-value]  # as above
+    negative = ~history_mask
+    if not history_mask.diagonal().all():  # else each user's history holds the item of the row
+        negative &= ids[:, None] != ids[None, :]  # [B, B]
+    return negative  # type: ignore[return-value]  # as above
 
 
 def _ids(name: str, ids: Ids, size: int) -> NDArray[np.int64]:

@@ -32,10 +32,11 @@ class _LayerMean(torch.autograd.Function):
         ctx.matrix, ctx.n_layers = matrix, n_layers
 
         def horner(x: Tensor) -> tuple[Tensor]:
-            mean = x
-            for _ in range(n_layers):
-                mean = torch.addmm(x, matrix, mean)
-            return (mean / (n_layers + 1),)
+            total, share = x, 1 / (n_layers + 1)
+            for left in reversed(range(n_layers)):
+                factor = 1.0 if left else share
+                total = torch.addmm(x, matrix, total, beta=factor, alpha=factor)
+            return (total if n_layers else x.clone(),)
 
         with torch.autocast(x.device.type, enabled=False):
             return by_columns(horner, x, work=n_layers * matrix.values().numel())[0]

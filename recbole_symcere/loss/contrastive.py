@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_symcere.loss.fused import AnchorSoftmax, LogPotential, NegativeLogSoftmax
+from recbole_symcere.loss.fused import AnchorSoftmax, LogPotential, NegativeLogSoftmax, PairSoftmax
 
 __all__ = [
     "Orientation",
@@ -153,11 +153,14 @@ def symmetric_sincere(
         raise ValueError(
             f"orientation is {orientation!r}, expected 'anchor', 'transpose' or 'both'"
         )
+    if reduction in ("mean", "sum") and PairSoftmax.takes(*pairs):
+        weight = 0.5 / len(graph) if reduction == "mean" else 0.5
+        loss: Tensor = PairSoftmax.apply(*pairs, kept, orientation == "anchor", weight)  # type: ignore[no-untyped-call] # torch's own
+        return loss
     # a text's own row of the mask is that of its author, whichever way it is looked at
     of_text = kept.T.contiguous() if orientation == "transpose" else kept
-    graph_to_text = _contrast(*pairs, kept, reduction)
     text_to_graph = _contrast(pairs[1], pairs[0], of_text, reduction)
-    return (graph_to_text + text_to_graph) / 2
+    return (_contrast(*pairs, kept, reduction) + text_to_graph) / 2
 
 
 def anchor_user_logits(

@@ -5,6 +5,7 @@ They know nothing of models; `recbole_symcere.loss.contrastive` checks what they
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -13,6 +14,7 @@ __all__ = [
     "AnchorSoftmax",
     "LogPotential",
     "NegativeLogSoftmax",
+    "PairSoftmax",
     "SampledSoftmax",
     "UnitRows",
     "unit_rows",
@@ -143,6 +145,57 @@ class AnchorSoftmax(torch.autograd.Function):
         return to_anchor * grads[0], to_candidate * grads[0], None, None
 
 
+class PairSoftmax(torch.autograd.Function):
+    """`AnchorSoftmax` in both directions, the rows' of left @ right.T and its columns', added up.
+
+    One matrix of exps serves both, so that three products do where two calls need six. Masks hold
+    few excluded entries, which are set one by one.
+    """
+
+    @staticmethod
+    def takes(left: Tensor, right: Tensor) -> bool:
+        """Whether `AnchorSoftmax` does, and one [B, B] matrix is no more than it holds at once."""
+        on_cpu = left.device.type == "cpu"
+        return not (on_cpu and len(left) ** 2 > _BLOCK) and AnchorSoftmax.takes(left, right)
+
+    @staticmethod
+    def forward(
+        ctx: Any, left: Tensor, right: Tensor, kept: Tensor, turned: bool, weight: float
+    ) -> Tensor:
+        """[B, d] twice and a bool mask [B, B] of what takes part in the rows, to a scalar.
+
+        With ``turned``, the mask's transpose tells what takes part in the columns; else the mask.
+        """
+        with torch.autocast(left.device.type, enabled=False):
+            exps = (left @ right.T).exp_()
+            own, flat, size = exps.diagonal().clone(), exps.view(-1), len(left)
+            # of what is excluded in one direction only, the exp is kept for the other one
+            no_row = no_column = _places(~kept)
+            if turned:
+                no_column = no_row % size * size + no_row // size
+            all_of_rows = flat.index_select(0, no_row)
+            flat.index_fill_(0, no_row, 0)
+            row_sums, for_rows = exps.sum(1), flat.index_select(0, no_column)
+            flat.put_(no_row, all_of_rows).index_fill_(0, no_column, 0)
+            column_sums, for_columns = exps.sum(0), flat.index_select(0, no_row)
+            by_row, by_column = weight / row_sums, weight / column_sums
+            exps.mul_(by_row[:, None] + by_column)
+            flat.put_(no_row, for_columns * by_column[no_row % size])
+            flat.put_(no_column, for_rows * by_row[no_column // size])
+            to_left = (exps @ right).sub_(right, alpha=2 * weight)
+            to_right = (exps.T @ left).sub_(left, alpha=2 * weight)
+        ctx.save_for_backward(to_left, to_right)
+        # each exactly 0 where there is nothing else
+        return ((row_sums / own).log_() + (column_sums / own).log_()).sum() * weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        """A scalar to [B, d] twice."""
+        to_left, to_right = ctx.saved_tensors
+        return to_left * grads[0], to_right * grads[0], None, None, None
+
+
 class SampledSoftmax(torch.autograd.Function):
     """log(exp(s) + sum_j n_j exp(s_j)) - s for each row, with counts n_j that may be 0."""
 
@@ -208,3 +261,10 @@ def unit_rows(x: Tensor) -> Tensor:
 def _as_numbers(kept: Tensor, dtype: torch.dtype) -> Tensor:
     """A new tensor of zeros and ones of a bool mask, five times as fast as from bool; or counts."""
     return kept.view(torch.uint8).to(dtype) if kept.dtype == torch.bool else kept.to(dtype)
+
+
+def _places(mask: Tensor) -> Tensor:
+    """Where a bool mask is True, in the order of its memory; NumPy finds it in a third."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.view(-1).nonzero().squeeze(1)

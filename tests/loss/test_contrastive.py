@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_symcere.loss import contrastive as loss
+from recbole_symcere.loss import fused
 from recbole_symcere.loss.contrastive import (
     alignment,
     anchor_user_logits,
@@ -41,6 +42,10 @@ def boolean(x):
 
 def near(expected):
     return pytest.approx(expected, abs=1e-6)
+
+
+def rngs(n):
+    return [np.random.default_rng(seed) for seed in range(n)]
 
 
 def random_batch(size, width, n_kinds, seed):
@@ -355,6 +360,23 @@ class TestLaws:
             (uniformity, (x,)),
         ):
             assert torch.autograd.gradcheck(function, inputs)
+
+    @pytest.mark.parametrize("orientation", ORIENTATIONS)
+    @pytest.mark.parametrize("held", [20 * 20, 20 * 20 - 1])
+    def test_one_matrix_for_both_directions_gives_the_mean_of_the_row_losses(
+        self, monkeypatch, orientation, held
+    ):
+        monkeypatch.setattr(fused, "_BLOCK", held)
+        rng = np.random.default_rng(4)
+        mask, found = boolean(rng.random((20, 20)) < 0.6), []
+        for reduction in ("mean", "none"):
+            views = [double(oracles.unit(rng_of.normal(size=(20, 5)))) for rng_of in rngs(2)]
+            graph, text = (view.requires_grad_() for view in views)
+            value = symmetric_sincere(graph, text, mask, 0.2, reduction, orientation).mean()
+            value.backward()
+            found.append((value.detach(), graph.grad, text.grad))
+        for one, other in zip(*found, strict=True):
+            assert torch.allclose(one, other, rtol=1e-12, atol=1e-14)
 
 
 class TestNumerics:
