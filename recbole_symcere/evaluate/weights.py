@@ -12,7 +12,7 @@ CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 _BAGS = 20
 _ROUNDS = 3
-_LIST = 50  # items of each score's list that are looked at
+_LISTS = 5  # times k, how long each score's list is that candidates come from
 _LOWEST = np.float32(-1e30)
 
 _Floats = npt.NDArray[np.floating]
@@ -100,17 +100,18 @@ def _searched(held_out: HeldOut, times: _Floats, anchor: int) -> tuple[float, ..
 
 
 def shortlisted(
-    scores: _Floats, masked: npt.NDArray[np.bool_], rows: _Ints, items: _Ints
+    scores: _Floats, masked: npt.NDArray[np.bool_], rows: _Ints, items: _Ints, k: int
 ) -> tuple[_Floats, _Ints]:
     """Standardised scores of the items that can stand in a list, and where held-out items are.
 
-    An item that is among no score's first 50 is left out.
+    An item that is among no score's first 5 k is left out.
 
     Args:
         scores: float32 [K, b, n_items].
         masked: bool [b, n_items], items that aren't ranked.
         rows: int64 [n] rows of held-out items, and
         items: int64 [n] themselves.
+        k: items of a list.
 
     Returns:
         Float32 [K, b, c], and the candidate [n] of each held-out item.
@@ -120,10 +121,10 @@ def shortlisted(
     # equal scores shall not all count as below the held-out item, nor by their number
     centred += 1e-5 * np.random.default_rng(0).random(scores.shape[2], dtype=np.float32)
     centred[:, masked] = _LOWEST
-    n_items = scores.shape[2]
-    if n_items <= _LIST * len(scores):
+    n_items, length = scores.shape[2], _LISTS * k
+    if n_items <= length * len(scores):
         return centred, items
-    lists = np.argpartition(-centred, _LIST, axis=2)[:, :, :_LIST]
+    lists = np.argpartition(-centred, length, axis=2)[:, :, :length]
     most = int(np.bincount(rows, minlength=scores.shape[1]).max(initial=0))
     wanted = np.zeros((scores.shape[1], most), dtype=np.int64)  # padding is masked
     order = np.argsort(rows, kind="stable")

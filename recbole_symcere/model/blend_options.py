@@ -90,6 +90,8 @@ class BlendOptions:
             if self.experts.count(name) > 1:
                 raise InputError(f"blend names {name} twice.")
         for name, weight in (self.refit_blend or {}).items():
+            if name != "model":
+                kind_of(name)
             number = isinstance(weight, int | float) and not isinstance(weight, bool)
             if not number:
                 raise InputError(f"refit_blend is {self.refit_blend}, but {name} needs a number.")

@@ -17,10 +17,9 @@ class Stack(Untrained):
 
     Args:
         config: RecBole's configuration.
-        dataset: the training split, a `ReviewDataset`.
+        dataset: the training split; without reviews words take no part.
     """
 
-    text_use = "once"
     blends = True
     nought: Tensor
 

@@ -8,6 +8,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.blend import training_histories
 from recbole_symcere.model.experts import ItemMap, nearest_words
@@ -53,6 +54,9 @@ class WordKNN(Untrained):
     Args:
         config: RecBole's configuration.
         dataset: the training split, a `ReviewDataset`.
+
+    Raises:
+        InputError: if no review has a word.
     """
 
     text_use = "once"
@@ -62,6 +66,7 @@ class WordKNN(Untrained):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        refuse_blank(dataset.training_reviews(), dataset)
         k, words = read_options(WordKNNOptions, config).word_neighbours, item_words(dataset)
         known, vectors = training_histories(dataset).flat, words.numpy()
         if k is None:

@@ -1,5 +1,6 @@
 """Trainers that choose, on validation, how much a trained model's blend counts."""
 
+import copy
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -121,45 +122,43 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
     def _searched(self, valid_data: Any) -> list[float]:
         """Weights in the order of the blend's names."""
+        name, k = self._metric()
         parts, rows, places, at = [], [], [], 0
         for scores, masked, row, item in self._scored(valid_data):
-            kept, place = shortlisted(scores, masked, row, item)
+            kept, place = shortlisted(scores, masked, row, item, k)
             parts.append(kept)
             rows.append(row + at)
             places.append(place)
             at += kept.shape[1]
+        speaks = np.ones(len(parts[0]), dtype=bool)
+        speaks[0] = self._spreads  # a model that scores all alike has no scale
         width = max(part.shape[2] for part in parts)
-        # what is added is no item of a list
-        padded = [
-            np.pad(part, ((0, 0), (0, 0), (0, width - part.shape[2])), constant_values=-1e30)
-            for part in parts
-        ]
-        every = np.concatenate(padded, axis=1)
-        speaks = (every > -1e29).any(axis=(1, 2)) & (np.ptp(every, axis=(1, 2)) > 0)
-        speaks[0] = bool(speaks[0] and self._spreads)
-        name, _, k = self.valid_metric.lower().partition("@")
-        name, size = (
-            (name, int(k)) if name in _BY_RANK and k else ("ndcg", max(self.config["topk"]))
-        )
-        metric = metrics_dict[name](self.config)
+        # what fills up is no item of a list
+        every = np.concatenate([_filled(part[speaks], width) for part in parts], axis=1)
+        metric, numbered = metrics_dict[name](self.config), name not in _ALONE
 
         def values(hits: Any, held_out: Any) -> Any:
-            found = (
-                metric.metric_info(hits) if name in _ALONE else metric.metric_info(hits, held_out)
-            )
-            return np.asarray(found, dtype=np.float64)[:, size - 1]
+            found = metric.metric_info(hits, *([held_out] * numbered))
+            return np.asarray(found, dtype=np.float64)[:, k - 1]
 
-        data = HeldOut([*every[speaks]], np.concatenate(rows), np.concatenate(places), values, size)
-        found = np.zeros(len(every))
+        data = HeldOut([*every], np.concatenate(rows), np.concatenate(places), values, k)
+        found = np.zeros(len(speaks))
         found[speaks] = bagged_weights(data)
         weights: list[float] = found.tolist()
         return weights
+
+    def _metric(self) -> tuple[str, int]:
+        """What the weights are chosen by, and its k."""
+        name, _, k = self.valid_metric.lower().partition("@")
+        return (name, int(k)) if name in _BY_RANK and k else ("ndcg", max(self.config["topk"]))
 
     def _scored(self, valid_data: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
         """Scores [1 + K, b, n_items] of users, what is masked, and their held-out items."""
         loader = valid_data
         if not isinstance(loader, FullSortEvalDataLoader):
-            loader = FullSortEvalDataLoader(self.config, valid_data.dataset, valid_data.sampler)
+            data = valid_data._dataset  # the loader would sort what the other one reads
+            data = data.copy(copy.deepcopy(data.inter_feat))
+            loader = FullSortEvalDataLoader(self.config, data, valid_data._sampler)
         users = np.asarray(loader.uid_list)
         if len(users) > _USERS:
             users = np.sort(np.random.default_rng(0).choice(users, _USERS, replace=False))
@@ -219,6 +218,11 @@ class Blending(_Base):  # type: ignore[misc] # see above
     def further_seconds(self) -> float:
         """Of the choice."""
         return float(super().further_seconds + self.chosen.get("seconds", 0.0))
+
+
+def _filled(scores: Any, width: int) -> Any:
+    more = ((0, 0), (0, 0), (0, width - scores.shape[2]))
+    return np.pad(scores, more, constant_values=-1e30)
 
 
 _ALONE = frozenset({"hit", "mrr", "precision"})
