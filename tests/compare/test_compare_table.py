@@ -5,6 +5,7 @@ import io
 import json
 import math
 import statistics
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import scipy.stats
 
 from recbole_symcere.compare.compare_options import checked_options
+from recbole_symcere.compare.differences import paired
 from recbole_symcere.compare.document import describe
 from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.over_sets import over_sets
@@ -364,6 +366,11 @@ def test_rows_are_paired_by_the_seeds_that_both_have(tmp_path):
     ]
     assert found.seeds == 2
     assert found.difference == pytest.approx(np.mean(expected))
+    ours, base = (block.values[label] for label in ("SymCERE", "EASE"))
+    first, second = paired(base, ours)
+    assert (first - second).mean() == pytest.approx(-np.mean(expected))
+    single = replace(ours, seeds=(1,), table=ours.table[:, :1])
+    assert paired(single, base) is None
 
 
 def test_without_baselines_the_best_proposed_is_the_reference(values, tmp_path):
