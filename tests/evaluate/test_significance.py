@@ -68,9 +68,9 @@ def test_random_flips_are_those_of_all_signs():
     assert one(differences, seed=1) != found
     # every p-value counts the identity, so that none is 0
     assert one(np.ones(30)).p_value == 1e-4
-    by_luck = rng.normal(9, 1, (30, 1)) + rng.normal(0, 0.3, 5)
+    by_luck = rng.normal(9, 1, (300, 1)) + rng.normal(0, 0.3, 5)
     assert variance_of_mean(by_luck).seeds > 0
-    assert [one(by_luck, seed=seed).p_value for seed in range(6)] == [1e-4] * 6
+    assert all(1e-4 <= one(by_luck, seed=seed).p_value <= 5e-4 for seed in range(8))
 
 
 def test_of_many_users_it_is_the_t_test():
