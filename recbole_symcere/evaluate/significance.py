@@ -85,7 +85,8 @@ def compare(
     tell little about that, both are scaled by \sqrt{\nu / \chi^2_\nu} with Satterthwaite's
     \nu = (S - 1) (1 + V_users / V_seeds)^2. So what is said holds for users like these and seeds
     like these, on this data set and with these settings. Where seeds add nothing (deterministic
-    models, a single seed) the test is the plain one.
+    models, a single seed) the test is the plain one. Two seeds are few: where they add as much as
+    users do, 9 % of equal models are rejected at .05; of three seeds it is 6 %.
 
     Args:
         differences: of each comparison, values of the first model minus those of the second
