@@ -5,6 +5,8 @@ import os
 # Threads that wait by spinning take the cores from the other processes of a shared machine. This
 # has to be known before torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# A second thread gains nothing on models this small, and beside other workers it has no core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings

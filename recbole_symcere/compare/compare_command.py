@@ -20,10 +20,11 @@ compare --models=A,B --datasets=D,E --seeds=0,1,2 --out=DIR [--tune=N] [--config
         [--key=value ...]
 
 Trains what is missing, each run in a process of its own, and writes table.md, table.csv,
-table.html and runs.csv to DIR; the last has metrics, times and memory of every run. Given again it
-goes on where it was stopped; a finished run isn't repeated while its settings, data, text encoder,
-kind of device and our code are the same, a crashed one is tried once more and reported. Beside the
-options below, any setting of a run holds for every run.
+table.html and runs.csv to DIR; the last has metrics, times and memory of every run. Of several data
+sets it writes sets.csv, too: how every row stands over all of them. Given again it goes on where it
+was stopped; a finished run isn't repeated while its settings, data, text encoder, kind of device
+and our code are the same, a crashed one is tried once more and reported. Beside the options below,
+any setting of a run holds for every run.
 
 """
 
@@ -51,6 +52,7 @@ def run(pairs: dict[str, Any]) -> int:
     # torch and RecBole take seconds to load; a typing error shouldn't
     from recbole_symcere.compare.document import describe
     from recbole_symcere.compare.execute import execute
+    from recbole_symcere.compare.over_sets import over_sets
     from recbole_symcere.compare.plan import checked_tasks, plan_rows
     from recbole_symcere.compare.table import make_block
     from recbole_symcere.compare.write import write_tables
@@ -70,7 +72,8 @@ def run(pairs: dict[str, Any]) -> int:
             runs = [run for run in done if run.dataset == dataset]
             notice = manifest_notice(folder / "manifest.json")
             blocks.append(make_block(dataset, rows, runs, metric, notice, options.significance))
-        write_tables(out, describe(blocks, options), blocks, done)
+        over = over_sets(blocks, options.against)
+        write_tables(out, describe(blocks, over, options), blocks, over, done)
     failed = [run for run in done if run.error]
     if len(failed) == len(done):
         raise InputError(f"Every run failed. The first: {failed[0].error}; see {failed[0].folder}.")

@@ -36,13 +36,17 @@ class CompareOptions:
         None, "models that are compared with the best of the others; those whose names begin with "
         "SymCERE, if not given",
     )  # fmt: skip
+    against: list[str] = option(
+        [], "rows, as A,B/C: over several data sets every row is compared with A, and with the "
+        "better one of B and C on validation, beside the best other baseline",
+    )  # fmt: skip
     significance: bool = option(True, "whether to test differences between models")
     jobs: int = option(
         1, "runs at a time; with several, wall times are those of a shared machine", minimum=1
     )
 
 
-_LISTS = ("models", "datasets", "seeds", "text_control", "untuned", "proposed")
+_LISTS = ("models", "datasets", "seeds", "text_control", "untuned", "proposed", "against")
 _CONTROLS = get_args(TextControl)
 
 
@@ -55,6 +59,7 @@ def checked_options(pairs: dict[str, Any]) -> CompareOptions:
     options = take_options(CompareOptions, pairs)
     _refuse_missing(options, pairs)
     _refuse_repeats(options)
+    _refuse_against(options)
     return options
 
 
@@ -84,3 +89,11 @@ def _refuse_repeats(options: CompareOptions) -> None:
             raise InputError(
                 f"text_control has {control!r}, but it must be one of {', '.join(_CONTROLS)}."
             )
+
+
+def _refuse_against(options: CompareOptions) -> None:
+    if options.against and (len(options.datasets) < 2 or not options.significance):
+        raise InputError(
+            "against compares rows over several data sets, with intervals: name two or more with "
+            "--datasets=A,B and leave --significance as it is, or leave --against out."
+        )

@@ -1,8 +1,10 @@
 """What a comparison says, as headings, paragraphs and tables that any format can show."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from recbole_symcere.compare.compare_options import CompareOptions
+from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.paper_tables import BACKBONES, printed_values
 from recbole_symcere.compare.table import Block, Cell, Line
 from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
@@ -14,10 +16,20 @@ __all__ = ["describe"]
 _NONE = Entry("-")
 
 
-def describe(blocks: Sequence[Block], options: CompareOptions) -> list[Part]:
-    """The whole document."""
+def describe(
+    blocks: Sequence[Block], over: Sequence[OverSets], options: CompareOptions
+) -> list[Part]:
+    """The whole document.
+
+    Args:
+        blocks: one per data set.
+        over: rows over the data sets; nothing for a single one.
+        options: what was asked for.
+    """
     metric = metric_title(blocks[0].metric)
-    parts: list[Part] = [Heading("Comparison", 1), Text(_how_to_read(metric, options))]
+    parts: list[Part] = [Heading("Comparison", 1), Text(_how_to_read(metric, blocks, options))]
+    if over:
+        parts += _over_sets(over, metric, len(blocks))
     if options.preset:
         parts += _preset(blocks, options.preset)
     for block in blocks:
@@ -25,7 +37,7 @@ def describe(blocks: Sequence[Block], options: CompareOptions) -> list[Part]:
     return parts
 
 
-def _how_to_read(metric: str, options: CompareOptions) -> str:
+def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) -> str:
     n = len(options.seeds)
     text = (
         f"Mean over {n} seeds ± sample standard deviation"
@@ -37,14 +49,16 @@ def _how_to_read(metric: str, options: CompareOptions) -> str:
         + (" and the settings were" if options.tune else " was")
         + " chosen on validation. The best value of a column is bold, the second best "
         "underlined or in italics. Improvement is that of the mean "
-        f"{metric} over the best baseline, which is the best model that isn't proposed"
-        " (of all, if every one is)."
+        f"{metric} over the best baseline: of the models that aren't proposed (of all, if every "
+        f"one is) the one that is best on {_chosen_on(blocks)}."
     )
     if options.significance:
         text += (
-            f" Difference is that of {metric} to the best baseline, averaged over users, with a "
-            "95 % bootstrap interval over users; p is of the Wilcoxon signed-rank test over users, "
-            "corrected by Holm over the rows. Of each user the mean over the seeds counts."
+            f" Difference is that of {metric} to the best baseline, averaged over users and seeds, "
+            "with a 95 % interval; p is of the paired sign-flip test that it is 0. Both are of the "
+            "same random flips, over users like these and seeds like these, and are not adjusted: "
+            "the interval excludes 0 exactly when p < .05. p (Holm) is adjusted for the number of "
+            "rows: where it is below .05, the finding stands among all of them."
         )
     if options.tune:
         text += (
@@ -56,6 +70,51 @@ def _how_to_read(metric: str, options: CompareOptions) -> str:
     return text
 
 
+def _chosen_on(blocks: Sequence[Block]) -> str:
+    lines = [line for block in blocks for line in block.lines if line.seeds]
+    if all(line.valid is not None for line in lines):
+        return "validation, so that the choice isn't luck on the test split"
+    return "validation, or on the test split where a row wasn't validated"
+
+
+def _over_sets(over: Sequence[OverSets], metric: str, n_sets: int) -> list[Part]:
+    text = (
+        f"Change of {metric} against another row, averaged over {n_sets} data sets: a "
+        "random-effects mean of the log ratio (DerSimonian and Laird) with a 95 % interval over "
+        "sets like these (Hartung and Knapp), not adjusted for the number of rows. A ratio's "
+        "standard error is over users and seeds. The best other baseline is chosen on each set, as "
+        "the better of several rows is, on validation."
+    )
+    if any(row.pooled and row.pooled.sets < n_sets for row in over):
+        text += (
+            " A set is left out, and the number of the others told, where the two rows don't have "
+            f"two seeds in common or where the {metric} of the other one is 0."
+        )
+    columns = list(dict.fromkeys(row.against for row in over))
+    cells = {(row.label, row.against): _pooled(row, n_sets) for row in over}
+    table = TextTable(
+        ["model", *("best other baseline" if c is None else c for c in columns)],
+        [
+            [Entry(label), *(cells.get((label, column), _NONE) for column in columns)]
+            for label in dict.fromkeys(row.label for row in over)
+        ],
+    )
+    return [Heading("Over the data sets", 2), Text(text), table]
+
+
+def _pooled(row: OverSets, n_sets: int) -> Entry:
+    if row.pooled is None:
+        return _NONE
+    sets, mean, interval, _ = row.pooled
+    text = f"{100 * math.expm1(mean):+.1f} %"
+    if interval:
+        low, high = (100 * math.expm1(end) for end in interval)
+        text += f" [{low:+.1f}, {high:+.1f}]"
+    if sets < n_sets:
+        text += f" ({sets} of {n_sets} sets)"
+    return Entry(text)
+
+
 def _block(block: Block, options: CompareOptions) -> list[Part]:
     parts: list[Part] = [Heading(block.dataset, 2)]
     if block.notice:
@@ -64,6 +123,13 @@ def _block(block: Block, options: CompareOptions) -> list[Part]:
         counts = ", ".join(f"{block.facts[k]:,} {k}" for k in ("users", "items"))
         split = "/".join(f"{block.facts[k]:,}" for k in ("train", "valid", "test"))
         parts.append(Text(f"{counts}, {split} interactions to train, validate and test."))
+    if block.better_on_test:
+        parts.append(
+            Text(
+                f"Chosen on validation, the best baseline is {block.reference}; on test "
+                f"{block.better_on_test} turned out to be better."
+            )
+        )
     names = list(dict.fromkeys(name for line in block.lines for name in line.cells))
     at_k = "".join(block.metric.partition("@")[1:])  # "@10"; "" of a metric such as AUC
     shown = [n for n in names if n == block.metric or (at_k and n.endswith(at_k))]
@@ -103,7 +169,7 @@ def _accuracy(block: Block, names: Sequence[str], options: CompareOptions) -> Te
     if several:
         head.append("improvement")
     if options.significance and several:
-        head += ["difference", "p (Holm)"]
+        head += ["difference", "p", "p (Holm)"]
     if options.tune:
         head.append("trials")
     head += ["s/run", "peak MB"]
@@ -136,10 +202,13 @@ def _label(line: Line, block: Block, n_seeds: int) -> Entry:
 def _test(line: Line) -> list[Entry]:
     found = line.comparison
     if found is None or line.p_value is None:
-        return [_NONE, _NONE]
+        return [_NONE, _NONE, _NONE]
     low, high = found.interval
-    p = "< 0.0001" if line.p_value < 1e-4 else f"{line.p_value:.4f}"
-    return [Entry(f"{found.difference:+.4f} [{low:+.4f}, {high:+.4f}]"), Entry(p)]
+    return [
+        Entry(f"{found.difference:+.4f} [{low:+.4f}, {high:+.4f}]"),
+        Entry(f"{found.p_value:.4f}"),
+        Entry(f"{line.p_value:.4f}"),
+    ]
 
 
 def _table(

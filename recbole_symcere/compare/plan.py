@@ -134,7 +134,12 @@ def plan_rows(options: CompareOptions) -> list[Row]:
             f"{', '.join(dict.fromkeys(row.model for row in rows))} reads text, so there is "
             "nothing to control. Leave it out."
         )
-    return rows + controlled
+    rows += controlled
+    for name in (name for group in options.against for name in group.split("/")):
+        if name not in {row.label for row in rows}:
+            known = ", ".join(row.label for row in rows)
+            raise InputError(f"against names {name!r}, which is not among the rows: {known}.")
+    return rows
 
 
 def _is_proposed(model: str, options: CompareOptions) -> bool:

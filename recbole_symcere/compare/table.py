@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.compare.differences import UserValues, read_values, tests_of
 from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.plan import MORE_IS_BETTER, Row
-from recbole_symcere.evaluate.significance import Comparison, compare, holm, user_means
+from recbole_symcere.evaluate.significance import Comparison
 from recbole_symcere.run.run_directory import RunDirectory
 
-__all__ = ["Block", "Cell", "Line", "make_block", "metrics_of", "values_of"]
+__all__ = [
+    "Block",
+    "Cell",
+    "Line",
+    "baselines_of",
+    "best_of",
+    "make_block",
+    "metrics_of",
+    "values_of",
+]
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,9 @@ class Line:
         cells: metric -> cell; empty if no run is finished.
         seeds: finished runs.
         failed: runs that failed.
+        valid: mean of the main metric on validation; None if nothing was validated.
         improvement: of the main metric over the best baseline, in percent.
-        comparison: user by user with the best baseline.
+        comparison: user by user and seed by seed with the best baseline.
         p_value: of that, corrected by Holm over the lines of the block.
         trials: of the search; None without one.
         seconds: mean wall time of a run: preparing, training and evaluating.
@@ -51,6 +62,7 @@ class Line:
     cells: Mapping[str, Cell] = field(default_factory=dict)
     seeds: int = 0
     failed: int = 0
+    valid: float | None = None
     improvement: float | None = None
     comparison: Comparison | None = None
     p_value: float | None = None
@@ -69,8 +81,10 @@ class Block:
         facts: counts of users, items and interactions.
         metric: the main one, by which the best baseline is chosen and tests are made.
         lines: one per row.
-        reference: the label of the best baseline.
+        reference: the label of the best baseline, chosen on validation.
+        better_on_test: the label of a baseline that turned out to be better than that on test.
         problems: what crashed.
+        values: label -> the main metric of the row's users; empty without tests.
     """
 
     dataset: str
@@ -79,7 +93,9 @@ class Block:
     metric: str
     lines: Sequence[Line]
     reference: str | None
+    better_on_test: str | None
     problems: Sequence[str]
+    values: Mapping[str, UserValues]
 
 
 def values_of(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -120,12 +136,15 @@ def make_block(
         label: [metrics_of(run.folder) for run in found if run.error is None]
         for label, found in of_row.items()
     }
-    lines = [_line(row, of_row[row.label], finished[row.label]) for row in rows]
+    lines = [_line(row, of_row[row.label], finished[row.label], metric) for row in rows]
     lines = _marked(lines)
-    reference = _best_baseline(lines, metric)
+    baselines = baselines_of(lines, metric)
+    reference = best_of(baselines, metric)
     lines = [_improved(line, reference, metric) for line in lines]
+    values: dict[str, UserValues] = {}
     if test and reference is not None and reference.seeds > 1:
-        lines = _tested(lines, of_row, reference, metric)
+        values = {label: read_values(found, metric) for label, found in of_row.items()}
+        lines = _tested(lines, values, reference.row.label)
     facts: dict[str, int] = {}
     for metrics in (metrics for found in finished.values() for metrics in found):
         facts = metrics["data"]
@@ -136,7 +155,31 @@ def make_block(
         if run.error or run.crashes
     ]
     label = reference.row.label if reference else None
-    return Block(dataset, notice, facts, metric, lines, label, problems)
+    better = _better_on_test(baselines, reference, metric)
+    return Block(dataset, notice, facts, metric, lines, label, better, problems, values)
+
+
+def baselines_of(lines: Sequence[Line], metric: str) -> list[Line]:
+    """The lines that others may be compared with: neither proposed nor controls.
+
+    Without any such line those that are no control. A line that lacks seeds which another one has
+    is no yardstick.
+    """
+    there = [line for line in lines if metric in line.cells and not line.row.control]
+    baselines = [line for line in there if not line.row.proposed] or there
+    most = max((line.seeds for line in baselines), default=0)
+    return [line for line in baselines if line.seeds == most]
+
+
+def best_of(lines: Sequence[Line], metric: str) -> Line | None:
+    """The best line on validation: the best on test would have been chosen for its luck there.
+
+    If one of them wasn't validated, the best on test.
+    """
+    lines = [line for line in lines if metric in line.cells]
+    if any(line.valid is None for line in lines):
+        return max(lines, key=lambda line: line.cells[metric].mean, default=None)
+    return max(lines, key=lambda line: line.valid or 0.0, default=None)
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
@@ -151,7 +194,9 @@ def metrics_of(folder: Path) -> dict[str, Any]:
     return metrics
 
 
-def _line(row: Row, runs: Sequence[Done], finished: Sequence[Mapping[str, Any]]) -> Line:
+def _line(
+    row: Row, runs: Sequence[Done], finished: Sequence[Mapping[str, Any]], metric: str
+) -> Line:
     failed = sum(run.error is not None for run in runs)
     if not finished:
         return Line(row, failed=failed)
@@ -164,11 +209,13 @@ def _line(row: Row, runs: Sequence[Done], finished: Sequence[Mapping[str, Any]])
         for name in values[0]
         if (found := [of_seed[name] for of_seed in values if name in of_seed])
     }
+    valid = [float(v) for metrics in finished if (v := metrics["valid"].get(metric)) is not None]
     return Line(
         row,
         cells,
         len(finished),
         failed,
+        valid=statistics.fmean(valid) if len(valid) == len(finished) else None,
         trials=next((run.trials for run in runs), None),
         seconds=statistics.fmean(sum(metrics["seconds"].values()) for metrics in finished),
         memory_mb=max(metrics["peak_memory_mb"] for metrics in finished),
@@ -195,17 +242,12 @@ def _marked(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
-def _best_baseline(lines: Sequence[Line], metric: str) -> Line | None:
-    """The line that others are compared with: the best that is neither proposed nor a control.
-
-    Without any such line the best of those that are no control. A line that lacks seeds which
-    another one has is no yardstick.
-    """
-    there = [line for line in lines if metric in line.cells and not line.row.control]
-    baselines = [line for line in there if not line.row.proposed] or there
-    most = max((line.seeds for line in baselines), default=0)
-    baselines = [line for line in baselines if line.seeds == most]
-    return max(baselines, key=lambda line: line.cells[metric].mean, default=None)
+def _better_on_test(baselines: Sequence[Line], reference: Line | None, metric: str) -> str | None:
+    best = max(baselines, key=lambda line: line.cells[metric].mean, default=None)
+    if best is None or reference is None:
+        return None
+    better = best.cells[metric].mean > reference.cells[metric].mean
+    return best.row.label if better else None
 
 
 def _improved(line: Line, reference: Line | None, metric: str) -> Line:
@@ -216,27 +258,11 @@ def _improved(line: Line, reference: Line | None, metric: str) -> Line:
     return replace(line, improvement=change)
 
 
-def _tested(
-    lines: Sequence[Line], runs: Mapping[str, Sequence[Done]], reference: Line, metric: str
-) -> list[Line]:
-    """Each line of two or more seeds against the reference; Holm's correction is over them."""
-    users = {
-        line.row.label: user_means(
-            [
-                RunDirectory(run.folder).read_per_user(metric)
-                for run in runs[line.row.label]
-                if run.error is None
-            ]
-        )
-        for line in lines
-    }  # fmt: skip
-    base = users[reference.row.label]
-    others = [line.row.label for line in lines if line.row is not reference.row and line.seeds > 1]
-    found = {label: compare(users[label], base) for label in others}
-    adjusted = dict(zip(found, holm([c.p_value for c in found.values()]), strict=True))
+def _tested(lines: Sequence[Line], values: Mapping[str, UserValues], reference: str) -> list[Line]:
+    found = tests_of(values, reference)
     return [
-        replace(line, comparison=found[line.row.label], p_value=adjusted[line.row.label])
-        if line.row.label in found
+        replace(line, comparison=tested.comparison, p_value=tested.p_holm)
+        if (tested := found.get(line.row.label))
         else line
         for line in lines
     ]

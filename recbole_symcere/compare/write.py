@@ -3,23 +3,35 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from recbole_symcere.base.files import write_bytes
 from recbole_symcere.compare.execute import Done
+from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.table import Block, metrics_of, values_of
 from recbole_symcere.evaluate.significance import Comparison
 from recbole_symcere.page.page import Part, as_html, as_markdown
 
-__all__ = ["as_csv", "write_tables"]
+__all__ = ["as_csv", "sets_as_csv", "write_tables"]
 
 
 def write_tables(
-    out: Path, parts: Sequence[Part], blocks: Sequence[Block], runs: Sequence[Done]
+    out: Path,
+    parts: Sequence[Part],
+    blocks: Sequence[Block],
+    over: Sequence[OverSets],
+    runs: Sequence[Done],
 ) -> None:
-    """Write the three files, and runs.csv with the metrics, times and memory of every run."""
+    """Write the three files, and runs.csv with the metrics, times and memory of every run.
+
+    Of several data sets there is sets.csv, too.
+    """
+    (out / "sets.csv").unlink(missing_ok=True)
+    if over:
+        write_bytes(out / "sets.csv", sets_as_csv(over).encode())
     for name, text in (
         ("runs.csv", runs_as_csv(runs)),
         ("table.md", as_markdown(parts)),
@@ -56,10 +68,33 @@ def runs_as_csv(runs: Sequence[Done]) -> str:
     return text.getvalue()
 
 
+def sets_as_csv(over: Sequence[OverSets]) -> str:
+    """A line per row and data set with the log ratio to the other row, then one of their mean."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [
+            *("row", "against", "dataset", "other", "log_ratio", "standard_error"),
+            *("sets", "change_percent", "interval_low_percent", "interval_high_percent", "tau"),
+        ]
+    )
+    for row in over:
+        first = (row.label, row.against or "best other baseline")
+        for on in row.sets:
+            change = 100 * math.expm1(on.ratio.value)
+            writer.writerow([*first, on.dataset, on.other, *on.ratio, "", change, "", "", ""])
+        if row.pooled:
+            sets, mean, interval, tau = row.pooled
+            ends = [100 * math.expm1(end) for end in interval] if interval else ["", ""]
+            shown = [sets, 100 * math.expm1(mean), *ends, "" if tau is None else tau]
+            writer.writerow([*first, "mean", "", mean, "", *shown])
+    return text.getvalue()
+
+
 _COLUMNS = (
     *("dataset", "row", "model", "role", "metric", "mean", "deviation", "mark", "seeds", "failed"),
     *("improvement_percent", "reference", "users", "difference", "interval_low", "interval_high"),
-    *("better", "worse", "p_wilcoxon", "p_holm", "trials", "seconds_per_run", "peak_memory_mb"),
+    *("better", "worse", "p_value", "p_holm", "trials", "seconds_per_run", "peak_memory_mb"),
 )
 
 
@@ -108,6 +143,6 @@ def _csv_test(found: Comparison | None, adjusted: float | None) -> dict[str, obj
         "interval_high": found.interval.high,
         "better": found.better,
         "worse": found.worse,
-        "p_wilcoxon": found.p_value,
+        "p_value": found.p_value,
         "p_holm": adjusted,
     }

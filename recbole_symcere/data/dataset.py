@@ -138,6 +138,8 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
     def training_reviews(self) -> pa.Array:
         """The reviews of this split's interactions, in the order of `inter_feat`.
 
+        Equal texts are in memory once: as they are, the array is a dictionary of strings.
+
         Raises:
             RuntimeError: if this isn't the training split. No other split's text may be read: it
                 would leak into vectors, masks or scores.
@@ -160,6 +162,10 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
                 piece = texts[start : start + _PIECE]
                 yield np.arange(start, start + len(piece)), piece
             return
+        yield from self._pieces()
+
+    def _pieces(self) -> Iterator[tuple[np.ndarray, pa.Array]]:
+        """`review_pieces` without a control."""
         rows = self.inter_feat[ROW_FIELD].numpy()
         order, at = np.argsort(rows), 0
         for path in self.review_files():
@@ -177,21 +183,18 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
                 f"Only the training split hands out reviews, but this is split {self.split!r}."
             )
 
-    def _own_reviews(self) -> pa.Array:
+    def _own_reviews(self) -> pa.DictionaryArray:
         self._refuse_held_out()
-        # piece by piece and by number: a copy of all texts for each step would be most of a run
-        pieces = []
-        for path in self.review_files():
-            with self._opened(path, ["text"]) as file:
-                for batch in file.iter_batches(_PIECE, columns=["text"]):
-                    texts = pc.fill_null(batch["text"].cast(pa.large_string()), "")
-                    pieces.append(texts.dictionary_encode())
-        rows = pa.array(self.inter_feat[ROW_FIELD].numpy())
+        # by number: a copy of all texts for each step would be most of a run's memory
+        numbers, pieces = np.zeros(len(self.inter_feat), np.int32), []
+        for places, texts in self._pieces():
+            pieces.append((places, texts.cast(pa.large_string()).dictionary_encode()))
         if not pieces:
-            return pa.array([], pa.large_string())
-        encoded = pa.chunked_array(pieces).unify_dictionaries()
-        numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32())
-        return encoded.chunk(0).dictionary.take(numbers.combine_chunks().take(rows))
+            return pa.array([], pa.large_string()).dictionary_encode()
+        encoded = pa.chunked_array([piece for _, piece in pieces]).unify_dictionaries()
+        for (places, _), piece in zip(pieces, encoded.chunks, strict=True):
+            numbers[places] = piece.indices.to_numpy()
+        return pa.DictionaryArray.from_arrays(pa.array(numbers), encoded.chunk(0).dictionary)
 
     def controlled(self, texts: pa.Array) -> pa.Array:
         """The texts, of reviews or of items, or what ``text_control`` puts in their place."""
@@ -206,7 +209,8 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
             else (self.inter_feat[ROW_FIELD],)
         )
         items = self.inter_feat[self.iid_field].numpy()[order]
-        table = pa.table({"item": items, "text": self._own_reviews().take(order)})
+        ordered = self._own_reviews().take(order).dictionary_decode()
+        table = pa.table({"item": items, "text": ordered})
         grouped = table.group_by("item", use_threads=False).aggregate([("text", "list")])
         texts = np.full(self.item_num, "", dtype=object)
         texts[grouped["item"].to_numpy()] = pc.binary_join(

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from recbole.sampler import Sampler
 
+from recbole_symcere.base.sorted_ids import among, distinct
+
 __all__ = ["ItemLists", "KnownPairs", "PairSampler"]
 
 _Ids = npt.NDArray[np.int64]
@@ -27,7 +29,7 @@ class KnownPairs:
     """
 
     def __init__(self, keys: _Ids, n_items: int, n_users: int) -> None:
-        self.keys, self.n_items, self._n_users = np.unique(keys), n_items, n_users
+        self.keys, self.n_items, self._n_users = distinct(keys), n_items, n_users
 
     def __len__(self) -> int:
         return self._n_users
@@ -43,12 +45,7 @@ class KnownPairs:
 
     def contain(self, users: _Ids, items: _Ids) -> npt.NDArray[np.bool_]:
         """Whether each user knows the item beside it [n]."""
-        keys = users * self.n_items + items
-        if not len(self.keys):
-            return np.zeros(len(keys), dtype=bool)
-        place = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        found: npt.NDArray[np.bool_] = self.keys[place] == keys
-        return found
+        return among(users * self.n_items + items, self.keys)
 
 
 class PairSampler(Sampler):  # type: ignore[misc] # RecBole has no types

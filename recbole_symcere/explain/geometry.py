@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.sorted_ids import among, distinct
 from recbole_symcere.explain.anchor_stats import superiority
 from recbole_symcere.explain.loaded_run import ExplainedRun, Places, facts_of, load_run
 from recbole_symcere.graph.encoders import NGCF
@@ -203,11 +204,11 @@ def _pairs(dataset: Any, train: Any, n: int, rng: np.random.Generator) -> dict[s
         found: _Ints = users * dataset.item_num + items
         return found
 
-    everything, seen = np.unique(keys(dataset)), np.unique(keys(train))
-    held_out = np.setdiff1d(everything, seen)
+    everything, seen = distinct(keys(dataset)), distinct(keys(train))
+    held_out = everything[~among(everything, seen)]
     random = rng.integers(1, dataset.user_num, 2 * n) * dataset.item_num
-    random += rng.integers(1, dataset.item_num, 2 * n)
-    unobserved = np.setdiff1d(random, everything)
+    random = distinct(random + rng.integers(1, dataset.item_num, 2 * n))
+    unobserved = random[~among(random, everything)]
     return {
         name: _Pairs(*np.divmod(_draw(found, n, rng), dataset.item_num))
         for name, found in (

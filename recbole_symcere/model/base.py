@@ -1,5 +1,6 @@
 """What models of ours share: scores from cached vectors, and a graph encoder with its view."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.loss_batches import BatchGroup, group_loss
 
 __all__ = ["BatchNeeds", "GraphRecommender", "PropagationOptions", "VectorRecommender"]
+
+_log = logging.getLogger(__name__)
 
 # Below some 100,000 interactions at the default batch size each batch has its own propagation.
 _PROPAGATIONS = 200
@@ -245,7 +248,14 @@ class GraphRecommender(VectorRecommender):
         self.backbone = backbone
         self.dropout, self.view_per = dropout, view_per
         self._group_size = read_options(PropagationOptions, config).batches_per_propagation
-        self._scaled = read_options(_Scaling, config).enable_scaler
+        why = self._why_alone(config)
+        if why:
+            if (self._group_size or 1) > 1:
+                _log.warning(
+                    f"batches_per_propagation is {self._group_size}, but without effect, because "
+                    f"{why}: each step has one batch."
+                )
+            self._group_size = 1
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Graph vectors g of all users [n_users, d] and items [n_items, d], not normalised."""
@@ -258,10 +268,15 @@ class GraphRecommender(VectorRecommender):
         A subclass with a `calculate_loss` of its own gets one batch at a time, and so does float16
         with RecBole's scaler of losses, which would come too late for a group's gradients.
         """
-        own = type(self).calculate_loss is not GraphRecommender.calculate_loss
-        if own or self._scaled:
-            return 1
         return self._group_size or max(-(-n_batches // _PROPAGATIONS), 1)
+
+    def _why_alone(self, config: Any) -> str | None:
+        """Why no batches share a propagation; None where they may."""
+        if type(self).calculate_loss is not GraphRecommender.calculate_loss:
+            return (
+                f"{type(self).__name__} has a calculate_loss of its own (override losses instead)"
+            )
+        return "enable_scaler is True" if read_options(_Scaling, config).enable_scaler else None
 
     def calculate_loss(self, interaction: Any) -> Any:
         """The weighted loss terms of a batch, each a scalar; of a `BatchGroup` their means."""

@@ -33,6 +33,7 @@ __all__ = [
 
 _VECTORS = 131_072  # of texts, that are added up at once
 _WORDS, _LENGTH = 256, 512  # dimensions of the words and words of a review, if nobody says
+_OWNERS = 16_384  # whose profiles are made at once
 
 
 class InteractionVectors(NamedTuple):
@@ -85,10 +86,13 @@ def mean_of(
     """
     owned = owned_texts(chosen, owners, size, len(vectors))
     n_owned = np.bincount(owners[chosen >= 0], minlength=size)[:, None]
-    means = _sums(owned, vectors.numpy()) / np.maximum(n_owned, 1).astype(np.float32)
+    means = _sums(owned, vectors.numpy())
+    means /= np.maximum(n_owned, 1).astype(np.float32)
     # n v / n is v but for rounding, which would tell n where all have one text
-    single = np.diff(owned.indptr) == 1
-    means[single] = vectors.numpy()[owned.indices[owned.indptr[:-1][single]]]
+    single = np.flatnonzero(np.diff(owned.indptr) == 1)
+    for start in range(0, len(single), _OWNERS):
+        some = single[start : start + _OWNERS]
+        means[some] = vectors.numpy()[owned.indices[owned.indptr[some]]]
     return torch.from_numpy(means)
 
 
@@ -134,13 +138,12 @@ class NodeProfiles(NamedTuple):
     the text of ``<name>.items.parquet`` instead, where there is one.
 
     Attributes:
-        users: float32 [n_users, d_p]; zeros for an owner without text; no rows if not asked for.
-        items: float32 [n_items, d_p], likewise.
+        nodes: float32 [n_users + n_items, d_p], those of users, if they are asked for, and then
+            those of items; zeros for an owner without text.
         words: float32 [n_items, s], the second part of the items as `LexicalSpace` gives it.
     """
 
-    users: torch.Tensor
-    items: torch.Tensor
+    nodes: torch.Tensor
     words: torch.Tensor
 
 
@@ -153,7 +156,7 @@ def node_profiles(
     dense: bool,
     with_users: bool = True,
 ) -> NodeProfiles:
-    """The profiles of items and users.
+    """The profiles of users and items.
 
     Args:
         dataset: the training split.
@@ -168,15 +171,19 @@ def node_profiles(
         InputError: as `interaction_vectors`.
     """
     parts, words = [], torch.zeros(dataset.item_num, 0)
-    if dense:
-        parts.append(_directions(_means(dataset, options, device, with_users)))
-    if lexical_size:
+    if lexical_size:  # the counts take most memory, so that they go first
         counts, _ = _word_counts(dataset, lexical_length, with_users)
         space = LexicalSpace(counts.pop(0), lexical_size)
         words = space.rows
-        parts.append(_directions([words, *(space.transform(others) for others in counts)]))
-    items, *users = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
-    return NodeProfiles(users[0] if users else items[:0], items, words)
+        parts.append([words, *(space.transform(others) for others in counts)])
+    if dense:
+        parts.insert(0, _means(dataset, options, device, with_users))
+    widths, sizes = [part[0].shape[1] for part in parts], [len(rows) for rows in parts[0][::-1]]
+    nodes = torch.empty(sum(sizes), sum(widths))
+    for part, columns in zip(parts, torch.split(nodes, widths, dim=1), strict=True):
+        for rows, out in zip(part[::-1], torch.split(columns, sizes), strict=True):
+            _around(rows, _centre(rows), out)  # users, then items
+    return NodeProfiles(nodes, words)
 
 
 def item_words(dataset: Any) -> torch.Tensor:
@@ -239,13 +246,17 @@ class TextProfiles:
         if self._centre is not None:
             vectors = self._encode(texts)
             chosen = np.where(vectors.any(dim=1).numpy(), np.arange(len(texts)), -1)
-            parts.append(_around(mean_of(vectors, chosen, rows, len(owners)), self._centre))
+            parts.append((mean_of(vectors, chosen, rows, len(owners)), self._centre))
         if self._space is not None:
             counts = self._vocabulary.count(texts, self._length)
             counts = word_counts(counts, np.arange(len(texts)), rows, len(owners))
             words = self._space.transform(counts)
-            parts.append(_around(words, self._word_centre))
-        return torch.cat(parts, dim=1), words
+            parts.append((words, self._word_centre))
+        profiles = torch.empty(len(owners), sum(len(centre) for _, centre in parts))
+        widths = [len(centre) for _, centre in parts]
+        for (part, centre), out in zip(parts, torch.split(profiles, widths, dim=1), strict=True):
+            _around(part, centre, out)
+        return profiles, words
 
 
 def seeded(
@@ -307,18 +318,18 @@ def _word_counts(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_ma
     return [found.total(len(vocabulary.codes)) for found in sums], vocabulary
 
 
-def _directions(sides: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Rows as unit vectors around the mean of all that aren't zero, which stay so."""
-    return [_around(rows, _centre(rows)) for rows in sides]
-
-
 def _centre(rows: torch.Tensor) -> torch.Tensor:
     """The mean [d] of the rows that aren't zero."""
-    present = rows.abs().sum(dim=1) > 0
-    return rows[present].mean(dim=0) if present.any() else rows.new_zeros(rows.shape[1])
+    # in float64, so that the mean of equal rows is theirs: what is left of them becomes a direction
+    total, n = rows.new_zeros(rows.shape[1], dtype=torch.float64), 0
+    for some in torch.split(rows, _OWNERS):
+        present = some.any(dim=1)
+        total, n = total + some[present].sum(dim=0, dtype=torch.float64), n + int(present.sum())
+    return (total / max(n, 1)).to(rows.dtype)
 
 
-def _around(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
-    """Rows as unit vectors around a centre; those of zeros stay so."""
-    present = rows.abs().sum(dim=1) > 0
-    return F.normalize(torch.where(present[:, None], rows - centre, 0.0), dim=-1)
+def _around(rows: torch.Tensor, centre: torch.Tensor, out: torch.Tensor) -> None:
+    """Write rows as unit vectors around a centre; those of zeros stay so."""
+    for some, written in zip(*(torch.split(x, _OWNERS) for x in (rows, out)), strict=True):
+        present = some.any(dim=1, keepdim=True)
+        written.copy_(F.normalize(torch.where(present, some - centre, 0.0), dim=-1))

@@ -99,7 +99,7 @@ class SymCEREPlus(SymCERE):
         found = node_profiles(
             dataset, encoder, self.device, size, o.lexical_max_length, dense, users
         )
-        self.register_buffer("profiles", torch.cat(found[:2]), persistent=False)
+        self.register_buffer("profiles", found.nodes, persistent=False)
         d_p = self.profiles.shape[1]
         if o.profile:
             self.seed = linear_or_mlp(d_p, o.profile_hidden, self.options.embedding_size)

@@ -223,14 +223,16 @@ def _refuse_repeats(config: Any, parts: list[Any]) -> None:
         return
     import numpy as np
 
+    from recbole_symcere.base.sorted_ids import among
+
     def pairs(part: Any) -> Any:
         users, items = (part.inter_feat[f].numpy() for f in (part.uid_field, part.iid_field))
         return users.astype(np.int64) * part.item_num + items
 
-    known = pairs(parts[0])
+    known = np.sort(pairs(parts[0]))
     for name, part in zip(("validation", "test"), parts[1:], strict=True):
         held_out = pairs(part)
-        n = int(np.isin(held_out, known).sum())
+        n = int(among(held_out, known).sum())
         if not n:
             continue
         said = (

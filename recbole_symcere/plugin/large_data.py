@@ -79,10 +79,10 @@ def _with_lists(loader: Any, init: Callable[..., None]) -> Callable[..., None]:
     def initialised(
         self: Any, config: Any, dataset: Any, sampler: Any, shuffle: bool = False
     ) -> None:
-        import numpy as np
         import torch
         from recbole.data.interaction import Interaction
 
+        from recbole_symcere.base.sorted_ids import among, distinct
         from recbole_symcere.data.known_pairs import ItemLists, KnownPairs
 
         used = getattr(sampler, "used_ids", None)
@@ -93,10 +93,9 @@ def _with_lists(loader: Any, init: Callable[..., None]) -> Callable[..., None]:
         self.logger, self.is_sequential = getLogger(), False
         dataset.sort(by=self.uid_field, ascending=True)
         of_row, items = (dataset.inter_feat[f].numpy() for f in (self.uid_field, self.iid_field))
-        users, n_users, n_items = np.unique(of_row), dataset.user_num, dataset.item_num
-        held_out = np.unique(of_row * n_items + items)
-        known = used.keys[np.isin(used.keys // n_items, users)]
-        known = np.setdiff1d(known, held_out, assume_unique=True)
+        users, n_users, n_items = distinct(of_row), dataset.user_num, dataset.item_num
+        held_out = distinct(of_row * n_items + items)
+        known = used.keys[among(used.keys // n_items, users) & ~among(used.keys, held_out)]
         self.uid2positive_item = ItemLists(held_out, users, n_users, n_items)
         self.uid2history_item = ItemLists(known, users, n_users, n_items)
         self.uid2items_num = self.uid2positive_item.lengths

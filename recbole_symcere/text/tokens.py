@@ -226,7 +226,16 @@ def padded(
     return np.where(inside, values[flat], np.int64(fill)), inside
 
 
+def _used(texts: pa.DictionaryArray) -> tuple[pa.Array, pa.Array]:
+    """The texts that rows have, in the order of their first rows, and which each row has."""
+    numbers = texts.indices.dictionary_encode()
+    return texts.dictionary.take(numbers.dictionary), numbers.indices
+
+
 def _distinct(texts: Any) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    if isinstance(texts, pa.DictionaryArray) and not texts.null_count:
+        unique, index = _used(texts)
+        return unique.cast(pa.large_string()), index.to_numpy().astype(np.int64)
     try:
         if not isinstance(texts, pa.Array | pa.ChunkedArray):
             texts = pa.array(texts, pa.large_string())
@@ -273,5 +282,7 @@ def warn_of_unknown(store: TokenStore, what: str) -> None:
 
 def any_written(texts: pa.Array) -> bool:
     """Whether any of the texts has more than white space."""
+    if isinstance(texts, pa.DictionaryArray):
+        texts, _ = _used(texts)
     written = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)
     return bool(pc.any(written).as_py())

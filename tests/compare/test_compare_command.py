@@ -247,6 +247,11 @@ def test_a_text_control_is_a_row(small):
         (["--proposed=SGL"], "proposed names 'SGL', which is not among the models"),
         (["--untuned=SGL", "--tune=2"], "untuned names 'SGL', which is not among the models"),
         (["--untuned=BPR"], "but nothing is tuned"),
+        (["--against=BPR"], "against compares rows over several data sets, with intervals: name"),
+        (
+            ["--against=BPR/SGL", "--datasets=small,one"],
+            "against names 'SGL', which is not among the rows: SymCERE, BPR.",
+        ),
         (["--preset=table4"], "preset is 'table4'"),
         (["--seed=3"], "compare has no --seed"),
         (

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 import statistics
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,12 +15,14 @@ import pytest
 import scipy.stats
 
 from recbole_symcere.compare.compare_options import checked_options
+from recbole_symcere.compare.differences import paired
 from recbole_symcere.compare.document import describe
 from recbole_symcere.compare.execute import Done
+from recbole_symcere.compare.over_sets import over_sets
 from recbole_symcere.compare.paper_tables import preset_rows, printed_values
 from recbole_symcere.compare.plan import Row
 from recbole_symcere.compare.table import make_block
-from recbole_symcere.compare.write import as_csv
+from recbole_symcere.compare.write import as_csv, sets_as_csv
 from recbole_symcere.page.page import as_html, as_markdown
 
 USERS = [f"u{n}" for n in range(40)]
@@ -31,13 +35,14 @@ ROWS = [
 MEANS = {"SymCERE": 0.5, "A<b> | c_d": 0.2, "EASE": 0.4, "SymCERE, shuffled text": 0.6}
 
 
-def write_run(folder, values, order, seconds=1.0):
+def write_run(folder, values, order, seconds=1.0, valid=None):
     folder.mkdir(parents=True)
     mean = float(np.mean(values))
     metrics = {
         **dict.fromkeys(("model", "dataset", "device"), "x"),
         **dict.fromkeys(("seed", "epochs_run", "parameters", "best_epoch"), 1),
-        **{"valid": {}, "protocol": {}, "versions": {}, "history": []},
+        **{"protocol": {}, "versions": {}, "history": []},
+        "valid": {"ndcg@10": mean if valid is None else valid},
         "test": {"ndcg@10": mean, "hit@10": 2 * mean},
         "beyond": {
             "popularity": {"arp@10": 12.5, "gini@10": 0.25},
@@ -111,23 +116,42 @@ def test_the_reference_is_the_best_baseline(block):
     assert line_of(block, "EASE").comparison is None
 
 
-def test_tests_are_over_users_paired_by_id_and_corrected_over_rows(block, values):
-    users = {label: np.mean([values[label, seed] for seed in (0, 1, 2)], axis=0) for label in MEANS}
+def plain_error(table):
+    """Standard error of the mean of [users, seeds] with both drawn, by the analysis of variance."""
+    return math.sqrt(sum(plain_variance(table)))
+
+
+def plain_variance(table):
+    n, k = table.shape
+    users, seeds = table.mean(axis=1), table.mean(axis=0)
+    rest = ((table - users[:, None] - seeds + table.mean()) ** 2).sum() / ((n - 1) * (k - 1))
+    return users.var(ddof=1) / n, max(0.0, seeds.var(ddof=1) - rest / n) / k
+
+
+def test_tests_are_over_users_and_seeds_paired_by_id_and_corrected_over_rows(block, values):
+    tables = {label: np.stack([values[label, s] for s in (0, 1, 2)], axis=1) for label in MEANS}
     others = [label for label in MEANS if label != "EASE"]
-    p = {label: scipy.stats.wilcoxon(users[label] - users["EASE"]).pvalue for label in others}
+    lines = {label: line_of(block, label) for label in others}
     running, adjusted = 0.0, {}
+    p = {label: line.comparison.p_value for label, line in lines.items()}
     for done, label in enumerate(sorted(others, key=p.get)):
         running = max(running, min(1.0, (3 - done) * p[label]))
         adjusted[label] = running
-    for label in others:
-        line = line_of(block, label)
-        difference = users[label] - users["EASE"]
-        assert line.comparison.users == 40
-        assert line.comparison.difference == pytest.approx(difference.mean())
-        assert line.comparison.p_value == pytest.approx(p[label])
+    for label, line in lines.items():
+        difference = tables[label] - tables["EASE"]
+        found = line.comparison
+        assert (found.users, found.seeds) == (40, 3)
+        assert found.difference == pytest.approx(difference.mean())
         assert line.p_value == pytest.approx(adjusted[label])
-        low, high = line.comparison.interval
+        low, high = found.interval
+        by_user, by_seed = plain_variance(difference)
+        freedom = 2 * (1 + by_user / by_seed) ** 2 if by_seed else math.inf
+        half = scipy.stats.t.ppf(0.975, freedom) * math.sqrt(by_user + by_seed)
         assert low < difference.mean() < high
+        assert high - low == pytest.approx(2 * half, rel=0.1)
+        assert (low > 0 or high < 0) == (found.p_value < 0.05)
+    assert p["SymCERE, shuffled text"] < 0.01
+    assert p["A<b> | c_d"] < 0.01
 
 
 def test_costs_and_failures(block):
@@ -172,7 +196,7 @@ class Page(HTMLParser):
 
 
 def test_html_is_whole_and_stands_alone(block):
-    text = as_html(describe([block], options(tune=12)), "Comparison")
+    text = as_html(describe([block], [], options(tune=12)), "Comparison")
     page = Page(text)
     assert not page.links
     assert "http:" not in text
@@ -183,7 +207,7 @@ def test_html_is_whole_and_stands_alone(block):
             break
     else:
         raise AssertionError("the label isn't shown as it is")
-    assert head[-5:] == ["difference", "p (Holm)", "trials", "s/run", "peak MB"]
+    assert head[-6:] == ["difference", "p", "p (Holm)", "trials", "s/run", "peak MB"]
     assert "<strong>" in text
     assert "<u>" in text
     assert "Note: SYNTHETIC" in text
@@ -191,7 +215,7 @@ def test_html_is_whole_and_stands_alone(block):
 
 
 def test_markdown_tables_are_rectangular_and_escaped(block):
-    text = as_markdown(describe([block], options()))
+    text = as_markdown(describe([block], [], options()))
     assert r"A\<b> \| c\_d" in text
     tables = [part for part in text.split("\n\n") if part.startswith("|")]
     assert len(tables) == 3
@@ -207,10 +231,146 @@ def test_csv_has_every_number_in_full(block):
     line = line_of(block, "SymCERE")
     assert float(main["SymCERE"]["mean"]) == line.cells["ndcg@10"].mean
     assert float(main["SymCERE"]["p_holm"]) == line.p_value
+    assert float(main["SymCERE"]["p_value"]) == line.comparison.p_value
     assert main["EASE"]["p_holm"] == ""
     assert main["EASE"]["failed"] == "1"
     assert {row["role"] for row in rows} == {"proposed", "baseline", "control"}
     assert len(rows) == len(ROWS) * len(line.cells)
+
+
+def make_set(dataset, rows, means, folder, valid=None, seeds=(0, 1)):
+    """A block of the rows, whose users differ around the means; a mean of 0 has no hit at all."""
+    runs = []
+    for n, row in enumerate(rows):
+        for seed in seeds:
+            rng = np.random.default_rng([n, seed])
+            found = means[row.label] * rng.uniform(0.5, 1.5, 40)
+            place = folder / dataset / f"{n}-{seed}"
+            write_run(place, found, range(40), valid=(valid or {}).get(row.label))
+            runs.append(Done(row.label, dataset, seed, place, None))
+    return make_block(dataset, rows, runs, "ndcg@10")
+
+
+def test_the_best_baseline_is_chosen_on_validation(tmp_path):
+    means = {"SymCERE": 0.5, "A<b> | c_d": 0.3, "EASE": 0.4}
+    block = make_set("data", ROWS[:3], means, tmp_path, valid={"A<b> | c_d": 0.6, "EASE": 0.5})
+    assert block.reference == "A<b> | c_d"
+    assert block.better_on_test == "EASE"
+    text = as_markdown(describe([block], [], options(seeds="0,1")))
+    assert "; on test EASE turned out to be better." in text
+    assert "best on validation, so that" in text
+    same = make_set("same", ROWS[:3], means, tmp_path)
+    assert (same.reference, same.better_on_test) == ("EASE", None)
+    assert "turned out" not in as_markdown(describe([same], [], options(seeds="0,1")))
+
+
+def test_without_validation_it_is_chosen_on_test_and_said_so(tmp_path):
+    runs = []
+    for n, row in enumerate(ROWS[1:3]):
+        for seed in (0, 1):
+            folder = tmp_path / f"{n}-{seed}"
+            write_run(folder, np.linspace(0, 0.2 + 0.1 * n, 40), range(40))
+            metrics = json.loads((folder / "metrics.json").read_text())
+            (folder / "metrics.json").write_text(json.dumps(metrics | {"valid": {}}))
+            runs.append(Done(row.label, "data", seed, folder, None))
+    block = make_block("data", ROWS[1:3], runs, "ndcg@10")
+    assert block.reference == "EASE"
+    text = as_markdown(describe([block], [], options(seeds="0,1")))
+    assert "best on validation, or on the test split where a row wasn't validated" in text
+
+
+SETS = {
+    "one": {"SymCERE": 0.5, "A<b> | c_d": 0.2, "EASE": 0.4, "SymCERE, shuffled text": 0.6},
+    "two": {"SymCERE": 0.5, "A<b> | c_d": 0.4, "EASE": 0.3, "SymCERE, shuffled text": 0.1},
+    "three": {"SymCERE": 0.3, "A<b> | c_d": 0.25, "EASE": 0.0, "SymCERE, shuffled text": 0.1},
+}
+
+
+@pytest.fixture
+def blocks(tmp_path):
+    return [make_set(name, ROWS, means, tmp_path) for name, means in SETS.items()]
+
+
+def test_rows_over_the_data_sets(blocks):
+    over = {(row.label, row.against): row for row in over_sets(blocks, ["EASE", "EASE/SymCERE"])}
+    ours = over["SymCERE", None]
+    # against the best baseline of each set, never against itself
+    assert [on.other for on in ours.sets] == ["EASE", "A<b> | c_d", "A<b> | c_d"]
+    assert [on.other for on in over["EASE", None].sets] == ["A<b> | c_d"] * 3
+    for on, block in zip(ours.sets, blocks, strict=True):
+        a, b = (block.values[label].table for label in ("SymCERE", on.other))
+        assert on.ratio.value == pytest.approx(math.log(a.mean() / b.mean()))
+        assert on.ratio.error == pytest.approx(plain_error(a / a.mean() - b / b.mean()))
+    assert ours.pooled.sets == 3
+    assert ours.pooled.interval.low < ours.pooled.mean < ours.pooled.interval.high
+    assert min(on.ratio.value for on in ours.sets) < ours.pooled.mean < 0.3
+    # nothing is a ratio to 0, and a metric of 0 has a mean of 0
+    assert [on.dataset for on in over["SymCERE", "EASE"].sets] == ["one", "two"]
+    assert over["EASE", None].pooled.mean == -math.inf
+    # of several names the better one on validation of each set; a row isn't its own yardstick
+    assert {on.other for on in over["A<b> | c_d", "EASE/SymCERE"].sets} == {"SymCERE"}
+    assert {on.other for on in over["SymCERE", "EASE/SymCERE"].sets} == {"EASE"}
+    assert ("EASE", "EASE") not in over
+    assert over_sets(blocks[:1]) == []
+
+
+def test_the_document_shows_rows_over_the_data_sets(blocks):
+    given = options(datasets="one,two,three", against="EASE", seeds="0,1")
+    over = over_sets(blocks, given.against)
+    page = Page(as_html(describe(blocks, over, given), "Comparison"))
+    start = page.rows.index(["model", "best other baseline", "EASE"])
+    rows = {row[0]: row[1:] for row in page.rows[start + 1 : start + 5]}
+    mean, (low, high) = (x for x in next(r for r in over if r.label == "SymCERE").pooled[1:3])
+    shown = [f"{100 * math.expm1(x):+.1f}" for x in (mean, low, high)]
+    assert rows["SymCERE"][0] == f"{shown[0]} % [{shown[1]}, {shown[2]}]"
+    assert rows["SymCERE"][1].endswith("(2 of 3 sets)")
+    assert rows["EASE"] == ["-100.0 %", "-"]
+    text = as_markdown(describe(blocks, over, given))
+    assert "averaged over 3 data sets: a random-effects mean of the log ratio" in text
+    assert "or where the NDCG@10 of the other one is 0" in text
+
+
+def test_the_csv_of_sets_has_every_ratio_and_the_mean(blocks):
+    over = over_sets(blocks)
+    rows = list(csv.DictReader(io.StringIO(sets_as_csv(over))))
+    ours = [row for row in rows if row["row"] == "SymCERE"]
+    assert [row["dataset"] for row in ours] == ["one", "two", "three", "mean"]
+    assert [row["other"] for row in ours] == ["EASE", "A<b> | c_d", "A<b> | c_d", ""]
+    for row, on in zip(ours, over[0].sets, strict=False):
+        assert float(row["log_ratio"]) == on.ratio.value
+        assert float(row["standard_error"]) == on.ratio.error
+        assert float(row["change_percent"]) == pytest.approx(100 * (math.exp(on.ratio.value) - 1))
+    assert float(ours[-1]["log_ratio"]) == over[0].pooled.mean
+    assert float(ours[-1]["interval_low_percent"]) == pytest.approx(
+        100 * (math.exp(over[0].pooled.interval.low) - 1)
+    )
+    assert (ours[-1]["sets"], float(ours[-1]["tau"])) == ("3", over[0].pooled.tau)
+    nothing = next(row for row in rows if row["row"] == "EASE" and row["dataset"] == "mean")
+    assert (nothing["change_percent"], nothing["tau"]) == ("-100.0", "")
+
+
+def test_rows_are_paired_by_the_seeds_that_both_have(tmp_path):
+    runs = []
+    for n, (label, seeds) in enumerate({"SymCERE": (0, 2), "EASE": (0, 1, 2)}.items()):
+        for seed in seeds:
+            folder = tmp_path / f"{n}-{seed}"
+            found = np.random.default_rng([n, seed]).uniform(0, 1, 40) + seed
+            write_run(folder, found, np.random.default_rng(seed).permutation(40))
+            runs.append(Done(label, "data", seed, folder, None))
+    block = make_block("data", [ROWS[0], ROWS[2]], runs, "ndcg@10")
+    found = line_of(block, "SymCERE").comparison
+    expected = [
+        np.random.default_rng([0, seed]).uniform(0, 1, 40).mean()
+        - np.random.default_rng([1, seed]).uniform(0, 1, 40).mean()
+        for seed in (0, 2)
+    ]
+    assert found.seeds == 2
+    assert found.difference == pytest.approx(np.mean(expected))
+    ours, base = (block.values[label] for label in ("SymCERE", "EASE"))
+    first, second = paired(base, ours)
+    assert (first - second).mean() == pytest.approx(-np.mean(expected))
+    single = replace(ours, seeds=(1,), table=ours.table[:, :1])
+    assert paired(single, base) is None
 
 
 def test_without_baselines_the_best_proposed_is_the_reference(values, tmp_path):
@@ -234,7 +394,7 @@ def test_a_row_whose_runs_all_failed_is_shown_without_values(values, tmp_path):
         Done("SymCERE", "data", 0, tmp_path / "b", None, 2, "broke"),
     ]
     block = make_block("data", [ROWS[0], ROWS[2]], runs, "ndcg@10")
-    text = as_markdown(describe([block], options(seeds="0", significance="False")))
+    text = as_markdown(describe([block], [], options(seeds="0", significance="False")))
     assert r"| SymCERE \(0 of 1 seeds\) | - | - |" in text
 
 
@@ -263,7 +423,7 @@ def preset_document(preset, more, first, step, folder):
         runs.append(Done(row.label, "yelp", 0, folder / str(n), None))
     block = make_block("yelp", rows, runs, "ndcg@10", test=False)
     given = options(preset=preset, significance="False", seeds="0")
-    return as_markdown(describe([block], given))
+    return as_markdown(describe([block], [], given))
 
 
 def test_a_preset_stands_beside_what_is_printed(tmp_path):
@@ -307,6 +467,6 @@ def test_a_metric_without_k_has_a_column(tmp_path):
     (tmp_path / "run" / "metrics.json").write_text(json.dumps(metrics))
     runs = [Done("EASE", "data", 0, tmp_path / "run", None)]
     block = make_block("data", [ROWS[2]], runs, "auc", test=False)
-    text = as_markdown(describe([block], options(seeds="0", significance="False")))
+    text = as_markdown(describe([block], [], options(seeds="0", significance="False")))
     assert "| model | AUC | s/run |" in text
     assert "| EASE | 0.7500 |" in text

@@ -111,6 +111,18 @@ def test_only_the_training_split_hands_out_texts(small):
             part.training_reviews()
 
 
+def test_a_review_is_found_whatever_the_order_of_the_file(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(data_set, "_PIECE", 50)
+    mixed = [ROWS[n] for n in np.random.default_rng(0).permutation(len(ROWS))]
+    write_rows(tmp_path, "small", mixed)
+    train, *_ = built({**small, "data_path": str(tmp_path)})
+    rows = train.inter_feat[ROW_FIELD].tolist()
+    assert rows != sorted(rows)
+    assert train.training_reviews().to_pylist() == [mixed[row][4] for row in rows]
+    for places, texts in train.review_pieces():
+        assert texts.to_pylist() == [mixed[rows[place]][4] for place in places]
+
+
 @pytest.mark.parametrize("control", ["none", "shuffled"])
 @pytest.mark.parametrize("size", [7, 1000])
 def test_reviews_in_pieces_are_the_training_reviews(small, monkeypatch, control, size):

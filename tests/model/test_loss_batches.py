@@ -151,9 +151,10 @@ def test_an_epoch_has_at_most_200_propagations(n_batches, size, small):
     assert -(-n_batches // size) <= 200
 
 
-def test_the_size_of_a_group_can_be_given(small):
+def test_the_size_of_a_group_can_be_given(small, caplog):
     _, model, *_ = prepare("SymCERE", small, batches_per_propagation=3)
     assert model.batches_per_step(2) == model.batches_per_step(9999) == 3
+    assert "without effect" not in caplog.text
 
 
 class OwnLoss(SymCERE):
@@ -161,10 +162,27 @@ class OwnLoss(SymCERE):
         return super().calculate_loss(interaction)
 
 
-def test_a_users_own_loss_gets_one_batch_at_a_time(small):
-    _, model, *_ = prepare(OwnLoss, small, batches_per_propagation=3)
+@pytest.mark.parametrize(
+    ("model", "settings", "why"),
+    [
+        (OwnLoss, {"batches_per_propagation": 3}, "OwnLoss has a calculate_loss of its own"),
+        (OwnLoss, {"batches_per_propagation": 1}, None),
+        (OwnLoss, {}, None),
+        ("DirectAU", {"batches_per_propagation": 3, "enable_scaler": True}, "enable_scaler is"),
+        ("DirectAU", {"enable_scaler": True}, None),
+    ],
+    ids=str,
+)
+def test_one_batch_at_a_time_and_that_a_given_size_has_no_effect(
+    small, caplog, model, settings, why
+):
+    _, model, *_ = prepare(model, small, **settings)
     assert isinstance(model, GraphRecommender)
     assert model.batches_per_step(9999) == 1
+    told = [r.getMessage() for r in caplog.records if "batches_per_propagation" in r.getMessage()]
+    assert len(told) == (why is not None)
+    if why:
+        assert f"batches_per_propagation is 3, but without effect, because {why}" in told[0]
 
 
 def test_the_trainer_steps_once_per_group_and_tells_of_it(small):

@@ -48,14 +48,15 @@ def test_profiles_of_items_do_not_depend_on_those_of_users_or_on_pieces(small, m
         return node_profiles(train.dataset, options, device, 8, 64, True, with_users)
 
     whole = made(True)
-    assert len(whole.users) == model.n_users
+    assert len(whole.nodes) == model.n_users + model.n_items
     monkeypatch.setattr(data_set, "_PIECE", 10)
-    for with_users in (True, False):
+    for with_users, owners in ((True, 5), (True, 100), (False, 5)):
+        monkeypatch.setattr(profiles, "_OWNERS", owners)
         found = made(with_users)
-        assert torch.allclose(found.items, whole.items, atol=1e-5)
+        wanted = whole.nodes if with_users else whole.nodes[model.n_users :]
+        assert found.nodes.shape == wanted.shape
+        assert torch.allclose(found.nodes, wanted, atol=1e-5)
         assert torch.allclose(found.words, whole.words, atol=1e-5)
-        wanted = whole.users if with_users else whole.users[:0]
-        assert torch.allclose(found.users, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(

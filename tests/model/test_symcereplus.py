@@ -183,7 +183,7 @@ def test_profiles_of_a_silent_side_are_zero(small, monkeypatch):
     encoder = read_options(EncoderOptions, config)
     size = 2
     found = node_profiles(train.dataset, encoder, torch.device("cpu"), size, 64, dense=True)
-    users, items = found.users, found.items
+    users, items = found.nodes.split([train.dataset.user_num, train.dataset.item_num])
     assert users.shape[1] == items.shape[1] == 32 + size
     for rows, every in ((users, 5), (items, 4)):
         assert not rows[0].any()

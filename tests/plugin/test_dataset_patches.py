@@ -283,7 +283,8 @@ PARTS = {"train": ROWS[:150], "valid": ROWS[150:170], "test": ROWS[170:]}
 
 @pytest.mark.parametrize("model", MODELS)
 def test_repeats_in_a_held_out_part_are_counted_and_refused(small, tmp_path, model):
-    again = {**PARTS, "test": [*PARTS["test"], *ROWS[:3]]}
+    mixed = [PARTS["train"][n] for n in np.random.default_rng(0).permutation(150)]
+    again = {**PARTS, "train": mixed, "test": [*PARTS["test"], *ROWS[40:43]]}
     data = benchmark(settings_of(small, model), tmp_path, again)
     with pytest.raises(InputError, match=r"3 of the 25 pairs of the test part stand in the train"):
         run_recbole(model, "small", config_dict=data)

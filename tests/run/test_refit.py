@@ -98,15 +98,28 @@ def runs(tmp_path_factory, small_folder, tiny_encoder, cache_folder):
     return run
 
 
+@pytest.fixture(scope="module")
+def refits(tmp_path_factory, runs):
+    """A function that gives the folder of a model's refit and the losses that it took."""
+    folder, taken = tmp_path_factory.mktemp("refits"), {}
+
+    def made(model):
+        if model not in taken:
+            with pytest.MonkeyPatch.context() as patch:
+                run = runs(model)
+                taken[model] = count_steps(patch)
+                refit(run, folder / model)
+        return folder / model, taken[model]
+
+    return made
+
+
 @pytest.mark.parametrize("model", MODELS)
-def test_all_interactions_are_trained_on_for_the_steps_of_the_best_epoch(
-    runs, tmp_path, monkeypatch, model
-):
+def test_all_interactions_are_trained_on_for_the_steps_of_the_best_epoch(runs, refits, model):
     run = runs(model)
     _, _, dataset, *parts = load_data_and_model(run)
-    taken = count_steps(monkeypatch)
-    refit(run, tmp_path / "new")
-    _, _, whole, train, *held_out = load_data_and_model(tmp_path / "new")
+    made, taken = refits(model)
+    _, _, whole, train, *held_out = load_data_and_model(made)
     assert [len(part.dataset.inter_feat) for part in held_out] == [0, 0]
     everything = [pair for part in parts for pair in pairs(part.dataset)]
     assert pairs(train.dataset) == everything
@@ -114,7 +127,7 @@ def test_all_interactions_are_trained_on_for_the_steps_of_the_best_epoch(
     for field in (dataset.uid_field, dataset.iid_field):
         assert list(whole.field2id_token[field]) == list(dataset.field2id_token[field])
 
-    old, new = metrics_of(run), metrics_of(tmp_path / "new")
+    old, new = metrics_of(run), metrics_of(made)
     assert new["data"] | {"train": 0} == old["data"] | {"train": 0, "valid": 0, "test": 0}
     assert new["data_fingerprint"] == old["data_fingerprint"]
     assert (new["valid"], new["test"], new["beyond"]) == ({}, {}, {})
@@ -122,7 +135,7 @@ def test_all_interactions_are_trained_on_for_the_steps_of_the_best_epoch(
     assert new["protocol"]["trained_on"] == "train, valid and test"
     for part in ("selected_on", "tested_on"):
         assert new["protocol"][part].startswith("nothing")
-    assert not (tmp_path / "new" / "per_user.parquet").exists()
+    assert not (made / "per_user.parquet").exists()
 
     batches = len(train)
     if model in {"Pop", "EASE"}:
@@ -137,9 +150,8 @@ def test_all_interactions_are_trained_on_for_the_steps_of_the_best_epoch(
         assert sum(steps) < new["epochs_run"] * batches  # an epoch was cut
 
 
-def test_the_graph_and_the_texts_are_of_all_interactions(runs, tmp_path):
-    refit(runs("SymCERE"), tmp_path / "new")
-    _, model, _, train, *_ = load_data_and_model(tmp_path / "new")
+def test_the_graph_and_the_texts_are_of_all_interactions(refits):
+    _, model, _, train, *_ = load_data_and_model(refits("SymCERE")[0])
     everything = sorted(pairs(train.dataset))
     assert len(everything) == 192
     users = model.graph.edge_user.tolist()
@@ -202,10 +214,9 @@ def test_the_weights_of_a_blend_are_kept_and_not_chosen(
 @pytest.mark.parametrize("model", ["LightGCN", "SymCERE", "SymCEREPlus", "CollabContext"])
 @pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_killed_refit_goes_on_and_ends_as_an_unbroken_one(
-    runs, tmp_path, monkeypatch, model, after
+    runs, refits, tmp_path, monkeypatch, model, after
 ):
-    run = runs(model)
-    refit(run, tmp_path / "whole")
+    run, (unbroken, _) = runs(model), refits(model)
     finish = Resumable._finish_epoch
 
     def killed(self, best):
@@ -218,19 +229,19 @@ def test_a_killed_refit_goes_on_and_ends_as_an_unbroken_one(
         with pytest.raises(Killed):
             refit(run, tmp_path / "broken")
     resume(tmp_path / "broken")
-    whole, broken = best_of(tmp_path / "whole"), best_of(tmp_path / "broken")
+    whole, broken = best_of(unbroken), best_of(tmp_path / "broken")
     for name, weight in whole["state_dict"].items():
         assert torch.equal(weight, broken["state_dict"][name]), name
     kept = ("epochs_run", "best_epoch", "refit_of", "refit_steps", "blend", "phases", "protocol")
-    one, other = (metrics_of(tmp_path / name) for name in ("whole", "broken"))
+    one, other = metrics_of(unbroken), metrics_of(tmp_path / "broken")
     assert {key: one.get(key) for key in kept} == {key: other.get(key) for key in kept}
 
 
-def test_the_settings_repeat_a_refit(runs, tmp_path):
-    refit(runs("LightGCN"), tmp_path / "new")
-    file = str(tmp_path / "new" / "config.yaml")
+def test_the_settings_repeat_a_refit(refits, tmp_path):
+    made, _ = refits("LightGCN")
+    file = str(made / "config.yaml")
     assert main([f"--config_files={file}", f"--run_dir={tmp_path / 'again'}"]) == 0
-    first, second = best_of(tmp_path / "new"), best_of(tmp_path / "again")
+    first, second = best_of(made), best_of(tmp_path / "again")
     assert all(torch.equal(w, second["state_dict"][k]) for k, w in first["state_dict"].items())
 
 

@@ -14,7 +14,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.text import token_files
 from recbole_symcere.text.load import load_encoder
 from recbole_symcere.text.tokenise import tokenizer_fingerprint
-from recbole_symcere.text.tokens import KEPT, TokenStore, warn_of_unknown
+from recbole_symcere.text.tokens import KEPT, TokenStore, any_written, warn_of_unknown
 
 TEXTS = [*synthetic_texts(40), "", "  \n", *synthetic_texts(5), "bala"]
 
@@ -52,6 +52,20 @@ def test_tokens_are_the_tokenizers_own(store, tokenizer):
         assert batch.word_ids[row][kept].tolist() == words
         assert (batch.input_ids[row][~kept] == tokenizer.pad_token_id).all()
         assert (batch.word_ids[row][~kept] == -1).all()
+
+
+def test_a_dictionary_of_texts_has_the_store_of_its_rows(tokenizer, tmp_path):
+    numbers = pa.array([3, 1, 3, 0, 1, 4], pa.int32())
+    texts = pa.array(["bala", "", "that no row has", "bala bala", " "], pa.large_string())
+    encoded = pa.DictionaryArray.from_arrays(numbers, texts)
+    found, plain = (
+        TokenStore.open_or_build(rows, tokenizer, 16, tmp_path / name)
+        for rows, name in ((encoded, "one"), (encoded.to_pylist(), "other"))
+    )
+    assert found.key == plain.key
+    assert found.text_index.tolist() == plain.text_index.tolist() == [0, 1, 0, 2, 1, 3]
+    assert any_written(encoded)
+    assert not any_written(pa.DictionaryArray.from_arrays(numbers.take([1, 4, 5]), texts))
 
 
 def test_batch_is_padded_on_the_right_to_its_longest(store):

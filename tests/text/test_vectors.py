@@ -204,9 +204,17 @@ def test_damaged_file_is_computed_anew_with_a_warning(bert, tmp_path, caplog, ha
     assert sorted(path.parent.iterdir()) == files
 
 
-def test_encoder_and_threads_are_left_as_they_were(bert):
+@pytest.fixture
+def threads():
+    """Two of torch's threads, where the tests' own are one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def test_encoder_and_threads_are_left_as_they_were(bert, threads):
     encoder, tokenizer, store = bert
-    threads = torch.get_num_threads()
     encoder.train()
     vectors = text_vectors(encoder, tokenizer, store, batch_tokens=100, **SETTINGS)
     assert encoder.training
@@ -216,11 +224,10 @@ def test_encoder_and_threads_are_left_as_they_were(bert):
     assert not vectors.original.requires_grad
 
 
-def test_error_in_a_thread_reaches_the_caller(bert, monkeypatch):
+def test_error_in_a_thread_reaches_the_caller(bert, threads, monkeypatch):
     def fail(*_):
         raise RuntimeError("out of memory")
 
-    threads = torch.get_num_threads()
     monkeypatch.setattr(encode, "_masked", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         text_vectors(*bert, batch_tokens=100, **SETTINGS)

@@ -54,18 +54,33 @@ def ray_here():
         yield
 
 
-@pytest.fixture(scope="module")
-def searched(ray_here, small_folder, tiny_encoder, cache_folder, tmp_path_factory):
-    """A search of four trials, one after another, its folder, and what it said."""
-    folder = tmp_path_factory.mktemp("search")
+def search_parts(folder, encoder, cache, order=None):
+    """Four trials, one after another, on data that are split; ``order`` mixes the test items."""
+    by_part = {"train": [], "valid": [], "test": []}
+    for n, row in enumerate(small_rows()):
+        by_part[{6: "valid", 7: "test"}.get(n % 8, "train")].append(row)
+    if order is not None:
+        test = by_part["test"]
+        by_part["test"] = [
+            (user, test[k][1], *rest) for (user, _, *rest), k in zip(test, order, strict=True)
+        ]
+    for part, rows in by_part.items():
+        write_rows(folder / "data", "small", rows, part)
     (folder / "space.yaml").write_text(SPACE)
-    settings = small_settings(small_folder, tiny_encoder, cache_folder, folder) | {"epochs": 4}
+    settings = small_settings(folder / "data", encoder, cache, folder) | {"epochs": 4}
+    settings |= {"benchmark_filename": [*by_part], "allow_repeats": True}
     given = {"num_samples": 4, "grace_period": 1, "max_concurrent": 1, "out": str(folder / "out")}
     given |= {"params_file": str(folder / "space.yaml")}
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         result = search("SymCERE", "small", settings, options=take_options(SearchOptions, given))
     return SimpleNamespace(result=result, out=folder / "out", said=said.getvalue())
+
+
+@pytest.fixture(scope="module")
+def searched(ray_here, tiny_encoder, cache_folder, tmp_path_factory):
+    """A search, its folder, and what it said."""
+    return search_parts(tmp_path_factory.mktemp("search"), tiny_encoder, cache_folder)
 
 
 @pytest.fixture
@@ -134,22 +149,9 @@ def test_a_killed_search_goes_on(searched, tmp_path):
     assert resumed.refit["test_result"] == whole.refit["test_result"]
 
 
-def test_selection_never_sees_the_test_split(small, options, ray_here, tmp_path):
-    rows = small_rows()
-    by_part = {"train": [], "valid": [], "test": []}
-    for n, row in enumerate(rows):
-        by_part[{6: "valid", 7: "test"}.get(n % 8, "train")].append(row)
-    noise = np.random.default_rng(1).permutation(len(by_part["test"]))
-    results = []
-    for name, order in (("as_is", range(len(noise))), ("noise", noise)):
-        test = [(u, by_part["test"][k][1], *r) for (u, _, *r), k in zip(
-            by_part["test"], order, strict=True)]  # fmt: skip
-        for part, content in (by_part | {"test": test}).items():
-            write_rows(tmp_path / name, "small", content, part)
-        settings = {**small, "data_path": str(tmp_path / name)}
-        settings |= {"benchmark_filename": ["train", "valid", "test"], "allow_repeats": True}
-        own = options(out=str(tmp_path / f"out-{name}"), num_samples=2, max_concurrent=1)
-        results.append(search("SymCERE", "small", settings, options=own))
+def test_selection_never_sees_the_test_split(searched, tiny_encoder, cache_folder, tmp_path):
+    noise = np.random.default_rng(1).permutation(24)
+    results = searched.result, search_parts(tmp_path, tiny_encoder, cache_folder, noise).result
     one, other = ([(t.config, t.status, t.scores) for t in r.trials] for r in results)
     assert one == other
     assert results[0].best.number == results[1].best.number
@@ -159,7 +161,9 @@ def test_selection_never_sees_the_test_split(small, options, ray_here, tmp_path)
 def test_a_trial_that_fails_does_not_end_the_search(small, options, ray_here, tmp_path):
     space = tmp_path / "space.yaml"
     space.write_text("learning_rate: [0.01, 1.0e+38]\n")
-    made = options(search="grid", scheduler="none", params_file=str(space), max_failures=0)
+    made = options(
+        search="grid", scheduler="none", params_file=str(space), max_failures=0, refit=False
+    )
     result = search("SymCERE", "small", small, options=made)
     status = {trial.number: trial.status for trial in result.trials}
     assert status == {0: "finished", 1: "failed"}

@@ -1,0 +1,104 @@
+"""A ratio of two models over several data sets: random-effects means of log ratios."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+from recbole_symcere.evaluate.significance import Interval, variance_of_mean
+
+__all__ = ["LogRatio", "Pooled", "log_ratio", "random_effects"]
+
+_LEAST_ERROR = 1e-6  # rows that are equal have no error, and would have all the weight
+
+
+class LogRatio(NamedTuple):
+    """How many times the mean of another a mean is, on one data set.
+
+    Attributes:
+        value: logarithm of the ratio; -inf if the first mean is 0.
+        error: its standard error.
+    """
+
+    value: float
+    error: float
+
+
+class Pooled(NamedTuple):
+    """A mean over data sets.
+
+    Attributes:
+        sets: number of data sets in it.
+        mean: of the log ratios.
+        interval: of that; None for a single set, or if there is none because a ratio is 0.
+        tau: standard deviation of the true log ratios between data sets, as estimated; None as the
+            interval.
+    """
+
+    sets: int
+    mean: float
+    interval: Interval | None
+    tau: float | None
+
+
+def log_ratio(first: npt.ArrayLike, second: npt.ArrayLike) -> LogRatio | None:
+    r"""Log ratio of two means over the same users and seeds, with its standard error.
+
+    By the delta method log(a / b) varies as the mean of a_us / a - b_us / b does, over users and
+    over seeds (`variance_of_mean`): users and seeds are paired as in the test of the difference.
+
+    Args:
+        first: values [n_users, n_seeds], at least 0.
+        second: those of the model that it is compared with.
+
+    Returns:
+        The ratio, or None if the second mean is 0: then there is none.
+
+    Raises:
+        ValueError: for fewer than two users, or a value that isn't finite.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    above, below = float(a.mean()), float(b.mean())
+    if not below:
+        return None
+    if not above:
+        return LogRatio(-math.inf, 0.0)
+    error = math.sqrt(sum(variance_of_mean(a / above - b / below)))
+    return LogRatio(math.log(above / below), error)
+
+
+def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | None:
+    r"""Random-effects mean of log ratios: what to expect of another data set like these.
+
+    Weights are 1 / (v_i + \tau^2) with \tau^2 by DerSimonian & Laird (1986). The interval is that
+    of Hartung & Knapp (2001) and Sidik & Jonkman (2002): few sets say little about \tau^2, so it is
+    \mu \pm t_{k-1} \sqrt{q / \sum w_i} with q = \sum w_i (y_i - \mu)^2 / (k - 1). As few sets may
+    agree by chance, q counts as 1 at least (Roever, Knapp & Friede, 2015). It is wide for two sets.
+
+    Args:
+        ratios: one per data set.
+        level: of the interval.
+
+    Returns:
+        The mean, or None of no sets. Of a single set it has no interval; with a ratio of 0 among
+        them the mean is -inf, as a geometric mean is.
+    """
+    if not ratios:
+        return None
+    k = len(ratios)
+    y = np.array([ratio.value for ratio in ratios])
+    if k == 1 or not np.isfinite(y).all():
+        return Pooled(k, float(y.mean()), None, None)
+    v = np.maximum([ratio.error for ratio in ratios], _LEAST_ERROR) ** 2
+    w = 1 / v
+    rest = sum(float(w[i]) * float(np.delete(w, i).sum()) for i in range(k)) / w.sum()
+    spread = w @ (y - w @ y / w.sum()) ** 2
+    tau_squared = max(0.0, float((spread - (k - 1)) / rest))
+    w = 1 / (v + tau_squared)
+    mean = float(w @ y / w.sum())
+    q = max(1.0, float(w @ (y - mean) ** 2) / (k - 1))
+    half = float(scipy.stats.t.ppf((1 + level) / 2, k - 1)) * math.sqrt(q / w.sum())
+    return Pooled(k, mean, Interval(mean - half, mean + half), math.sqrt(tau_squared))
