@@ -152,13 +152,7 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
     def blended(
         self, users: torch.Tensor, items: torch.Tensor, known: Histories | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The vectors of `as_scored` with what the `Blend` adds to their dot product.
-
-        Args:
-            users: [b, d].
-            items: [n_items, d].
-            known: what these users know; all training interactions if not given.
-        """
+        """The vectors of `as_scored` with what the `Blend` adds for users who know ``known``."""
         return self.blend(users, items, known) if self.blend else (users, items)
 
     @classmethod

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 
 from recbole_symcere.base.word_counts import Vocabulary
-from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.items import item_file, item_texts
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.model.text_side import encoded, item_vectors, text_facts
@@ -24,15 +23,14 @@ __all__ = [
     "NodeProfiles",
     "TextProfiles",
     "interaction_vectors",
-    "item_words",
     "mean_of",
     "node_profiles",
+    "review_words",
     "seeded",
 ]
 
 
 _VECTORS = 131_072  # of texts, that are added up at once
-_WORDS, _LENGTH = 256, 512  # dimensions of the words and words of a review, if nobody says
 _OWNERS = 16_384  # whose profiles are made at once
 
 
@@ -172,7 +170,7 @@ def node_profiles(
     """
     parts, words = [], torch.zeros(dataset.item_num, 0)
     if lexical_size:  # the counts take most memory, so that they go first
-        counts, _ = _word_counts(dataset, lexical_length, with_users)
+        counts, _ = review_words(dataset, lexical_length, with_users)
         space = LexicalSpace(counts.pop(0), lexical_size)
         words = space.rows
         parts.append([words, *(space.transform(others) for others in counts)])
@@ -184,21 +182,6 @@ def node_profiles(
         for rows, out in zip(part[::-1], torch.split(columns, sizes), strict=True):
             _around(rows, _centre(rows), out)  # users, then items
     return NodeProfiles(nodes, words)
-
-
-def item_words(dataset: Any) -> torch.Tensor:
-    """`NodeProfiles.words`, without anything else.
-
-    Args:
-        dataset: the training split, with reviews or without.
-
-    Returns:
-        float32 [n_items, s]; no columns where there are no reviews.
-    """
-    if not isinstance(dataset, ReviewDataset):
-        return torch.zeros(dataset.item_num, 0)
-    counts, _ = _word_counts(dataset, _LENGTH, False)
-    return LexicalSpace(counts[0], _WORDS).rows
 
 
 class TextProfiles:
@@ -230,7 +213,7 @@ class TextProfiles:
         self._centre = _centre(_means(dataset, options, device, False)[0]) if dense else None
         self._space: LexicalSpace | None = None
         if lexical_size:
-            counts, self._vocabulary = _word_counts(dataset, lexical_length, False)
+            counts, self._vocabulary = review_words(dataset, lexical_length, False)
             self._space = LexicalSpace(counts[0], lexical_size)
             self._word_centre = _centre(self._space.rows)
 
@@ -301,8 +284,14 @@ def _means(
     return means
 
 
-def _word_counts(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_matrix], Vocabulary]:
-    """Of items, and of users if asked, and the words' numbers."""
+def review_words(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_matrix], Vocabulary]:
+    """Word counts of items' and, if asked, users' training reviews, and the words' numbers.
+
+    Args:
+        dataset: the training split.
+        most: words of a review that count.
+        with_users: whether users' are asked for.
+    """
     owners, vocabulary = _owners(dataset, with_users), Vocabulary()
     sums = [WordSums(size) for _, size in owners]
     for places, texts in dataset.review_pieces():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from recbole_symcere.model.blend import blend_of
-from recbole_symcere.model.profiles import item_words
+from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.wordknn import Untrained
 
 __all__ = ["Stack"]

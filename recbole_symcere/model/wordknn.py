@@ -11,8 +11,8 @@ from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.blend import training_histories
+from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.experts import ItemMap, nearest_words
-from recbole_symcere.model.profiles import item_words
 
 __all__ = ["Untrained", "WordKNN", "WordKNNOptions"]
 

@@ -22,7 +22,7 @@ from recbole_symcere.data.everything import with_everything
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.blend import blend_of, with_blend
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
-from recbole_symcere.model.profiles import item_words
+from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.plugin.stock_needs import refuse_columns, refuse_large_matrix
 from recbole_symcere.run.blend_trainer import blending
 from recbole_symcere.run.recbole_errors import in_one_line

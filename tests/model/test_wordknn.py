@@ -5,7 +5,7 @@ import pytest
 import torch
 from model.test_contract import all_scores, prepare
 
-from recbole_symcere.model.profiles import item_words
+from recbole_symcere.model.catalogue_words import item_words
 
 
 @pytest.mark.parametrize("k", [3, None])
