@@ -35,6 +35,7 @@ class TrialRecord:
         epochs: how many have run.
         seconds: how long it ran.
         scores: the validation value of each evaluation, in order.
+        steps: the gradient steps until each of them.
         error: why it failed.
     """
 
@@ -47,6 +48,7 @@ class TrialRecord:
     seconds: float = 0.0
     scores: tuple[float, ...] = ()
     error: str | None = None
+    steps: tuple[int, ...] = ()
 
     @property
     def scored(self) -> bool:
