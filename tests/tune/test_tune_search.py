@@ -85,10 +85,17 @@ def test_a_search_from_end_to_end(small, searched):
     assert {trial.config["seed"] for trial in result.trials} == {2020, 2021, 2022, 2023}
     assert result.refit["best_valid_score"] == pytest.approx(result.best.score, abs=1e-12)
     assert {trial.status for trial in result.trials} <= {"finished", "stopped"}
+    config = Config("SymCERE", "small", config_dict=small)
+    per_epoch = len(split_data(config, read_dataset(config))[0])
+    assert per_epoch > 1
     for trial in result.trials:
         assert len(trial.scores) == trial.epochs
         assert max(trial.scores) == trial.score
         assert trial.scores[trial.best_epoch] == trial.score
+        assert trial.steps == tuple(per_epoch * n for n in range(1, trial.epochs + 1))
+    # the model's own settings come first, inside the space or not
+    first = next(trial for trial in result.trials if trial.number == 0)
+    assert first.config == {"learning_rate": 0.001, "n_layers": 3, "seed": 2020}
     # no trial has seen the test split: only the refit has test values
     assert "test" not in (out / "trials.json").read_text()
     assert json.loads((out / "best" / "metrics.json").read_text())["test"]
