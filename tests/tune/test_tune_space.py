@@ -636,6 +636,7 @@ def test_there_is_a_space_for_each_of_the_models_that_are_compared():
     ("model", "key", "values"),
     [
         ("ItemKNN", "k", [5, 20, 50, 100, 200, 400]),
+        ("ItemKNN", "shrink", [0.0, 100.0, 1000.0]),
         ("EASE", "reg_weight", [2.0, 10.0, 50.0, 100.0, 1000.0]),
         ("LightGCN", "n_layers", [2, 3]),
         ("SGL", "n_layers", [2, 3]),
