@@ -24,7 +24,8 @@ table.html and runs.csv to DIR; the last has metrics, times and memory of every 
 sets it writes sets.csv, too: how every row stands over all of them. Given again it goes on where it
 was stopped; a finished run isn't repeated while its settings, data, text encoder, kind of device
 and our code are the same, a crashed one is tried once more and reported. Beside the options below,
-any setting of a run holds for every run.
+any setting of a run holds for every run; without --epochs each model may train as long as its own
+file says (CollabContext for 400 epochs, the others for 300).
 
 """
 

@@ -21,8 +21,9 @@ class CompareOptions:
     )
     out: str = option("", "the folder of tables, runs/ and tune/")
     tune: int = option(
-        0, "trials of a search on validation, for each model and data set", minimum=0
-    )
+        0, "trials of a search on validation, for each model and data set, the first with the "
+        "settings that the model comes with", minimum=0,
+    )  # fmt: skip
     preset: Literal["table2", "table3"] | None = option(
         None, "rows and layout of the SymCERE paper's tables"
     )

@@ -119,7 +119,8 @@ class Execution:
         folder = self.out / "tune" / task.dataset / f"{task.row.slug}-{key}"
         found = folder / "tuned.json"
         if not found.is_file():
-            _say(f"{task.dataset}  {task.row.label}: {options['num_samples']} trials on validation")
+            bound = f"{options['num_samples']} trials of at most {task.settings['epochs']} epochs"
+            _say(f"{task.dataset}  {task.row.label}: {bound}")
             error, _, _ = self._attempts(
                 worker.search, (search.fixed, str(folder), options), folder
             )

@@ -2,6 +2,7 @@
 
 Dumps are often sorted by item, so that among interactions of one time the order of the file puts
 late, rare items into the test split. A hash of user and item is an order that means nothing.
+RecBole by itself keeps the order of the file; with this package imported its runs have the hash.
 """
 
 import hashlib

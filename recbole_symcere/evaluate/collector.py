@@ -17,6 +17,11 @@ class ListCollector(Collector):  # type: ignore[misc] # RecBole has no types
     RecBole looks for the best items once for each kind of metric, holds a second matrix of the
     scores' size to tell which of them are right, and moves all that it has with every batch. What
     metrics are given is the same. Metrics of ranks and scores, such as GAUC, are RecBole's matter.
+
+    Ties are RecBole's too: which of several items of one score come into the list is left to
+    `torch.topk`, which follows no rule; among thousands it tends to take the lowest ids, which are
+    those of the items that come first in the data. It matters for models that give many items one
+    score: Pop, and ItemKNN, which has 0 for every item without a neighbour in the history.
     """
 
     def __init__(self, config: Any) -> None:

@@ -70,7 +70,9 @@ class CollabContext(VectorRecommender):
     Differs from the paper: nothing known; what the public code does by mistake is not repeated:
         random items aligned with users, training items ranked in evaluation, one optimizer for
         both phases, an untrained f if phase 2 fails. C is always brought to length 1, as the
-        paper's text encoders but one deliver it.
+        paper's text encoders but one deliver it; in the public code RecBole scales it first, by the
+        least and the largest of all components of all items, to between 0 and 1 (min-max), so that
+        no component is negative and all vectors lie in one corner.
     """
 
     text_use = "once"

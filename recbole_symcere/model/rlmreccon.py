@@ -63,8 +63,10 @@ class RLMRecCon(GraphRecommender):
 
     Differs from the paper: a profile is the mean of the training reviews' vectors, not a text that
         a large language model wrote. Nodes without a review stay out of L_con, whose means are over
-        the rows that are left. LightGCN's layers are averaged where the authors' code sums them,
-        and a graph with edges left out is normalised by its own degrees.
+        the rows that are left. LightGCN's layers are averaged where the authors' code sums them.
+        An edge is left out in both directions, and degrees are counted on what is left; the
+        authors' code leaves out each direction by itself, and the others keep the weights that they
+        have in the whole graph, so that sums get smaller in training.
     """
 
     text_use = "once"

@@ -52,7 +52,11 @@ class SimGCL(GraphRecommender):
         dataset: the training split.
 
     Differs from the paper: L_cl is a mean, as in the authors' code, and not a sum, so that lambda
-        doesn't depend on the batch size.
+        doesn't depend on the batch size. L2 is LightGCN's: half the squares of the layer-0 vectors
+        of a batch's users, items and sampled items, per row. The authors' code takes the propagated
+        vectors, without those of sampled items, and not their squares: the root of the sum of all
+        squares of the users' rows, and that of the items', each per row. So a reg_weight here is
+        not one there.
     """
 
     text_use = "none"

@@ -41,7 +41,7 @@ class XSimGCL(SimGCL):
         config: RecBole's configuration.
         dataset: the training split.
 
-    Differs from the paper: as SimGCL.
+    Differs from the paper: as SimGCL; the L2 of the authors' code is here one of noisy vectors.
     """
 
     options: XSimGCLOptions

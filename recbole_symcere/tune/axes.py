@@ -35,7 +35,10 @@ class Axis:
     logarithmic: bool = False
 
     def position(self, value: Any) -> float:
-        """Where ``value`` lies; 0.5 where there is but one value."""
+        """Where ``value`` lies; 0.5 where there is but one value.
+
+        A 0 has no logarithm: a logarithmic axis has it at its lower end.
+        """
         if self.categories:
             place = [frozen(x) for x in self.categories].index(frozen(value))
             return place / (len(self.categories) - 1) if len(self.categories) > 1 else 0.5
@@ -47,7 +50,7 @@ class Axis:
         return self.position(config[self.name]) if self.name in config else ABSENT
 
     def _scaled(self, number: float) -> float:
-        return math.log10(number) if self.logarithmic else number
+        return math.log10(max(number, self.low)) if self.logarithmic else number
 
     def ticks(self) -> list[tuple[float, str]]:
         """Positions and labels, at most a dozen."""
@@ -91,8 +94,9 @@ def axis_of(name: str, trials: Sequence[TrialRecord], parameter: Parameter | Non
     if not all(map(_number, values)):
         return Axis(name, _categories(values))
     if parameter is not None:
-        low, high = min([parameter.low, *values]), max([parameter.high, *values])
-        return Axis(name, (), low, high, parameter.logarithmic and low > 0)
+        counted = [x for x in values if x > 0] if parameter.logarithmic else values
+        low, high = min([parameter.low, *counted]), max([parameter.high, *counted])
+        return Axis(name, (), low, high, parameter.logarithmic)
     if len(set(values)) <= _FEW and all(isinstance(x, numbers.Integral) for x in values):
         return Axis(name, _categories(values))
     low, high = min(values), max(values)

@@ -32,10 +32,11 @@ def read_records(path: Path) -> list[TrialRecord]:
         return []
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        for number, row in enumerate(rows):  # earlier versions wrote no checksum
-            if row.pop("checksum", checksum(row)) != checksum(row):
+        for number, row in enumerate(rows):
+            if row.pop("checksum") != checksum(row):
                 raise ValueError(f"entry {number} isn't what its checksum says")
-        return [TrialRecord(**{**row, "scores": tuple(row["scores"])}) for row in rows]
+        listed = ("scores", "steps")
+        return [TrialRecord(**{**row, **{k: tuple(row[k]) for k in listed}}) for row in rows]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} can't be read ({error}); start a new search.") from None
 
@@ -127,6 +128,7 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
             seconds=time.perf_counter() - self._started[number],
             # a trial that is tried again may go over an epoch twice
             scores=(*before.scores[: result["evaluations"] - 1], result["valid_score"]),
+            steps=(*before.steps[: result["evaluations"] - 1], result["steps"]),
         )
         self._show()
 

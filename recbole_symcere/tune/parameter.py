@@ -199,6 +199,24 @@ class Parameter:
             return False
         return bool(self.clip(value) == value)
 
+    def holds(self, value: Any) -> bool:
+        """Whether ``value`` is one of the values, or between the bounds if they can't be listed."""
+        if not self.continuous:
+            return self.allows(value)
+        plain = not isinstance(value, str) and number(value) is not None
+        return plain and self.low <= value <= self.high
+
+    def typed(self, value: Any) -> Any:
+        """``value`` as a number where this is a numeric setting that a file gives as text."""
+        read = None if self.kind == "choice" else number(value)
+        return value if read is None else read
+
+    def stored(self, value: Any) -> Any:
+        """What Optuna keeps for a value that this can take, see `suggest`."""
+        if self.kind != "choice" or _native(self.values):
+            return value
+        return [frozen(x) for x in self.values].index(frozen(value))
+
     def suggest(self, trial: Any) -> Any:
         """A value from an Optuna trial; choices that Optuna can't store go by their index."""
         if self.kind == "choice":

@@ -1,68 +1,74 @@
-"""Ray's schedulers and searchers as a search uses them, and what a resumed search tells them."""
+"""Ray's schedulers as a search uses them, and what a resumed search tells them."""
 
 import dataclasses
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+import math
 from types import SimpleNamespace
 from typing import Any
 
 from ray.tune import schedulers
-from ray.tune.search import Searcher
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.trial_table import Mode, TrialRecord
 
-__all__ = [
-    "ListSearcher",
-    "OptunaSearcher",
-    "Population",
-    "make_scheduler",
-    "make_searcher",
-    "remember",
-]
+__all__ = ["make_scheduler", "remember"]
+
+_LEAST_GRACE = 1000  # gradient steps
+_GRACE_EPOCHS = 20  # one of so many
+_NO_BOUND = 10**12  # steps: a trial ends by itself after its epochs
 
 
 def make_scheduler(
     options: SearchOptions,
     space: SearchSpace,
     epochs: int,
-    patience: int,
+    steps_per_epoch: int,
     mode: Mode,
     eval_step: int = 1,
 ) -> Any:
     """The scheduler: which trials are ended, by their validation after each epoch.
 
     asha, hyperband and median compare the best values so far; pbt, which copies weights, the
-    values of this epoch. pbt mutates continuous settings alone: another width or depth can't take
-    over weights.
+    values of this epoch. asha and median count gradient steps, so that trials with large batches,
+    which make few of them in an epoch, are judged after as many as others; hyperband and pbt, which
+    go on with all trials together, count epochs. pbt mutates continuous settings alone: another
+    width or depth can't take over weights.
 
     Args:
         options: of the search.
         space: bound to the fixed settings.
         epochs: most epochs of a trial.
-        patience: a trial ends by itself after so many evaluations without a better one.
+        steps_per_epoch: gradient steps of an epoch at the fixed settings.
         mode: max or min.
         eval_step: epochs between two evaluations.
     """
-    grace = options.grace_period or max(eval_step, min(epochs // 20, patience * eval_step // 3))
-    best: dict[str, Any] = {"time_attr": "epoch", "metric": "best_valid_score", "mode": mode}
-    name = options.scheduler
+    share = epochs // _GRACE_EPOCHS
+    grace = options.grace_steps or max(_LEAST_GRACE, share * steps_per_epoch)
+    best: dict[str, Any] = {"metric": "best_valid_score", "mode": mode}
+    name, factor = options.scheduler, options.reduction_factor
     if name == "asha":
-        factor = options.reduction_factor
         return schedulers.AsyncHyperBandScheduler(
-            **best, max_t=epochs, grace_period=min(grace, epochs), reduction_factor=factor
+            **best,
+            time_attr="steps",
+            max_t=max(_NO_BOUND, grace),
+            grace_period=grace,
+            reduction_factor=factor,
         )
     if name == "hyperband":
-        factor = options.reduction_factor
-        return schedulers.HyperBandScheduler(**best, max_t=epochs, reduction_factor=factor)
+        return schedulers.HyperBandScheduler(
+            **best, time_attr="epoch", max_t=epochs, reduction_factor=factor
+        )
     if name == "median":
         # a slice of that length: trials aren't paused to wait for others
-        return schedulers.MedianStoppingRule(**best, grace_period=grace, min_time_slice=10**9)
+        return schedulers.MedianStoppingRule(
+            **best, time_attr="steps", grace_period=grace, min_time_slice=_NO_BOUND
+        )
     if name == "pbt":
-        mutations = _mutations(space)
+        interval = (
+            math.ceil(options.grace_steps / steps_per_epoch) if options.grace_steps else share
+        )
+        mutations = {key: space.mutations()[key] for key in space.mutable_numbers()}
         if not mutations:
             raise InputError(
                 f"{space.source}: pbt needs a setting with continuous values, such as "
@@ -72,19 +78,14 @@ def make_scheduler(
             time_attr="epoch",
             metric="valid_score",
             mode=mode,
-            perturbation_interval=grace,
+            perturbation_interval=max(eval_step, interval),
             hyperparam_mutations=mutations,
             custom_explore_fn=space.clip,
         )
     return schedulers.FIFOScheduler()
 
 
-def _mutations(space: SearchSpace) -> dict[str, Any]:
-    continuous = {p.name for p in space.parameters if p.continuous}
-    return {key: value for key, value in space.mutations().items() if key in continuous}
-
-
-def remember(scheduler: Any, records: list[TrialRecord], eval_step: int) -> None:
+def remember(scheduler: Any, records: list[TrialRecord]) -> None:
     """Tell a new scheduler of the trials that ended before the search was killed.
 
     asha and median then judge the next trials as if the search had never stopped. The brackets of
@@ -102,8 +103,8 @@ def remember(scheduler: Any, records: list[TrialRecord], eval_step: int) -> None
         trial = _PastTrial(f"before-{record.number}")
         scheduler.on_trial_add(controller, trial)
         result: dict[str, Any] = {}
-        for n, _ in enumerate(record.scores, start=1):
-            result = {"epoch": n * eval_step, "best_valid_score": pick(record.scores[:n])}
+        for n, steps in enumerate(record.steps, start=1):
+            result = {"steps": steps, "best_valid_score": pick(record.scores[:n])}
             scheduler.on_trial_result(controller, trial, result)
         scheduler.on_trial_complete(controller, trial, result)
 
@@ -111,208 +112,3 @@ def remember(scheduler: Any, records: list[TrialRecord], eval_step: int) -> None
 @dataclasses.dataclass(frozen=True)
 class _PastTrial:
     trial_id: str
-
-
-class _NumberedSearcher(Searcher):  # type: ignore[misc] # Ray has no types
-    """Gives configurations and remembers which trial got which number.
-
-    Attributes:
-        numbers: Ray's trial id -> the trial's number.
-        configs: number -> its configuration.
-    """
-
-    def __init__(self, metric: str, mode: Mode) -> None:
-        super().__init__(metric=metric, mode=mode)
-        self.numbers: dict[str, int] = {}
-        self.configs: dict[int, dict[str, Any]] = {}
-
-    def set_search_properties(self, *_: Any, **__: Any) -> bool:
-        """Metric and mode are known already."""
-        return True
-
-    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """Nothing to learn from."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: a search goes on from its own records, not from Ray's pickles."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """See `save`."""
-
-    def number_of(self, trial: Any) -> int:
-        """The trial's number."""
-        return self.numbers[trial.trial_id]
-
-    def _given(self, trial_id: str, number: int, config: dict[str, Any]) -> dict[str, Any]:
-        self.numbers[trial_id], self.configs[number] = number, config
-        return dict(config)
-
-
-class ListSearcher(_NumberedSearcher):
-    """Configurations that are known before the search: random ones and grids.
-
-    Args:
-        metric: what Ray shall call the metric.
-        mode: max or min.
-        configs: number -> configuration, in the order to try.
-    """
-
-    def __init__(self, metric: str, mode: Mode, configs: Mapping[int, dict[str, Any]]) -> None:
-        super().__init__(metric, mode)
-        self._left: Iterator[tuple[int, dict[str, Any]]] = iter(configs.items())
-
-    def suggest(self, trial_id: str) -> Any:
-        """The next configuration."""
-        number, config = next(self._left, (None, None))
-        if number is None or config is None:
-            return Searcher.FINISHED
-        return self._given(trial_id, number, config)
-
-
-class OptunaSearcher(_NumberedSearcher):
-    """Optuna's tree-structured Parzen estimator, whose study lies in a journal on disk.
-
-    Args:
-        metric: name of the value in a result.
-        mode: max or min.
-        space: the search space.
-        journal: Optuna's file (JSON lines); a study that is there is gone on with.
-        seed: of the sampler; trial n has the seed ``seed + n``.
-        numbers: the trials to run.
-        fixed_seed: the seed of all trials, or None for one each.
-        ended: the trials that need not run again.
-    """
-
-    def __init__(
-        self,
-        metric: str,
-        mode: Mode,
-        space: SearchSpace,
-        journal: Path,
-        seed: int,
-        numbers: list[int],
-        fixed_seed: int | None,
-        ended: Iterable[TrialRecord] = (),
-    ) -> None:
-        super().__init__(metric, mode)
-        try:
-            import optuna
-        except ImportError:
-            raise InputError("search=optuna needs a package: pip install optuna.") from None
-        optuna.logging.set_verbosity(logging.WARNING)
-        storages = optuna.storages
-        storage = storages.JournalStorage(storages.journal.JournalFileBackend(str(journal)))
-        before = {record.number: record for record in ended}
-        self._study = optuna.create_study(
-            storage=storage,
-            study_name="search",
-            load_if_exists=True,
-            direction="maximize" if mode == "max" else "minimize",
-            # not the draws of before once more
-            sampler=optuna.samplers.TPESampler(seed=seed + len(before)),
-        )
-        running, failed = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.FAIL
-        for trial in self._study.get_trials(states=(running,)):  # the killed ones
-            record = before.get(trial.user_attrs.get("number", -1))
-            if record and record.scored:  # killed before the study was told
-                self._study.tell(trial.number, record.score)
-            else:
-                self._study.tell(trial.number, state=failed)
-        self._failed = failed
-        self._space, self._seed, self._fixed_seed = space, seed, fixed_seed
-        self._left, self._asked = iter(numbers), {}
-
-    _asked: dict[str, Any]
-
-    def suggest(self, trial_id: str) -> Any:
-        """A configuration that the estimator finds promising."""
-        number = next(self._left, None)
-        if number is None:
-            return Searcher.FINISHED
-        self._asked[trial_id] = self._study.ask()
-        self._asked[trial_id].set_user_attr("number", number)
-        config = self._space.suggest(self._asked[trial_id])
-        config["seed"] = self._seed + number if self._fixed_seed is None else self._fixed_seed
-        return self._given(trial_id, number, config)
-
-    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """Tell the study."""
-        trial = self._asked.pop(trial_id, None)
-        if trial is None:
-            return
-        if error or not result or self.metric not in result:
-            self._study.tell(trial, state=self._failed)
-        else:
-            self._study.tell(trial, result[self.metric])
-
-
-class Population:
-    """The configurations of pbt, as a search space of Ray: it allows no searcher beside pbt.
-
-    A trial's configuration is its number and the values that pbt changes; a trial that takes over
-    another's weights takes its number too, and so its width and depth.
-
-    Args:
-        configs: number -> configuration.
-        mutated: the settings that pbt changes.
-    """
-
-    def __init__(self, configs: Mapping[int, dict[str, Any]], mutated: Iterable[str]) -> None:
-        self.configs = dict(configs)
-        self._mutated = sorted(mutated)
-        self._numbers: dict[str, int] = {}
-
-    def param_space(self) -> dict[str, Any]:
-        """What `ray.tune.Tuner` calls param_space."""
-        from ray import tune
-
-        def value_of(key: str) -> Any:
-            return tune.sample_from(lambda spec: self.configs[spec.config["number"]][key])
-
-        numbers = tune.grid_search(list(self.configs))
-        return {"number": numbers, **{key: value_of(key) for key in self._mutated}}
-
-    def number_of(self, trial: Any) -> int:
-        """The number that the trial began with."""
-        return self._numbers.setdefault(trial.trial_id, trial.config["number"])
-
-
-def make_searcher(
-    options: SearchOptions,
-    space: SearchSpace,
-    mode: Mode,
-    seed: int,
-    one_seed: bool,
-    ended: Sequence[TrialRecord],
-    journal: Path,
-) -> tuple[Any, int]:
-    """The searcher, and how many trials the whole search has.
-
-    Args:
-        options: of the search.
-        space: bound to the fixed settings.
-        mode: max or min.
-        seed: of the search; trial n is trained with ``seed + n``.
-        one_seed: train every trial with ``seed`` instead.
-        ended: the trials that need not run again.
-        journal: where Optuna keeps its study.
-    """
-    metric, done = "best_valid_score", {record.number for record in ended}
-    if options.search == "optuna":
-        if options.scheduler == "pbt":
-            raise InputError("scheduler=pbt changes settings itself; take search=random with it.")
-        left = [n for n in range(options.num_samples) if n not in done]
-        fixed = seed if one_seed else None
-        searcher = OptunaSearcher(metric, mode, space, journal, seed, left, fixed, ended)
-        return searcher, options.num_samples
-    if options.search == "grid":
-        configs = space.grid()
-    else:
-        configs = space.configurations(options.num_samples, seed)
-    seeded = {
-        n: {**config, "seed": seed if one_seed else seed + n} for n, config in enumerate(configs)
-    }
-    left_configs = {n: config for n, config in seeded.items() if n not in done}
-    if options.scheduler == "pbt":
-        return Population(left_configs, _mutations(space)), len(configs)
-    return ListSearcher(metric, mode, left_configs), len(configs)

@@ -202,17 +202,13 @@ def _run_trials(
     with connected(options.ray_address):
         from ray import tune
 
-        from recbole_symcere.tune import schedulers
+        from recbole_symcere.tune import schedulers, searchers
         from recbole_symcere.tune.monitor import Monitor
         from recbole_symcere.tune.trial import prepare_job, run_trial
 
-        patience = config["stopping_step"]
-        scheduler = schedulers.make_scheduler(
-            options, space, config["epochs"], patience, mode, config["eval_step"]
-        )
         one_seed = _drawn_with_the_seed(config["eval_args"])
-        searcher, n_trials = schedulers.make_searcher(
-            options, space, mode, config["seed"], one_seed, ended, out / "optuna.log"
+        searcher, n_trials = searchers.make_searcher(
+            options, space, mode, config, one_seed, ended, out / "optuna.log"
         )
         left = n_trials - len(ended)
         if left <= 0:
@@ -222,16 +218,19 @@ def _run_trials(
         job = prepare_job(config, fixed, max(1, int(resources["cpu"])))
         job.nproc = options.nproc or max(1, int(resources["gpu"]))
         prepared = time.perf_counter() - started
+        scheduler = schedulers.make_scheduler(
+            options, space, config["epochs"], job.steps_per_epoch, mode, config["eval_step"]
+        )
         _say(space.describe())
         _say(
             f"{left} trials, {min(concurrent, left)} at a time, each with {resources['cpu']:g} CPU "
             f"and {resources['gpu']:g} GPU; data, tokens and text vectors prepared once in "
             f"{prepared:.1f} s"
         )
-        schedulers.remember(scheduler, ended, config["eval_step"])
+        schedulers.remember(scheduler, ended)
         monitor = Monitor(out / "trials.json", ended, searcher, config["valid_metric"], mode)
         api = ray_api()
-        population = isinstance(searcher, schedulers.Population)
+        population = isinstance(searcher, searchers.Population)
         if population:
             job.configs = searcher.configs
         # these compare trials that are all alive: those that don't fit are paused, not held back

@@ -21,11 +21,15 @@ class SearchOptions:
     scheduler: Literal["asha", "hyperband", "pbt", "median", "none"] = option(
         "asha", "which trials are ended early"
     )
-    num_samples: int = option(12, "number of trials; a grid has its own", minimum=1)
-    grace_period: int | None = option(
+    num_samples: int = option(
+        12, "number of trials, the first with the model's own settings; a grid has its own trials",
+        minimum=1,
+    )  # fmt: skip
+    grace_steps: int | None = option(
         None,
-        "epochs that every trial gets (asha, median) or between two changes (pbt); if not given a "
-        "20th of epochs, at most a third of stopping_step",
+        "gradient steps that every trial gets (asha, median) or between two changes (pbt), counted "
+        "to the next validation; if not given 1,000 or those of a 20th of epochs, whichever are "
+        "more (with pbt those of a 20th)",
         minimum=1,
     )
     reduction_factor: float = option(

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import functools
 import itertools
+import math
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +21,8 @@ __all__ = ["Parameter", "SearchSpace"]
 _LARGEST_GRID = 100_000
 _DRAWS_WITHOUT_NEWS = 1000
 _LONGEST_LIST = 1000
+_STRATA = 12
+_BELOW_1 = math.nextafter(1.0, 0.0)
 _OTHER = object()  # any value that no condition names
 
 
@@ -128,12 +131,42 @@ class SearchSpace:
                 return False
         return True
 
-    def configurations(self, n: int, seed: int) -> list[dict[str, Any]]:
+    def own_values(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration that leaves every setting as it is, inside the space or not.
+
+        Args:
+            settings: of the model without a search.
+        """
+        return self._walk(lambda parameter: parameter.typed(settings[parameter.name]))
+
+    def holds(self, config: Mapping[str, Any]) -> bool:
+        """Whether each value of a configuration is one that its parameter can take."""
+        return all(p.holds(config[p.name]) for p in self.parameters if p.name in config)
+
+    def stored(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What Optuna keeps of a configuration that the space holds."""
+        return {p.name: p.stored(config[p.name]) for p in self.parameters if p.name in config}
+
+    def configurations(
+        self, n: int, seed: int, first: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """``n`` random configurations; the first k of them don't depend on ``n``.
 
         No two are equal. Where the space is finite and has fewer than ``n``, all come, once each.
+        Of 12 draws in a row every twelfth of a parameter's quantiles gets one (a Latin hypercube;
+        McKay, Beckman & Conover 1979), so that few draws see its whole range.
+
+        Args:
+            n: how many.
+            seed: of the draws.
+            first: a configuration that comes before the drawn ones, inside the space or not.
         """
-        return list(itertools.islice(self._drawn(seed), n))
+        drawn = self._drawn(seed)
+        if first is not None:
+            own = frozen(first)
+            rest = (config for config in drawn if frozen(config) != own)
+            drawn = itertools.chain([copy.deepcopy(dict(first))], rest)
+        return list(itertools.islice(drawn, n))
 
     def _drawn(self, seed: int) -> Iterator[dict[str, Any]]:
         seen: set[Any] = set()
@@ -233,6 +266,10 @@ class SearchSpace:
             )
         return found
 
+    def mutable_numbers(self) -> list[str]:
+        """The settings that may change while weights stay: the continuous ones of `mutations`."""
+        return [parameter.name for parameter in self._mutable() if parameter.continuous]
+
     def clip(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """``config`` with each tuned number moved to the nearest one that the space allows."""
         by_name = {parameter.name: parameter for parameter in self.parameters}
@@ -258,8 +295,12 @@ def _among(value: Any, values: Iterable[Any]) -> bool:
 
 
 def _random_value(seed: int, attempt: int, parameter: Parameter) -> Any:
-    # a generator per value: neither n nor another parameter shifts what is drawn here
-    return parameter.at(random.Random(f"{seed}/{attempt}/{parameter.name}").random())
+    # generators of their own: neither n nor another parameter shifts what is drawn here
+    block, place = divmod(attempt, _STRATA)
+    shuffled = random.Random(f"{seed}/{block}/{parameter.name}/order")
+    order = sorted(range(_STRATA), key=lambda _: shuffled.random())
+    within = random.Random(f"{seed}/{attempt}/{parameter.name}").random()
+    return parameter.at(min((order[place] + within) / _STRATA, _BELOW_1))
 
 
 def _any_value(parameter: Parameter) -> Any:

@@ -15,6 +15,7 @@ from recbole.utils.argument_list import dataset_arguments
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.storage import scratch_folder
+from recbole_symcere.model.loss_batches import grouped
 from recbole_symcere.plugin.checkpoint import load
 from recbole_symcere.plugin.compat_ray import ray_api
 from recbole_symcere.plugin.config import Config
@@ -46,6 +47,7 @@ class Job:
         parts: its training, validation and test split; reviews are tokenised.
         threads: CPU threads of a trial.
         nproc: processes of a trial.
+        steps_per_epoch: gradient steps of an epoch at the fixed settings.
         configs: with pbt, number -> configuration.
     """
 
@@ -55,6 +57,7 @@ class Job:
     threads: int
     configs: Mapping[int, dict[str, Any]] = dataclasses.field(default_factory=dict)
     nproc: int = 1
+    steps_per_epoch: int = 1
 
     def config(self, tuned: Mapping[str, Any]) -> Config:
         """The Config of a trial."""
@@ -99,7 +102,8 @@ def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of RecBole's old torch calls, once for every trial
         train_data, _, _ = job.loaders(config, {})
-        build_model(config, train_data)
+        model = build_model(config, train_data)
+    job.steps_per_epoch = len(grouped(train_data, model))
     job.parts[0].tokenised = getattr(train_data.dataset, "tokenised", None)
     return job
 
@@ -167,6 +171,7 @@ def _train(
     train_data, valid_data, _ = job.loaders(config, tuned)
     trainer = build_trainer(config, build_model(config, train_data))
     _restore(trainer, train_data, begun)
+    steps = len(grouped(train_data, trainer.model))
     prepared = time.perf_counter() - started
 
     def validated(epoch: int, score: float) -> None:
@@ -174,6 +179,7 @@ def _train(
         best_score, best_epoch = trainer.best_so_far
         result = {
             "epoch": epoch + 1,
+            "steps": len(trainer.history) * steps,
             "valid_score": float(score),
             "best_valid_score": float(best_score),
             "best_epoch": best_epoch,

@@ -35,6 +35,7 @@ class TrialRecord:
         epochs: how many have run.
         seconds: how long it ran.
         scores: the validation value of each evaluation, in order.
+        steps: the gradient steps until each of them.
         error: why it failed.
     """
 
@@ -47,6 +48,7 @@ class TrialRecord:
     seconds: float = 0.0
     scores: tuple[float, ...] = ()
     error: str | None = None
+    steps: tuple[int, ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -90,21 +92,22 @@ def write_csv(
 ) -> None:
     """Write one line per trial, best first, with full precision.
 
-    Columns: number, status, valid/<metric>, best_epoch, epochs, seconds, config/<setting> for each
-    tuned setting (empty where it is absent; what isn't text is written as JSON), error, and
-    valid_by_epoch as a JSON list.
+    Columns: number, status, valid/<metric>, best_epoch, epochs, steps (gradient steps until the
+    last validation), seconds, config/<setting> for each tuned setting (empty where it is absent;
+    what isn't text is written as JSON), error, and valid_by_epoch as a JSON list.
     """
     keys = _keys(trials)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["number", "status", f"valid/{metric}", "best_epoch", "epochs", "seconds"]
+        ["number", "status", f"valid/{metric}", "best_epoch", "epochs", "steps", "seconds"]
         + [f"config/{key}" for key in keys]
         + ["error", "valid_by_epoch"]
     )
     for trial in _sorted(trials, mode):
         writer.writerow(
-            [trial.number, trial.status, trial.score, trial.best_epoch, trial.epochs, trial.seconds]
+            [trial.number, trial.status, trial.score, trial.best_epoch, trial.epochs]
+            + [max(trial.steps, default=0), trial.seconds]
             + [_cell(trial.config[key]) if key in trial.config else "" for key in keys]
             + [trial.error or "", json.dumps(trial.scores)]
         )

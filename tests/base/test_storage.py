@@ -471,7 +471,8 @@ def test_a_real_signal_in_each_long_command(small, number, command):
     own = [f"--{key}={value}" for key, value in {**small, "epochs": 3000}.items()]
     own += ["--stopping_step=5000"]
     if command != "run":
-        own = [word for word in own if not word.startswith(("--max_length", "--embedding"))]
+        tuned = ("--max_length", "--embedding", "--train_batch_size")
+        own = [word for word in own if not word.startswith(tuned)]
     words = {
         "run": ["--model=SymCERE", "--dataset=small", "--run_dir=out"],
         "compare": ["compare", "--models=BPR,LightGCN", "--datasets=small", "--seeds=0,1",

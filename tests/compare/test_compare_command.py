@@ -303,6 +303,18 @@ def test_one_seed_without_tests(small):
     assert "p (Holm)" not in Path("out/table.md").read_text()
 
 
+def test_each_model_has_its_own_bound_on_epochs_unless_one_is_given(small):
+    pytest.importorskip("ray")
+    given = {"models": "LightGCN,CollabContext", "datasets": "small", "seeds": "0,1", "out": "out"}
+    options = checked_options({**given, "tune": "12"})
+    settings = {key: small[key] for key in OURS if key not in {"embedding_size", "epochs"}}
+    for more, epochs in (({}, [300, 400]), ({"epochs": 7}, [7, 7])):
+        tasks = checked_tasks(options, plan_rows(options), settings | more, [])
+        assert [task.settings["epochs"] for task in tasks] == epochs
+        assert [task.search.fixed["epochs"] for task in tasks] == epochs
+        assert [task.search.options.num_samples for task in tasks] == [12, 12]
+
+
 def test_an_untuned_row_stands_beside_the_tuned_one(small):
     pytest.importorskip("ray")
     given = {"models": "EASE,BPR", "datasets": "small", "seeds": "0,1", "out": "out", "tune": "2"}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import oracles
 import pyarrow as pa
+import pytest
 import torch
 from model.test_contract import prepare
 
@@ -47,6 +48,33 @@ def loss_of(model, batch):
     with torch.no_grad():
         terms = model.calculate_loss(batch)
     return SimpleNamespace(**{name: term.item() for name, term in terms._asdict().items()})
+
+
+def check_gradient(model, loss, weight, total, digits=1e-6):
+    """A model's gradient against slopes of an oracle's loss along random directions.
+
+    ``loss`` gives the model's terms; ``total`` gives the oracle's loss for weights like ``weight``,
+    NumPy arrays by the names of the model's parameters.
+    """
+    model.zero_grad()
+    sum(loss()).backward()
+    gradient = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert gradient.keys() == weight.keys()
+    rng, step = np.random.default_rng(5), 1e-5
+    for _ in range(2):
+        way = {name: rng.normal(size=w.shape) for name, w in weight.items()}
+        ends = [
+            total({name: w + sign * step * way[name] for name, w in weight.items()})
+            for sign in (1, -1)
+        ]
+        ours = sum((gradient[name].numpy() * way[name]).sum() for name in weight)
+        assert abs(ours) > 0.001
+        assert ours == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=digits)
+
+
+def at(given, weight):
+    """``given`` with other weights."""
+    return SimpleNamespace(**{**vars(given), "weight": weight})
 
 
 def rows_of(given, nodes):

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from model.parts import check_gradient
 from model.test_contract import all_scores, prepare, trained
 from recbole.data.interaction import Interaction
 from small_data import write_small
@@ -34,33 +35,35 @@ def exact(small, phase=1, **extra):
     return model, oracles.normalised_adjacency(pairs, *shape)
 
 
-def oracle_vectors(model, adjacency, items, n_layers=2):
-    users = model.user_embedding.weight.detach().numpy()
+def weights_of(model):
+    return {name: p.detach().numpy() for name, p in model.named_parameters()}
+
+
+def oracle_vectors(model, adjacency, items, n_layers=2, weight=None):
+    users = (weight or weights_of(model))["user_embedding.weight"]
     nodes = oracles.lightgcn(adjacency, np.concatenate([users, items]), n_layers)
     return nodes[: model.n_users], nodes[model.n_users :]
 
 
-def oracle_items(model, phase):
+def oracle_items(model, phase, weight=None):
     """C in phase 1, f(C) in phase 2."""
     text = model.item_text.numpy()
     if phase == 1:
         return text
+    weight = weight or weights_of(model)
+    names = [name.removesuffix(".weight") for name in weight if name.endswith(".weight")]
     layers = [
-        (layer.weight.detach().numpy(), layer.bias.detach().numpy())
-        for layer in model.refine.layers
-        if isinstance(layer, torch.nn.Linear)
+        (weight[f"{name}.weight"], weight[f"{name}.bias"])
+        for name in names
+        if name.startswith("refine.")
     ]
     return oracles.mlp(text, layers)
 
 
-@pytest.mark.parametrize("phase", [1, 2])
-@pytest.mark.parametrize(
-    "extra", [{}, {"gamma": 2.5, "uniformity": "both"}, {"n_layers": 1, "adaptor_hidden": [5]}]
-)
-def test_the_loss_is_the_oracles(small, phase, extra):
-    model, adjacency = exact(small, phase, **extra)
-    loss = model.calculate_loss(BATCH)
-    vectors = oracle_vectors(model, adjacency, oracle_items(model, phase), extra.get("n_layers", 2))
+def oracle_terms(model, adjacency, phase, extra, weight=None):
+    """l_align and gamma l_uniform of the batch."""
+    items = oracle_items(model, phase, weight)
+    vectors = oracle_vectors(model, adjacency, items, extra.get("n_layers", 2), weight)
     users, items = (oracles.unit(x[1:]) for x in vectors)  # no id 0: padding has no direction
     chosen = users[np.array(USERS) - 1], items[np.array(ITEMS) - 1]
     spread = [
@@ -68,8 +71,31 @@ def test_the_loss_is_the_oracles(small, phase, extra):
         oracles.uniformity(items[np.unique(ITEMS) - 1]),
     ]
     expected = np.mean(spread) if extra.get("uniformity") == "both" else spread[phase - 1]
-    assert loss.align.item() == pytest.approx(oracles.alignment(*chosen), abs=1e-9)
-    assert loss.uniform.item() == pytest.approx(extra.get("gamma", 1.0) * expected, abs=1e-9)
+    return oracles.alignment(*chosen), extra.get("gamma", 1.0) * expected
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+@pytest.mark.parametrize(
+    "extra", [{}, {"gamma": 2.5, "uniformity": "both"}, {"n_layers": 1, "adaptor_hidden": [5]}]
+)
+def test_the_loss_and_the_gradient_are_the_oracles(small, phase, extra):
+    model, adjacency = exact(small, phase, **extra)
+    loss = model.calculate_loss(BATCH)
+    align, uniform = oracle_terms(model, adjacency, phase, extra)
+    assert loss.align.item() == pytest.approx(align, abs=1e-9)
+    assert loss.uniform.item() == pytest.approx(uniform, abs=1e-9)
+    resting = weights_of(model)
+    learning = {name for name, p in model.named_parameters() if p.requires_grad}
+
+    def total(moved):
+        return sum(oracle_terms(model, adjacency, phase, extra, {**resting, **moved}))
+
+    check_gradient(
+        model,
+        lambda: model.calculate_loss(BATCH),
+        {name: resting[name] for name in learning},
+        total,
+    )
 
 
 @pytest.mark.parametrize("phase", [1, 2])

@@ -3,7 +3,7 @@
 import numpy as np
 import oracles
 import pytest
-from model.parts import loss_of, observed
+from model.parts import at, check_gradient, loss_of, observed
 from model.test_contract import prepare
 
 from recbole_symcere.base.errors import InputError
@@ -12,17 +12,27 @@ from recbole_symcere.base.errors import InputError
 PLANTED = {"gamma": 0.3}
 
 
-@pytest.mark.parametrize("n_layers", [0, 2])
-def test_its_loss(small, n_layers):
-    model, batch, given = observed("DirectAU", small, gamma=0.7, n_layers=n_layers)
+def terms(given, n_layers):
     nodes = oracles.lightgcn(given.adjacency, given.weight["embedding.weight"], n_layers)
     user = oracles.unit(nodes[given.batch["user_id"]])
     item = oracles.unit(nodes[given.n_users + given.batch["item_id"]])
-    assert len(set(given.batch["user_id"])) < len(user)  # some come twice
-    loss = loss_of(model, batch)
-    assert loss.align == pytest.approx(oracles.alignment(user, item), abs=1e-9)
     both = (oracles.uniformity(user) + oracles.uniformity(item)) / 2
-    assert loss.uniform == pytest.approx(0.7 * both, abs=1e-9)
+    return oracles.alignment(user, item), 0.7 * both
+
+
+@pytest.mark.parametrize("n_layers", [0, 2])
+def test_its_loss_and_gradient(small, n_layers):
+    model, batch, given = observed("DirectAU", small, gamma=0.7, n_layers=n_layers)
+    assert len(set(given.batch["user_id"])) < len(given.batch["user_id"])  # some come twice
+    loss, (align, uniform) = loss_of(model, batch), terms(given, n_layers)
+    assert loss.align == pytest.approx(align, abs=1e-9)
+    assert loss.uniform == pytest.approx(uniform, abs=1e-9)
+    check_gradient(
+        model,
+        lambda: model.calculate_loss(batch),
+        given.weight,
+        lambda weight: sum(terms(at(given, weight), n_layers)),
+    )
 
 
 @pytest.mark.parametrize("score", ["dot", "cosine"])

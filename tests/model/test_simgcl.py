@@ -4,7 +4,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
-from model.parts import bpr, l2, loss_of, observed, recorded_noise
+from model.parts import at, bpr, check_gradient, l2, loss_of, observed, recorded_noise
 from model.test_contract import prepare
 
 from recbole_symcere.base.errors import InputError
@@ -36,34 +36,43 @@ def contrast(given, first, second, temperature):
     return total
 
 
-def test_simgcls_loss(small, monkeypatch):
-    model, batch, given = observed("SimGCL", small, **LOUD)
-    draws = recorded_noise(monkeypatch)
-    loss = loss_of(model, batch)
-    assert len(draws) == 6
+def simgcl_terms(given, draws):
     table = given.weight["embedding.weight"]
     views = [
         np.mean(noisy_layers(given, table, 0.3, three), axis=0) for three in (draws[:3], draws[3:])
     ]
     clean = np.mean([np.linalg.matrix_power(given.adjacency, k) @ table for k in (1, 2, 3)], axis=0)
-    assert loss.bpr == pytest.approx(bpr(given, clean), abs=1e-9)
-    assert loss.contrast == pytest.approx(0.7 * contrast(given, *views, 0.3), abs=1e-9)
-    assert loss.l2 == pytest.approx(0.01 * l2(given, table), abs=1e-9)
+    return bpr(given, clean), 0.7 * contrast(given, *views, 0.3), 0.01 * l2(given, table)
 
 
-@pytest.mark.parametrize("layer", [1, 3])
-def test_xsimgcls_loss(small, monkeypatch, layer):
-    model, batch, given = observed("XSimGCL", small, **LOUD, layer_cl=layer)
-    draws = recorded_noise(monkeypatch)
-    loss = loss_of(model, batch)
-    assert len(draws) == 3  # one pass
+def xsimgcl_terms(given, draws, layer):
     table = given.weight["embedding.weight"]
     layers = noisy_layers(given, table, 0.3, draws)
     mean = np.mean(layers, axis=0)
-    assert loss.bpr == pytest.approx(bpr(given, mean), abs=1e-9)
-    expected = 0.7 * contrast(given, mean, layers[layer - 1], 0.3)
-    assert loss.contrast == pytest.approx(expected, abs=1e-9)
-    assert loss.l2 == pytest.approx(0.01 * l2(given, table), abs=1e-9)
+    contrasted = 0.7 * contrast(given, mean, layers[layer - 1], 0.3)
+    return bpr(given, mean), contrasted, 0.01 * l2(given, table)
+
+
+@pytest.mark.parametrize("layer", [None, 1, 3])
+def test_their_loss_and_gradient(small, monkeypatch, layer):
+    name, more = ("XSimGCL", {"layer_cl": layer}) if layer else ("SimGCL", {})
+    model, batch, given = observed(name, small, **LOUD, **more)
+    draws = recorded_noise(monkeypatch)
+
+    def terms(given):
+        return xsimgcl_terms(given, draws, layer) if layer else simgcl_terms(given, draws)
+
+    loss = loss_of(model, batch)
+    assert len(draws) == (3 if layer else 6)  # one pass or two
+    expected = terms(given)
+    assert (loss.bpr, loss.contrast, loss.l2) == pytest.approx(expected, abs=1e-9)
+    draws.clear()
+    check_gradient(
+        model,
+        lambda: model.calculate_loss(batch),
+        given.weight,
+        lambda weight: sum(terms(at(given, weight))),
+    )
 
 
 @pytest.mark.parametrize("name", ["SimGCL", "XSimGCL"])

@@ -3,7 +3,17 @@
 import numpy as np
 import oracles
 import pytest
-from model.parts import bpr, l2, loss_of, mean_per, observed, rows_of, text_vectors_of
+from model.parts import (
+    at,
+    bpr,
+    check_gradient,
+    l2,
+    loss_of,
+    mean_per,
+    observed,
+    rows_of,
+    text_vectors_of,
+)
 from model.test_smoret_neighbours import oracle as similar_texts
 
 from recbole_symcere.model.smoret_neighbours import nearest
@@ -50,8 +60,16 @@ def views(given, text):
     return content, preference * np.concatenate([users, items])
 
 
+def terms(given, content, side):
+    final, contrasted = content + side, 0
+    for one, other in list(zip(rows_of(given, side), rows_of(given, content), strict=True))[:2]:
+        rows = oracles.unit(one), oracles.unit(other)
+        contrasted += oracles.contrastive_rows(*rows, oracles.others(len(one)), 0.3).mean()
+    return bpr(given, final), 0.7 * contrasted, 0.01 * l2(given, final)
+
+
 @pytest.mark.parametrize("size", [16, 7])
-def test_its_loss_and_scores(small, size, monkeypatch):
+def test_its_loss_gradient_and_scores(small, size, monkeypatch):
     seen = []
 
     def spread(text, k):  # the tiny encoder finds all texts alike; that leaves neighbours to chance
@@ -63,16 +81,20 @@ def test_its_loss_and_scores(small, size, monkeypatch):
     text, _ = mean_per(text_vectors_of(given, small), given.items, given.n_items)
     assert np.allclose(seen[0], text, atol=1e-5)
     content, side = views(given, text - text.mean(0))
-    final = content + side
     loss = loss_of(model, batch)
-    assert loss.bpr == pytest.approx(bpr(given, final), abs=1e-5)  # text vectors are float32
-    assert loss.l2 == pytest.approx(0.01 * l2(given, final), abs=1e-5)
-    expected = 0
-    for one, other in list(zip(rows_of(given, side), rows_of(given, content), strict=True))[:2]:
-        rows = oracles.unit(one), oracles.unit(other)
-        expected += oracles.contrastive_rows(*rows, oracles.others(len(one)), 0.3).mean()
-    assert loss.contrast == pytest.approx(0.7 * expected, abs=1e-5)
-    assert np.allclose(np.concatenate(model.eval().scoring_vectors()), final, atol=1e-5)
+    expected = terms(given, content, side)
+    # text vectors are float32
+    assert (loss.bpr, loss.contrast, loss.l2) == pytest.approx(expected, abs=1e-5)
+    vectors = np.concatenate([x.numpy() for x in model.eval().scoring_vectors()])
+    assert np.allclose(vectors, content + side, atol=1e-5)
+
+    def total(weight):
+        moved = at(given, weight)
+        return sum(terms(moved, *views(moved, text - text.mean(0))))
+
+    check_gradient(
+        model.train(), lambda: model.calculate_loss(batch), given.weight, total, digits=1e-4
+    )
 
 
 def test_text_vectors_start_at_the_items_reviews_and_learn(small):

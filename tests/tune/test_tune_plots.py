@@ -152,6 +152,15 @@ def test_the_best_line_is_on_top_and_ends_at_its_score(drawn):
     assert (highest.get_ydata()[4] == ABSENT) == (top.config["loss"] == "info_nce")
 
 
+def test_a_0_lies_at_the_lower_end_of_a_logarithmic_axis():
+    parameter = SearchSpace.of({"x": {"loguniform": [1e-6, 1e-2]}}).parameters[0]
+    records = [TrialRecord(i, "finished", {"x": x}) for i, x in enumerate([0.0, 1e-4, 1e-1])]
+    axis = axis_of("x", records, parameter)
+    assert (axis.logarithmic, axis.low, axis.high) == (True, 1e-6, 1e-1)
+    assert [axis.position(x) for x in (0.0, 1e-6, 1e-1)] == [0.0, 0.0, 1.0]
+    assert axis.position(1e-4) == pytest.approx(0.4)
+
+
 def test_axes_scale_as_the_space_says_or_as_the_values_look():
     records = [TrialRecord(i, "finished", {"x": x}) for i, x in enumerate([0.001, 0.1, 0.01])]
     wide = axis_of("x", records)

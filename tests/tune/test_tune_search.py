@@ -32,14 +32,10 @@ from recbole_symcere.run.quick_start import run_recbole
 from recbole_symcere.run.ray_cluster import connected
 from recbole_symcere.tune.cluster import trial_resources
 from recbole_symcere.tune.monitor import Monitor, read_records, write_records
-from recbole_symcere.tune.schedulers import (
-    ListSearcher,
-    OptunaSearcher,
-    make_scheduler,
-    remember,
-)
+from recbole_symcere.tune.schedulers import make_scheduler, remember
 from recbole_symcere.tune.search import _drawn_with_the_seed, resume, search
 from recbole_symcere.tune.search_options import SearchOptions
+from recbole_symcere.tune.searchers import ListSearcher, OptunaSearcher, make_searcher
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.trial import prepare_job
 from recbole_symcere.tune.trial_table import TrialRecord
@@ -69,7 +65,7 @@ def search_parts(folder, encoder, cache, order=None):
     (folder / "space.yaml").write_text(SPACE)
     settings = small_settings(folder / "data", encoder, cache, folder) | {"epochs": 4}
     settings |= {"benchmark_filename": [*by_part], "allow_repeats": True}
-    given = {"num_samples": 4, "grace_period": 1, "max_concurrent": 1, "out": str(folder / "out")}
+    given = {"num_samples": 4, "grace_steps": 1, "max_concurrent": 1, "out": str(folder / "out")}
     given |= {"params_file": str(folder / "space.yaml")}
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -104,10 +100,17 @@ def test_a_search_from_end_to_end(small, searched):
     assert {trial.config["seed"] for trial in result.trials} == {2020, 2021, 2022, 2023}
     assert result.refit["best_valid_score"] == pytest.approx(result.best.score, abs=1e-12)
     assert {trial.status for trial in result.trials} <= {"finished", "stopped"}
+    config = Config("SymCERE", "small", config_dict=small)
+    per_epoch = len(split_data(config, read_dataset(config))[0])
+    assert per_epoch > 1
     for trial in result.trials:
         assert len(trial.scores) == trial.epochs
         assert max(trial.scores) == trial.score
         assert trial.scores[trial.best_epoch] == trial.score
+        assert trial.steps == tuple(per_epoch * n for n in range(1, trial.epochs + 1))
+    # the model's own settings come first, inside the space or not
+    first = next(trial for trial in result.trials if trial.number == 0)
+    assert first.config == {"learning_rate": 0.001, "n_layers": 3, "seed": 2020}
     # no trial has seen the test split: only the refit has test values
     assert "test" not in (out / "trials.json").read_text()
     assert json.loads((out / "best" / "metrics.json").read_text())["test"]
@@ -179,7 +182,7 @@ def test_every_scheduler_and_optuna(small, options, ray_here, how):
     if how == "optuna":
         pytest.importorskip("optuna")
     settings = {**small, "epochs": 4, "stopping_step": 10}
-    result = search("SymCERE", "small", settings, options=options(grace_period=1, **choice))
+    result = search("SymCERE", "small", settings, options=options(grace_steps=1, **choice))
     assert len(result.trials) == 4
     assert all(trial.score is not None for trial in result.trials)
     lowest, highest = 0.001, 0.05
@@ -198,11 +201,12 @@ def test_what_another_search_left_is_not_taken_for_the_new_one(small, options, t
 @pytest.mark.slow
 def test_the_space_may_lie_in_the_folder_of_the_search(small, ray_here, tmp_path):
     (tmp_path / "space.yaml").write_text("learning_rate: [0.01]")
-    given = {"num_samples": 1, "out": str(tmp_path), "params_file": str(tmp_path / "space.yaml")}
+    given = {"num_samples": 2, "out": str(tmp_path), "params_file": str(tmp_path / "space.yaml")}
     result = search(
         "BPR", "small", {**small, "epochs": 1}, options=take_options(SearchOptions, given)
     )
-    assert result.best.config["learning_rate"] == 0.01
+    rates = {trial.number: trial.config["learning_rate"] for trial in result.trials}
+    assert rates == {0: 0.001, 1: 0.01}  # the model's own, then the space's
 
 
 @pytest.mark.slow
@@ -226,10 +230,12 @@ def test_with_pbt_the_best_value_goes_with_the_settings_that_reached_it(tmp_path
     for epoch, (rate, score, inherited) in enumerate(((0.1, 0.3, 0.3), (0.2, 0.2, 0.9)), start=1):
         trial.config = {"learning_rate": rate}
         result = {"epoch": epoch, "valid_score": score, "best_valid_score": inherited}
-        more = {"best_epoch": 0, "evaluations": epoch, "prepare_seconds": 0.0, "node": "n"}
+        more = {"best_epoch": 0, "evaluations": epoch, "steps": 7 * epoch}
+        more |= {"prepare_seconds": 0.0, "node": "n"}
         monitor.on_trial_result(trial, result | more)
     record = monitor.records[0]
     assert (record.config, record.score, record.best_epoch) == ({"learning_rate": 0.1}, 0.3, 0)
+    assert record.steps == (7, 14)
     trial.status = "PAUSED"
     assert monitor.records[0].status == "paused"
 
@@ -238,10 +244,12 @@ def test_optuna_goes_on_with_what_was_learnt_and_draws_anew(tmp_path):
     space = SearchSpace.of({"learning_rate": {"uniform": [0.0, 1.0]}})
 
     def searcher(left, ended):
-        return OptunaSearcher("s", "max", space, tmp_path / "log", 7, left, None, ended)
+        first = {"learning_rate": 0.125}
+        return OptunaSearcher("s", "max", space, tmp_path / "log", 5, 7, first, left, None, ended)
 
     first = searcher([0, 1, 2], [])
     drawn = [first.suggest(name)["learning_rate"] for name in "abc"]
+    assert drawn[0] == 0.125 != drawn[1]
     first.on_trial_complete("b", {"s": 0.5})
     # killed: trial 0 had ended, but the study wasn't told; 2 hadn't
     ended = [TrialRecord(n, "finished", {}, score=s) for n, s in ((1, 0.5), (0, 0.25))]
@@ -265,18 +273,92 @@ def test_one_seed_where_the_split_or_the_ranked_items_are_drawn_with_it(eval_arg
     assert _drawn_with_the_seed(eval_args) is one_seed
 
 
+SEARCHED = {"a": {"uniform": [0.0, 1.0]}, "b": [1, 2, 3], "c": {"logint": [5, 400]}}
+OWN = {"a": 0.5, "b": 7, "c": 100, "seed": 3}
+
+
+def given_configs(model, search="random", tmp_path=None, **changes):
+    """The configurations of a search, in order."""
+    options = SearchOptions(search=search, num_samples=5)
+    settings = {**OWN, "model": model, **changes}
+    space = SearchSpace.of(SEARCHED)
+    journal = tmp_path and tmp_path / f"{model}.log"
+    searcher, n = make_searcher(options, space, "max", settings, False, [], journal)
+    assert n == 5
+    return [searcher.suggest(str(k)) for k in range(n)]
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_trial_0_has_the_models_own_settings_and_models_draw_apart(search, tmp_path):
+    if search == "optuna":
+        pytest.importorskip("optuna")
+    ours, others = (given_configs(model, search, tmp_path) for model in ("BPR", "SGL"))
+    assert ours[0] == others[0] == {"a": 0.5, "b": 7, "c": 100, "seed": 3}
+    assert [config["seed"] for config in ours] == [3, 4, 5, 6, 7]
+    for key in SEARCHED:
+        assert [c[key] for c in ours[1:]] != [c[key] for c in others[1:]]
+    (tmp_path / "BPR.log").unlink(missing_ok=True)
+    assert given_configs("BPR", search, tmp_path) == ours
+    (tmp_path / "BPR.log").unlink(missing_ok=True)
+    again = given_configs("BPR", search, tmp_path, seed=4)
+    assert [config["a"] for config in again[1:]] != [config["a"] for config in ours[1:]]
+
+
+def test_optuna_is_told_of_trial_0_where_the_space_holds_it(tmp_path):
+    pytest.importorskip("optuna")
+    space = SearchSpace.of({"a": {"uniform": [0.0, 1.0]}, "sizes": [[64], [64, 64]]})
+    for n, own in enumerate([{"a": 0.5, "sizes": [64, 64]}, {"a": 2.0, "sizes": [64]}]):
+        searcher = OptunaSearcher("s", "max", space, tmp_path / str(n), 5, 7, own, [0, 1], None)
+        assert searcher.suggest("a") == {**own, "seed": 7}
+        searcher.on_trial_complete("a", {"s": 0.9})
+        assert searcher.suggest("b")["a"] != own["a"]
+        known = [(t.value, t.params.get("a")) for t in searcher._study.trials if t.value]
+        assert known == ([(0.9, 0.5)] if n == 0 else [])
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_grace_is_counted_in_gradient_steps(name):
+    space = SearchSpace.of({"learning_rate": {"loguniform": [0.1, 1]}})
+    chosen = take_options(SearchOptions, {"scheduler": name, "grace_steps": 100})
+    scheduler = make_scheduler(chosen, space, 300, 20, "max")
+    for n in range(4):  # good trials with small batches: 20 steps to an epoch
+        feed(scheduler, PastTrial(f"good-{n}"), [0.5] * 300, 20)
+    for steps in (20, 4):  # with large batches an epoch has few steps
+        said = feed(scheduler, PastTrial(f"bad-{steps}"), [0.1] * 300, steps)
+        assert said[-1] == "STOP"
+        assert len(said) == 100 // steps
+
+
+@pytest.mark.parametrize(
+    ("given", "steps_per_epoch", "grace"),
+    [
+        ({}, 5, 1000),  # a 20th of 300 epochs are 75 steps
+        ({}, 2000, 30_000),
+        ({"grace_steps": 7}, 2000, 7),
+    ],
+)
+def test_the_grace_of_a_search(given, steps_per_epoch, grace):
+    space = SearchSpace.of({"learning_rate": {"loguniform": [0.1, 1]}})
+    made = make_scheduler(SearchOptions(**given), space, 300, steps_per_epoch, "max")
+    (bracket,) = made._brackets
+    assert bracket._rungs[-1][0] == grace
+    pbt = SearchOptions(scheduler="pbt", **given)
+    interval = make_scheduler(pbt, space, 300, steps_per_epoch, "max", 2)._perturbation_interval
+    assert interval == (2 if given else 15)  # epochs, at least eval_step
+
+
 class PastTrial:
     def __init__(self, trial_id):
         self.trial_id = trial_id
 
 
-def feed(scheduler, trial, scores):
+def feed(scheduler, trial, scores, per_epoch=1):
     """What the scheduler says after each evaluation of a trial, as far as it lets it go."""
     controller = SimpleNamespace(get_live_trials=list)
     scheduler.on_trial_add(controller, trial)
     said, result = [], {}
     for n, _ in enumerate(scores, start=1):
-        result = {"epoch": n, "best_valid_score": max(scores[:n])}
+        result = {"steps": n * per_epoch, "best_valid_score": max(scores[:n])}
         said.append(scheduler.on_trial_result(controller, trial, result))
         if said[-1] != "CONTINUE":
             break
@@ -289,17 +371,20 @@ def test_a_new_scheduler_is_told_of_the_trials_before(name):
     rng = np.random.default_rng(3)
     scores = [tuple(float(x) for x in rng.random(9)) for _ in range(8)]
     space = SearchSpace.of({"learning_rate": {"loguniform": [0.1, 1]}})
-    chosen = take_options(SearchOptions, {"scheduler": name, "grace_period": 1})
-    whole = make_scheduler(chosen, space, 9, 9, "max")
+    chosen = take_options(SearchOptions, {"scheduler": name, "grace_steps": 1})
+    whole = make_scheduler(chosen, space, 9, 1, "max")
     said = [feed(whole, PastTrial(str(n)), s) for n, s in enumerate(scores)]
     assert any(answers[-1] == "STOP" and len(answers) < 9 for answers in said)
     seen = [s[: len(answers)] for s, answers in zip(scores, said, strict=True)]
-    records = [TrialRecord(n, "stopped", {}, scores=s) for n, s in enumerate(seen[:5])]
-    later = make_scheduler(chosen, space, 9, 9, "max")
-    remember(later, records, eval_step=1)
+    records = [
+        TrialRecord(n, "stopped", {}, scores=s, steps=tuple(range(1, len(s) + 1)))
+        for n, s in enumerate(seen[:5])
+    ]
+    later = make_scheduler(chosen, space, 9, 1, "max")
+    remember(later, records)
     again = [feed(later, PastTrial(str(n)), s) for n, s in enumerate(scores[5:], start=5)]
     assert again == said[5:]
-    fresh = make_scheduler(chosen, space, 9, 9, "max")
+    fresh = make_scheduler(chosen, space, 9, 1, "max")
     forgot = [feed(fresh, PastTrial(str(n)), s) for n, s in enumerate(scores[5:], start=5)]
     assert forgot != said[5:]  # otherwise this shows nothing
 
@@ -569,7 +654,7 @@ def test_options_have_types():
     )
     assert made == SearchOptions(
         search="random", scheduler="none", params_file=None, out=None, ray_address=None,
-        num_samples=3, grace_period=None, reduction_factor=3.0, cpus_per_trial=1.0,
+        num_samples=3, grace_steps=None, reduction_factor=3.0, cpus_per_trial=1.0,
         gpus_per_trial=0.5, max_concurrent=None, max_failures=1, refit=True,
     )  # fmt: skip
 
@@ -577,13 +662,12 @@ def test_options_have_types():
 def test_a_changed_score_is_damage(tmp_path):
     file = tmp_path / "trials.json"
     records = [
-        TrialRecord(n, "finished", {"seed": n}, 0.1 * n, 0, 1, 1.0, (0.1 * n,)) for n in (1, 2)
+        TrialRecord(n, "finished", {"seed": n}, 0.1 * n, 0, 1, 1.0, (0.1 * n,), None, (9,))
+        for n in (1, 2)
     ]
     write_records(file, records)
     assert read_records(file) == records
     rows = json.loads(file.read_text())
-    file.write_text(json.dumps([{k: v for k, v in row.items() if k != "checksum"} for row in rows]))
-    assert read_records(file) == records  # as earlier versions wrote it
     rows[1]["score"] = 0.9
     file.write_text(json.dumps(rows))
     with pytest.raises(InputError, match=r"entry 1 isn.t what its checksum says"):

@@ -1,6 +1,7 @@
 import itertools
 import logging
 import math
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -296,13 +297,71 @@ def test_settings_are_drawn_independently_of_each_other_and_seeds_differ():
     assert [c["b"] for c in alone] == [c["b"] for c in drawn[:5]]
 
 
+def quantile(seed, attempt, name):
+    """Where the draw of a setting lies, in twelfths of a block of 12 draws."""
+    block, place = divmod(attempt, 12)
+    order = random.Random(f"{seed}/{block}/{name}/order")
+    weights = [order.random() for _ in range(12)]
+    stratum = sorted(range(12), key=weights.__getitem__)[place]
+    return (stratum + random.Random(f"{seed}/{attempt}/{name}").random()) / 12
+
+
 def test_the_configurations_of_a_seed_stay_the_same_between_versions():
     # a killed search is resumed by drawing them again, perhaps after an update
     space = SearchSpace.of({"rate": {"loguniform": [1e-4, 1e-2]}, "size": [32, 64]})
-    # made with Python 3.11's random.Random("7/0/rate").random() and so on
-    first, second = space.configurations(2, 7)
-    assert first == {"rate": pytest.approx(0.00021537930360230378), "size": 64}
-    assert second == {"rate": pytest.approx(0.0005768817367735919), "size": 64}
+    drawn = space.configurations(20, 7)
+    assert drawn[0] == {"rate": pytest.approx(0.003371063997217728), "size": 32}
+    for attempt, config in enumerate(drawn):
+        rate = 1e-4 * 100 ** quantile(7, attempt, "rate")
+        assert config["rate"] == pytest.approx(rate)
+        assert config["size"] == (32, 64)[int(2 * quantile(7, attempt, "size"))]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+def test_of_12_draws_in_a_row_every_twelfth_of_a_range_gets_one(seed):
+    space = SearchSpace.of({"x": {"uniform": [0, 1]}, "n": {"int": [1, 4]}, "t": list("abc")})
+    drawn = space.configurations(36, seed)
+    for start in (0, 12, 24):
+        dozen = drawn[start : start + 12]
+        assert sorted(int(12 * config["x"]) for config in dozen) == list(range(12))
+        assert sorted(config["n"] for config in dozen) == sorted([1, 2, 3, 4] * 3)
+        assert sorted(config["t"] for config in dozen) == sorted("abc" * 4)
+    orders = [[int(12 * c["x"]) for c in drawn[start : start + 12]] for start in (0, 12)]
+    assert orders[0] != orders[1]
+    assert drawn[:5] == space.configurations(5, seed)
+
+
+def test_a_first_configuration_comes_before_the_drawn_ones_and_only_once():
+    space = SearchSpace.of({"n": {"int": [1, 3]}, "t": ["a", "b"]})
+    drawn = space.configurations(9, 4)
+    assert len(drawn) == 6
+    first = drawn[2]
+    with_first = space.configurations(9, 4, first)
+    assert with_first == [first, *(config for config in drawn if config != first)]
+    outside = {"n": 8, "t": "a"}
+    assert space.configurations(9, 4, outside) == [outside, *drawn]
+    assert space.configurations(2, 4, outside) == [outside, drawn[0]]
+    assert space.configurations(1, 4, outside) == [outside]
+
+
+def test_own_values_are_the_models_where_conditions_hold():
+    space = SearchSpace.of(
+        {
+            "loss": ["sincere", "info_nce"],
+            "tau": {"uniform": [0.1, 1], "when": {"loss": "sincere"}},
+            "reg": {"loguniform": [1e-4, 1]},
+            "sizes": [[64], [64, 64]],
+        }
+    )
+    settings = {"loss": "sincere", "tau": 3.0, "reg": "1e-5", "sizes": [64, 64], "epochs": 9}
+    own = space.own_values(settings)
+    assert own == {"loss": "sincere", "tau": 3.0, "reg": 1e-5, "sizes": [64, 64]}
+    assert not space.holds(own)
+    assert space.holds(own | {"tau": 1.0, "reg": 1e-4})
+    assert not space.holds(own | {"tau": 1.0, "reg": 1e-4, "sizes": [32]})
+    assert space.own_values(settings | {"loss": "other"}).keys() == {"loss", "reg", "sizes"}
+    own["sizes"].append(1)
+    assert settings["sizes"] == [64, 64]
 
 
 def test_a_rare_configuration_is_not_waited_for_for_ever():
@@ -541,9 +600,16 @@ def test_bundled_spaces_tune_keys_of_their_model_around_its_defaults(file):
     space = SearchSpace.load(file)
     space.check(defaults)
     bound = space.bind(defaults)
-    assert len(space.parameters) <= 8
+    assert len(bound.parameters) <= 8
     assert file.read_text().startswith("# ")
-    for config in bound.configurations(20, 0):
+    lines = {line.partition(":")[0]: line for line in file.read_text().splitlines()}
+    for parameter in bound.parameters:
+        own = parameter.typed(defaults[parameter.name])
+        if parameter.logarithmic and own == 0:  # no such range holds it, and the file says so
+            assert lines[parameter.name].endswith("  # 0, the default, is the first trial's")
+        else:
+            assert parameter.holds(own), parameter
+    for config in bound.configurations(20, 0, bound.own_values(defaults)):
         for key, value in config.items():
             if isinstance(value, int | float):
                 assert float(defaults[key]) >= 0  # RecBole writes 1e-5, text to YAML
@@ -552,9 +618,43 @@ def test_bundled_spaces_tune_keys_of_their_model_around_its_defaults(file):
                 assert type(value) is type(defaults[key]), key
 
 
-def test_there_is_a_space_for_each_of_the_models_that_the_design_compares():
-    wanted = {"SymCERE", "BPR", "ItemKNN", "EASE", "NeuMF", "NGCF", "LightGCN", "SGL", "SimpleX"}
-    assert wanted <= {file.stem for file in TUNED}
+UNTRAINED = ("EASE", "ItemKNN")
+TRAINED = (
+    *("BPR", "NeuMF", "NGCF", "LightGCN", "SGL", "SimpleX", "DirectAU", "SimGCL", "XSimGCL"),
+    *("AlphaRec", "RLMRecCon", "SMORET", "DGCLR", "CollabContext", "SymCERE", "SymCEREPlus"),
+)
+
+
+def test_there_is_a_space_for_each_of_the_models_that_are_compared():
+    for model in (*UNTRAINED, *TRAINED):
+        names = SearchSpace.load(PROPERTIES / "tune" / f"{model}.yaml").names
+        assert ("train_batch_size" in names) == (model in TRAINED), model
+        assert ("learning_rate" in names) == (model in TRAINED), model
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "values"),
+    [
+        ("ItemKNN", "k", [5, 20, 50, 100, 200, 400]),
+        ("ItemKNN", "shrink", [0.0, 100.0, 1000.0]),
+        ("EASE", "reg_weight", [2.0, 10.0, 50.0, 100.0, 1000.0]),
+        ("LightGCN", "n_layers", [2, 3]),
+        ("SGL", "n_layers", [2, 3]),
+        ("SimGCL", "n_layers", [2, 3]),
+        ("DirectAU", "n_layers", [0, 2]),
+        ("DirectAU", "train_batch_size", [256, 1024]),
+        ("DirectAU", "gamma", [0.5, 1.0, 5.0]),
+        ("AlphaRec", "temperature", [0.15, 0.2]),
+        ("AlphaRec", "learning_rate", [0.0005]),
+        ("RLMRecCon", "kd_weight", [0.001, 0.01]),
+        ("SMORET", "n_neighbours", [10, 20, 40]),
+    ],
+)
+def test_bundled_spaces_hold_what_the_authors_used(model, key, values):
+    space = SearchSpace.load(PROPERTIES / "tune" / f"{model}.yaml")
+    (parameter,) = (p for p in space.parameters if p.name == key)
+    assert [value for value in values if not parameter.holds(value)] == []
+    assert "score" not in space.names  # DirectAU's authors rank by dot products
 
 
 def test_reading_a_space_loads_neither_ray_nor_torch():

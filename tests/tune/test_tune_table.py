@@ -17,7 +17,10 @@ from recbole_symcere.tune.trial_table import (
 )
 
 TRIALS = [
-    TrialRecord(0, "stopped", {"rate": 0.001, "loss": "a|b"}, 0.02, 1, 2, 3.25, (0.02, 0.01)),
+    TrialRecord(
+        *(0, "stopped", {"rate": 0.001, "loss": "a|b"}, 0.02, 1, 2, 3.25, (0.02, 0.01)),
+        steps=(40, 80),
+    ),
     TrialRecord(1, "finished", {"rate": 1 / 3, "loss": "c", "tau": 0.5}, 0.05, 7, 10, 9.0, (0.05,)),
     TrialRecord(
         2,
@@ -62,8 +65,8 @@ def test_the_csv_holds_everything_in_full_best_first():
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["1", "4", "0", "2", "3", "5"]
     assert list(rows[0]) == [
-        *("number", "status", "valid/NDCG@10", "best_epoch", "epochs", "seconds", "config/rate"),
-        *("config/loss", "config/tau", "config/sizes", "error", "valid_by_epoch"),
+        *("number", "status", "valid/NDCG@10", "best_epoch", "epochs", "steps", "seconds"),
+        *("config/rate", "config/loss", "config/tau", "config/sizes", "error", "valid_by_epoch"),
     ]
     assert float(rows[0]["config/rate"]) == 1 / 3
     assert (rows[0]["config/tau"], rows[1]["config/tau"]) == ("0.5", "")
@@ -71,6 +74,7 @@ def test_the_csv_holds_everything_in_full_best_first():
     assert (failed["config/loss"], failed["config/sizes"]) == ("null", "[64, true]")
     assert failed["error"] == TRIALS[2].error
     assert json.loads(rows[2]["valid_by_epoch"]) == [0.02, 0.01]
+    assert (rows[2]["steps"], rows[4]["steps"]) == ("80", "0")
     assert (rows[4]["status"], rows[4]["valid/NDCG@10"], rows[4]["best_epoch"]) == (
         "running",
         "",
