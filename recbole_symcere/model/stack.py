@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from recbole_symcere.model.blend import blend_of
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.wordknn import Untrained
@@ -21,13 +18,7 @@ class Stack(Untrained):
     """
 
     blends = True
-    nought: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.register_buffer("nought", torch.zeros(1), persistent=False)
         self.blend = blend_of(config, dataset, lambda: item_words(dataset))
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Zeros [n_users, 1] and [n_items, 1]."""
-        return self.nought.expand(self.n_users, 1), self.nought.expand(self.n_items, 1)
