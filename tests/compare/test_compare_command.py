@@ -20,6 +20,7 @@ from recbole.config.configurator import Config as RecBoleConfig
 from safetensors.torch import load_file, save_file
 from small_data import small_rows, write_rows
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.compare import worker
 from recbole_symcere.compare.compare_options import checked_options
