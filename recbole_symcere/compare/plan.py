@@ -268,7 +268,8 @@ def _search(
     search = SearchOptions(num_samples=options.tune, refit=False)
     space = space_of(config, given, search)
     tuned = {parameter.name for parameter in space.parameters}
-    rest = {key: value for key, value in fixed.items() if key not in tuned}
+    # trials are judged without a blend, so that a row with one takes the search of the row without
+    rest = {k: v for k, v in fixed.items() if k not in tuned and not k.startswith("blend")}
     return Search(search, rest, repr(space.parameters))
 
 
