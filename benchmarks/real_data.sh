@@ -1,20 +1,44 @@
 #!/usr/bin/env bash
-# The tables of benchmarks/results/: every model on two real data sets, five seeds, the same small
-# search on validation for each. DATA is a folder with
-#   reviews_Musical_Instruments_5.json.gz   Amazon 2014, https://jmcauley.ucsd.edu/data/amazon/
-#   tripadvisor_lara_3core.jsonl.gz         LARA hotel reviews as JSON lines (user_id, item_id,
-#                                           rating, timestamp, text), 3-core
-# Stopped, it goes on where it was:  benchmarks/real_data.sh DATA OUT
+# The tables of benchmarks/results/: every model on seven real data sets, the same search on
+# validation for each. DATA is a folder with
+#   reviews_Musical_Instruments_5.json.gz     Amazon 2014, https://jmcauley.ucsd.edu/data/amazon/
+#   reviews_Digital_Music_5.head.json.gz      the same, the head of Digital_Music_5
+#   Gift_Cards_5.json.gz, meta_Gift_Cards.json.gz, Magazine_Subscriptions_5.json.gz
+#                                             Amazon 2018
+#   food_com_sample.csv.gz                    Food.com: user_id, recipe_id, date, rating, review
+#   tripadvisor_lara_3core.jsonl.gz, film_critics_5core.jsonl.gz
+#                                             JSON lines: user_id, item_id, rating, timestamp, text
+# Stopped, it goes on where it was:
+#   benchmarks/real_data.sh DATA OUT [SETS, separated by commas] [MODELS]
 set -euo pipefail
 DATA=$1 OUT=$2
+EVERY=magazine,giftcards,digital_music,food,musical_instruments,critics,tripadvisor
+MODELS=Pop,ItemKNN,EASE,BPR,LightGCN,XSimGCL,SGL,SimGCL,DirectAU,NGCF,NeuMF,CollabContext,DGCLR
+MODELS=$MODELS,RLMRecCon,AlphaRec,SMORET,SymCERE,SymCEREPlus
+SETS=${3:-$EVERY} MODELS=${4:-$MODELS}
 RUN="${PYTHON:-.venv/bin/python} run_recbole_symcere.py"
-[ -d "$OUT/data/musical_instruments" ] || $RUN convert amazon2014 --name musical_instruments \
-    --input "$DATA/reviews_Musical_Instruments_5.json.gz" --k_core 5 --output_dir "$OUT/data"
-[ -d "$OUT/data/tripadvisor" ] || $RUN convert generic --name tripadvisor \
-    --input "$DATA/tripadvisor_lara_3core.jsonl.gz" --output_dir "$OUT/data"
-MODELS=Pop,ItemKNN,EASE,BPR,LightGCN,SymCERE,DirectAU,XSimGCL,CollabContext,SMORET,DGCLR,SimGCL
-MODELS=$MODELS,AlphaRec,NGCF,NeuMF,RLMRecCon,SGL,SymCEREPlus
-for name in musical_instruments tripadvisor; do
-    $RUN compare --models=$MODELS --datasets=$name --data_path="$OUT/data" --out="$OUT/$name" \
-        --untuned=SymCERE,SymCEREPlus --seeds=0,1,2,3,4 --tune=4 --epochs=100 --eval_step=5 --stopping_step=4 --jobs=2
+
+set_of() {  # NAME SOURCE FILE [OPTION...]
+    name=$1 source=$2 file=$3
+    shift 3
+    [ -d "$OUT/data/$name" ] ||
+        $RUN convert "$source" --name "$name" --input "$DATA/$file" --output_dir "$OUT/data" "$@"
+}
+set_of magazine amazon2018 Magazine_Subscriptions_5.json.gz --k_core 5
+set_of giftcards amazon2018 Gift_Cards_5.json.gz --k_core 5 --meta "$DATA/meta_Gift_Cards.json.gz"
+set_of digital_music amazon2014 reviews_Digital_Music_5.head.json.gz --k_core 5
+set_of food generic food_com_sample.csv.gz --k_core 3 --item_field=recipe_id --text_field=review \
+    --time_field=date
+set_of musical_instruments amazon2014 reviews_Musical_Instruments_5.json.gz --k_core 5
+set_of critics generic film_critics_5core.jsonl.gz
+set_of tripadvisor generic tripadvisor_lara_3core.jsonl.gz
+
+BLENDED=
+for model in LightGCN XSimGCL; do
+    case ",$MODELS," in *",$model,"*) BLENDED=$BLENDED,$model ;; esac
 done
+UNTUNED=
+case ",$MODELS," in *,SymCEREPlus,*) UNTUNED=SymCEREPlus ;; esac
+$RUN compare --models="$MODELS" --datasets="$SETS" --data_path="$OUT/data" --out="$OUT/results" \
+    --cache_dir="$OUT/cache" --untuned="$UNTUNED" --blended="${BLENDED#,}" \
+    --seeds="${SEEDS:-0,1,2}" --tune="${TRIALS:-12}" --jobs="${JOBS:-2}"

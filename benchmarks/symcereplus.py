@@ -12,6 +12,7 @@ from typing import Any
 
 from recbole_symcere.cli import parse_pairs
 from recbole_symcere.evaluate.final import evaluate_final
+from recbole_symcere.model.blend_options import EXPERTS
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
 
@@ -21,13 +22,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no words at all (encoder alone)": {"profile_text": "dense"},
     "no encoder (words alone)": {"profile_text": "lexical"},
     "users' own reviews too": {"profile": "both"},
-    "no reviews, ids alone": {"profile": None, "id_scale": 1.0, "blend": "ease"},
+    "no reviews, ids alone": {"profile": None, "id_scale": 1.0},
     "reviews and ids": {"id_scale": 1.0},
     "reviews and learned share of ids": {"id_scale": 0.1, "learn_id_scale": True},
     "f with a hidden layer": {"profile_hidden": 128},
     "no blend": {"blend": None},
-    "blend of words alone": {"blend": "words"},
-    "blend of EASE alone": {"blend": "ease"},
+    "blend of words alone": {"blend": ["words", "words_20"]},
+    "blend of EASE alone": {"blend": ["ease_10", "ease_100", "ease_1000"]},
+    "blend without recent interactions": {
+        "blend": [name for name in EXPERTS if not name.startswith("recent_")]
+    },
     "the first 128 words": {"lexical_max_length": 128},
     "no cross-modal term": {"cross_weight": 0.0},
     "cross-modal term 0.1": {"cross_weight": 0.1},

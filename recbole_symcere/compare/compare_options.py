@@ -33,6 +33,12 @@ class CompareOptions:
     untuned: list[str] = option(
         [], "models that get a row at their own settings too, beside the tuned one"
     )
+    blended: list[str] = option(
+        [], "models that get a row with blend: [all] too, beside the one without"
+    )
+    untrained: bool = option(
+        True, "rows of WordKNN, where there are reviews, and of Stack, which train nothing"
+    )
     proposed: list[str] | None = option(
         None, "models that are compared with the best of the others; those whose names begin with "
         "SymCERE, if not given",
@@ -47,7 +53,9 @@ class CompareOptions:
     )
 
 
-_LISTS = ("models", "datasets", "seeds", "text_control", "untuned", "proposed", "against")
+_LISTS = (
+    *("models", "datasets", "seeds", "text_control", "untuned", "blended", "proposed", "against"),
+)
 _CONTROLS = get_args(TextControl)
 
 

@@ -116,7 +116,7 @@ class Execution:
         options = asdict(search.options)
         told = {**search.fixed, "search": options, "space": search.space}
         key = digest_of(told, task.fingerprint)
-        folder = self.out / "tune" / task.dataset / f"{task.row.slug}-{key}"
+        folder = self.out / "tune" / task.dataset / f"{task.row.model}-{key}"
         found = folder / "tuned.json"
         if not found.is_file():
             bound = f"{options['num_samples']} trials of at most {task.settings['epochs']} epochs"

@@ -28,7 +28,9 @@ __all__ = ["MORE_IS_BETTER", "Row", "Search", "Task", "checked_tasks", "digest_o
 
 # These decide where something lies or how much is said, not what comes out.
 _NOT_COMPARED = {"cache_dir", "runs_dir", "data_path", "show_progress", "state", "run_dir"}
-NOTHING_TO_TUNE = frozenset({"Pop"})
+UNTRAINED = ("WordKNN", "Stack")
+"""Models that train nothing, which a trained one has to beat."""
+NOTHING_TO_TUNE = frozenset({"Pop", "Stack"})
 """Models without a hyper-parameter."""
 MORE_IS_BETTER = ("ndcg@", "hit@", "recall@", "mrr@", "map@", "precision@", "gauc", "auc")
 """Metrics of accuracy, in lower case, by how they begin."""
@@ -44,6 +46,7 @@ class Row:
         settings: what distinguishes it from other rows of the model.
         proposed: whether it is compared with the best baseline, rather than being one.
         tuned: whether it takes part in a search.
+        offered: whether nobody has named it, so that it is left out where it can't be.
     """
 
     label: str
@@ -51,6 +54,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     proposed: bool = False
     tuned: bool = True
+    offered: bool = False
 
     @property
     def control(self) -> bool:
@@ -108,13 +112,18 @@ def plan_rows(options: CompareOptions) -> list[Row]:
     rows = [Row(label, model, settings) for label, model, settings in preset_rows(options.preset)]
     taken = {row.label for row in rows}
     rows += [Row(model, model) for model in options.models if model not in taken]
-    for key, names in (("proposed", options.proposed or ()), ("untuned", options.untuned)):
+    named = ("proposed", "untuned", "blended")
+    for key, names in ((key, getattr(options, key) or ()) for key in named):
         for name in names:
             if name not in {row.model for row in rows}:
                 raise InputError(f"{key} names {name!r}, which is not among the models.")
     if options.untuned and not options.tune:
         raise InputError("untuned asks for rows beside the tuned ones, but nothing is tuned.")
     rows += [Row(f"{model}, as given", model, tuned=False) for model in options.untuned]
+    rows += [Row(f"{model}, blended", model, {"blend": ["all"]}) for model in options.blended]
+    there = {row.model for row in rows}
+    added = [name for name in UNTRAINED if options.untrained and name not in there]
+    rows += [Row(name, name, offered=True) for name in added]
     rows = [replace(row, proposed=_is_proposed(row.model, options)) for row in rows]
     controls = [control for control in options.text_control if control != "none"]
     controlled = [
@@ -158,7 +167,8 @@ def checked_tasks(
             model with text on data without reviews, a text encoder that can't be had, a test with
             one seed or one user, a search without a space.
     """
-    if options.significance and len(rows) > 1 and len(options.seeds) < 2:
+    asked = [row for row in rows if not row.offered]
+    if options.significance and len(asked) > 1 and len(options.seeds) < 2:
         raise InputError(
             f"seeds is {options.seeds[0]}, a single one, but a significance test needs two or "
             "more: its outcome would be that of one draw. Give --seeds=0,1,2, or "
@@ -168,7 +178,9 @@ def checked_tasks(
         raise InputError("tune needs Ray: pip install 'ray[tune]'.")
     tasks = []
     hashed = functools.cache(encoder_fingerprint)  # of this call: weights may change until the next
+    every = rows
     for dataset in options.datasets:
+        rows = [row for row in every if not row.offered or _can_be(row, dataset, settings, files)]
         configs = [
             Config(
                 row.model,
@@ -184,13 +196,21 @@ def checked_tasks(
             fixed = {k: v for k, v in fixed_settings(config).items() if k != "seed"}
             search = _search(options, row, config, {**settings, **row.settings}, fixed)
             known = [*fingerprints, config["device"].type]
-            if text_use(row.model) != "none":
+            if text_use(row.model) != "none" and config["text_encoder"]:
                 known.append(hashed(config["text_encoder"]))
             task = Task(row, dataset, Path(config["data_path"]), fixed, " ".join(known), search)
             tasks.append(task)
         with_text = [n for n, row in enumerate(rows) if text_use(row.model) != "none"]
         _check_data(configs[with_text[0] if with_text else 0], options)
     return tasks
+
+
+def _can_be(row: Row, dataset: str, settings: Mapping[str, Any], files: Sequence[str]) -> bool:
+    """Whether a row that nobody has named has what it reads."""
+    if text_use(row.model) == "none":
+        return True
+    folder = Path(Config(row.model, dataset, [*files], {**settings})["data_path"])
+    return any(folder.glob("*.reviews.parquet"))
 
 
 def _check_protocol(row: Row, config: Config) -> None:
@@ -248,7 +268,8 @@ def _search(
     search = SearchOptions(num_samples=options.tune, refit=False)
     space = space_of(config, given, search)
     tuned = {parameter.name for parameter in space.parameters}
-    rest = {key: value for key, value in fixed.items() if key not in tuned}
+    # trials are judged without a blend, so that a row with one takes the search of the row without
+    rest = {k: v for k, v in fixed.items() if k not in tuned and not k.startswith("blend")}
     return Search(search, rest, repr(space.parameters))
 
 

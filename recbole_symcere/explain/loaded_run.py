@@ -43,7 +43,8 @@ class ExplainedRun:
         texts: the review of each training interaction, as far as the model reads it.
         users: user id of each training interaction [n].
         items: item id of each [n].
-        ratings: rating of each [n], None where the data have none.
+        ratings: rating of each [n], and
+        times: time of each [n]; None where the data have none.
         encoder: its text encoder, with its LoRA weights where it has some.
         pairs: float32 [n, d], g_{u,i} of each training interaction as the loss sees it: at length
             1 unless the run leaves out the normalisation.
@@ -55,11 +56,9 @@ class ExplainedRun:
         self.device = model.device
         self.users = dataset.inter_feat[dataset.uid_field].numpy()
         self.items = dataset.inter_feat[dataset.iid_field].numpy()
-        rating = config["RATING_FIELD"]
-        has = rating in dataset.inter_feat.columns
-        self.ratings: npt.NDArray[np.float64] | None = None
-        if has:
-            self.ratings = dataset.inter_feat[rating].numpy().astype(np.float64)
+        self.ratings, self.times = (
+            _column(dataset.inter_feat, config[field]) for field in ("RATING_FIELD", "TIME_FIELD")
+        )
         tokenizer = load_tokenizer(self._options.text_encoder)
         self._tokenizer = tokenizer
         self.encoder = self._own_encoder()
@@ -234,3 +233,8 @@ def _read_parts(texts: list[str], tokenizer: Any, max_length: int) -> list[str]:
     ]
     ends = [max((end for _, end in offsets), default=0) for offsets in found]
     return [text[:end] for text, end in zip(texts, ends, strict=True)]
+
+
+def _column(rows: Any, field: str) -> npt.NDArray[np.float64] | None:
+    """A column of numbers, if there is one."""
+    return rows[field].numpy().astype(np.float64) if field in rows.columns else None

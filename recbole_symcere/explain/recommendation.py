@@ -22,6 +22,7 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.words import distinct_words, without
+from recbole_symcere.data.recency import histories
 from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.graph.bipartite import BipartiteGraph
 
@@ -156,9 +157,14 @@ def _score_without(run: ExplainedRun, pair: tuple[int, int], interaction: int) -
     graph = BipartiteGraph(run.users[keep], run.items[keep], model.n_users, model.n_items)
     graph = graph.to(model.device)
     nodes = torch.split(model.nodes(graph), [model.n_users, model.n_items])
-    users, items = model.blended(*model.as_scored(*nodes), graph)
+    users, items = model.as_scored(*nodes)
     user, item = pair
-    return float(users[user] @ items[item])
+    mine = keep & (run.users == user)
+    times = None if run.times is None else run.times[mine]
+    zeros = np.zeros_like(run.items[mine])
+    known = histories(zeros, run.items[mine], times, 1, model.n_items)
+    users, items = model.blended(users[user : user + 1], items, known)
+    return float(users[0] @ items[item])
 
 
 def _pull(run: ExplainedRun, text: str, target: Tensor) -> tuple[float | None, dict[str, float]]:

@@ -194,27 +194,6 @@ class BipartiteGraph(nn.Module):
         product: Tensor = _SymmetricProduct.apply(self.matrix(), self.checked(x))  # type: ignore[no-untyped-call]  # torch's own
         return product
 
-    def sums_of_items(self, x: Tensor, users: slice = slice(None)) -> Tensor:
-        """Sum of the items' rows over each user's edges, dropped ones included.
-
-        Args:
-            x: [n_items, d].
-            users: which users, one after the other; all by default.
-
-        Returns:
-            [n_users, d]; no gradient passes.
-        """
-        _draw_csr_notice()
-        first, last, _ = users.indices(self.n_users)
-        pointer = self.row_pointer[first : last + 1]
-        begin, end = int(pointer[0]), int(pointer[-1])
-        columns = self.column[begin:end] - self.n_users
-        ones = torch.ones(end - begin, dtype=x.dtype, device=x.device)
-        edges = torch.sparse_csr_tensor(
-            pointer - begin, columns, ones, (last - first, self.n_items), check_invariants=False
-        )
-        return edges @ x.detach()
-
     def checked(self, x: Tensor, side: Side | None = None) -> Tensor:
         """``x`` in the dtype of the graph, if it can pass through it as a table of all or one side.
 

@@ -13,9 +13,11 @@ from torch import nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
+from recbole_symcere.data.recency import Histories
 from recbole_symcere.evaluate.products import ROWS, all_products
 from recbole_symcere.graph.bipartite import BipartiteGraph, edge_dropout
 from recbole_symcere.graph.encoders import NGCF, LightGCN, NoisyLightGCN
+from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.loss_batches import BatchGroup, group_loss
 
 __all__ = ["BatchNeeds", "GraphRecommender", "PropagationOptions", "VectorRecommender"]
@@ -76,16 +78,20 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         option_groups: the dataclasses that it reads its settings into. The configuration is
             checked against them before any data are read.
         cosine: whether vectors are brought to length 1 before scoring.
+        blends: whether it makes its `Blend` itself, also in a stock run.
         protocol: what a result should tell of the model's inputs.
+        blend: what is added to the scores; None for nothing.
     """
 
     text_use: ClassVar[Literal["batch", "once", "none"]] = "none"
     option_groups: ClassVar[tuple[type, ...]] = ()
     cosine = False
+    blends: ClassVar[bool] = False
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.protocol: dict[str, Any] = {}
+        self.blend: Blend | None = None
         self._written_over: torch.Tensor | None = None
         self.forget()
         self.register_load_state_dict_post_hook(lambda *_: self.forget())
@@ -144,16 +150,10 @@ class VectorRecommender(GeneralRecommender):  # type: ignore[misc] # RecBole has
         return users.contiguous(), items.contiguous()
 
     def blended(
-        self,
-        users: torch.Tensor,
-        items: torch.Tensor,
-        graph: BipartiteGraph | None = None,  # noqa: ARG002 # for subclasses
+        self, users: torch.Tensor, items: torch.Tensor, known: Histories | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The vectors of `as_scored` with what a model adds to their dot product from ``graph``.
-
-        By default nothing is added; the graph is the training graph unless another is given.
-        """
-        return users, items
+        """The vectors of `as_scored` with what the `Blend` adds for users who know ``known``."""
+        return self.blend(users, items, known) if self.blend else (users, items)
 
     @classmethod
     def refuse_sampled_negatives(cls, config: Any) -> None:

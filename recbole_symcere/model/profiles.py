@@ -25,6 +25,7 @@ __all__ = [
     "interaction_vectors",
     "mean_of",
     "node_profiles",
+    "review_words",
     "seeded",
 ]
 
@@ -169,7 +170,7 @@ def node_profiles(
     """
     parts, words = [], torch.zeros(dataset.item_num, 0)
     if lexical_size:  # the counts take most memory, so that they go first
-        counts, _ = _word_counts(dataset, lexical_length, with_users)
+        counts, _ = review_words(dataset, lexical_length, with_users)
         space = LexicalSpace(counts.pop(0), lexical_size)
         words = space.rows
         parts.append([words, *(space.transform(others) for others in counts)])
@@ -212,7 +213,7 @@ class TextProfiles:
         self._centre = _centre(_means(dataset, options, device, False)[0]) if dense else None
         self._space: LexicalSpace | None = None
         if lexical_size:
-            counts, self._vocabulary = _word_counts(dataset, lexical_length, False)
+            counts, self._vocabulary = review_words(dataset, lexical_length, False)
             self._space = LexicalSpace(counts[0], lexical_size)
             self._word_centre = _centre(self._space.rows)
 
@@ -283,8 +284,14 @@ def _means(
     return means
 
 
-def _word_counts(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_matrix], Vocabulary]:
-    """Of items, and of users if asked, and the words' numbers."""
+def review_words(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_matrix], Vocabulary]:
+    """Word counts of items' and, if asked, users' training reviews, and the words' numbers.
+
+    Args:
+        dataset: the training split.
+        most: words of a review that count.
+        with_users: whether users' are asked for.
+    """
     owners, vocabulary = _owners(dataset, with_users), Vocabulary()
     sums = [WordSums(size) for _, size in owners]
     for places, texts in dataset.review_pieces():

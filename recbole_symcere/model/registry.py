@@ -32,6 +32,8 @@ MODELS = {
         "DirectAU",
         "SimGCL",
         "XSimGCL",
+        "WordKNN",
+        "Stack",
     )
 }
 """Model name -> the module that holds the class of that name."""
@@ -39,6 +41,7 @@ MODELS = {
 TRAINERS = {
     "CollabContext": "recbole_symcere.run.two_phase_trainer.TwoPhaseTrainer",
     "SymCEREPlus": "recbole_symcere.run.blend_trainer.BlendTrainer",
+    "Stack": "recbole_symcere.run.blend_trainer.BlendTrainer",
 }
 """Model name -> its trainer, where that isn't the usual one; subclasses inherit it."""
 

@@ -13,10 +13,10 @@ from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import products, symmetric_sincere
 from recbole_symcere.loss.ranking import sampled_softmax
+from recbole_symcere.model.blend import blend_of
 from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import Drawn, SymCERE
-from recbole_symcere.model.symcereplus_blend import BlendOptions, blend_of
 from recbole_symcere.text.adaptor import linear_or_mlp
 from recbole_symcere.text.text_options import EncoderOptions
 
@@ -77,11 +77,13 @@ class SymCEREPlus(SymCERE):
 
     The j are drawn uniformly for the batch from the items with a training interaction, less the
     user's own. lambda is a dial of b_i at inference. L_node is `symmetric_sincere` of the batch's
-    nodes and their profiles, other terms are SymCERE's (eq. 7-12). A `Blend` adds scores of item
-    neighbourhoods. profile, blend: ~, s = 1, no bias, weights 0, 1, alpha, beta, 0 make it SymCERE.
+    nodes and their profiles, other terms are SymCERE's (eq. 7-12). A `Blend` adds scores of experts
+    without training. profile, blend: ~, s = 1, no bias, weights 0, 1, alpha, beta, 0 make it
+    SymCERE.
     """
 
-    option_groups = (*SymCERE.option_groups, SymCEREPlusOptions, BlendOptions)
+    option_groups = (*SymCERE.option_groups, SymCEREPlusOptions)
+    blends = True
     profiles: Tensor
     trained_items: Tensor
 
@@ -109,7 +111,7 @@ class SymCEREPlus(SymCERE):
         if o.item_bias:
             self.item_bias = nn.Parameter(torch.zeros(self.n_items))
         self.register_buffer("trained_items", dataset.inter_feat[self.ITEM_ID].unique(), False)
-        self.blend = blend_of(config, dataset, found.words)
+        self.blend = blend_of(config, dataset, lambda: found.words)
 
     def ego(self) -> Tensor:
         """Layer 0 of users and then items [n_users + n_items, d]."""
@@ -185,7 +187,3 @@ class SymCEREPlus(SymCERE):
             users = torch.cat([users, torch.ones_like(users[:, :1])], dim=1)
             items = torch.cat([items, self.plus.popularity * self.item_bias[:, None]], dim=1)
         return users.contiguous(), items.contiguous()
-
-    def blended(self, users: Tensor, items: Tensor, graph: Any = None) -> tuple[Tensor, Tensor]:
-        """Vectors whose dot product is the score with its `Blend`."""
-        return self.blend(users, items, graph or self.graph) if self.blend else (users, items)

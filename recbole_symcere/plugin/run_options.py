@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recbole_symcere.base.options import option
+from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.text.text_options import CacheOptions, ControlOptions
 
 __all__ = [
@@ -140,7 +141,7 @@ class RunOptions:
     )
 
 
-RUN_GROUPS = (RunOptions, CacheOptions, ControlOptions)
+RUN_GROUPS = (RunOptions, CacheOptions, ControlOptions, BlendOptions)
 """What every run reads, whatever its model."""
 
 UNLISTED_KEYS = frozenset(

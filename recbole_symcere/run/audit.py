@@ -102,7 +102,7 @@ def audit(
         before = observe("original", nothing)
         after = observe("planted", held_out)
         moved = observe("moved", nothing, move_pairs=True)
-        control = observe("control", rows[0], train=False)
+        control = observe("control", rows[0][_of_few_items(parts[0])], train=False)
     known = before.pop("held-out pairs known")
     texts = {f"{name}, texts": before[name] == after[name] for name in before}
     pairs = {f"{name}, pairs": before[name] == moved[name] for name in before}
@@ -112,6 +112,12 @@ def audit(
         control_differs=any(control[seen] != before[seen] for seen in control),
         held_out_in_history=known,
     )
+
+
+def _of_few_items(part: Any) -> np.ndarray:
+    """Rows of every fifth item [n]: a word that all items share may rightly count for nothing."""
+    found: np.ndarray = part.inter_feat[part.iid_field].numpy() % 5 == 1
+    return found
 
 
 def _planted_copy(data: ReviewDataset, folder: Path, rows: np.ndarray, items: bool) -> Path:

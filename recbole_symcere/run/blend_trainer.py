@@ -1,65 +1,58 @@
-"""A trainer that chooses, on validation, how much a trained model's blend counts."""
+"""Trainers that choose, on validation, how much a trained model's blend counts."""
 
+import copy
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.evaluator.register import metrics_dict
 
-from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.options import option, read_options
-from recbole_symcere.model.symcereplus_blend import PARTS
+from recbole_symcere.base.options import read_options
+from recbole_symcere.evaluate.weights import HeldOut, bagged_weights, shortlisted
+from recbole_symcere.model.blend import Blend
+from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.plugin import checkpoint
-from recbole_symcere.run.trainer import ReviewTrainer
+from recbole_symcere.run.trainer import Resumable, ReviewTrainer
 
-__all__ = ["BlendTrainer"]
+__all__ = ["BlendTrainer", "Blending", "blending"]
 
 _log = logging.getLogger(__name__)
 
-CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8, 8.0)
-"""Weights that are tried; with the last the neighbourhood hardly leaves the model a say."""
-
-_SWEEPS = 3
-
-
-@dataclass(frozen=True)
-class KeptBlendOptions:
-    """Whether the blend is known already."""
-
-    refit_blend: dict[str, Any] | None = option(
-        None, "set by the command refit: the blend's weights by name, instead of a choice"
-    )
+_USERS = 4_000  # that the weights are chosen on
+_SCORES = 1_000_000  # of each expert at once
+_BY_RANK = ("ndcg", "hit", "recall", "mrr", "map", "precision")
 
 
-class BlendTrainer(ReviewTrainer):
-    """Trains, and then weighs what `Blend` adds to the scores of the best epoch.
+if TYPE_CHECKING:
+    _Base = Any  # the trainer that the mixin is put before
+else:
+    _Base = object
 
-    One weight after the other takes the candidate with the best validation metric, the smallest of
-    equals, until none changes, in at most three rounds. Nothing is chosen without a validation,
-    without a stored model, or in a trial of a search, which compares models without their blend.
+
+class Blending(_Base):  # type: ignore[misc] # see above
+    """Mixin before a `Resumable`: trains, and then weighs what `Blend` adds to the best epoch.
+
+    The weights are `bagged_weights` of at most 4,000 users' validation items, by the metric that
+    chooses the best epoch if it is one of lists (NDCG, Hit, Recall, MRR, MAP, Precision), else by
+    NDCG. They are kept if the whole validation is better with them than the model alone. Nothing
+    is chosen without a validation, without a stored model, or in a trial of a search, which
+    compares models without their blend.
 
     A refit has nothing to choose on and takes the weights of its run.
 
     Attributes:
-        chosen: name -> weight; where they were chosen also "before", the validation metric without
-            the blend, and "seconds". Empty before the choice.
+        chosen: name -> weight; where they were chosen also "before", the validation metric of the
+            model alone, and "seconds". Empty before the choice.
     """
-
-    option_groups = (KeptBlendOptions,)
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
         self.chosen: dict[str, float] = {}
-        self._kept = read_options(KeptBlendOptions, config).refit_blend
-        for name, weight in (self._kept or {}).items():
-            number = isinstance(weight, int | float) and not isinstance(weight, bool)
-            if name not in PARTS or not number:
-                raise InputError(
-                    f"refit_blend is {self._kept}, but it must give numbers to {', '.join(PARTS)}."
-                )
+        self._kept = read_options(BlendOptions, config).refit_blend
 
     def fit(
         self, train_data: Any, valid_data: Any = None, *rest: Any, **options: Any
@@ -69,13 +62,14 @@ class BlendTrainer(ReviewTrainer):
         asked = self._saved and self._evaluates and not self.in_search
         if asked and self.model.blend is not None:
             state = self._unblended(checkpoint.load(self.saved_model_file))
-            self.model.load_state_dict(state["state_dict"])
-            kept = ("best_valid_score", "best_valid_result")
-            before = {name: state[name] for name in kept}
+            checkpoint.load_weights(self.model, state)
+            before = {name: state[name] for name in ("best_valid_score", "best_valid_result")}
+            self.best_valid_score, self.best_valid_result = before.values()
             self._choose(valid_data)
             state |= {
                 "state_dict": self.model.state_dict(),
-                **{name: getattr(self, name) for name in kept},
+                "best_valid_score": self.best_valid_score,
+                "best_valid_result": self.best_valid_result,
                 "without_blend": before,
                 **self._vectors(),
             }
@@ -86,7 +80,7 @@ class BlendTrainer(ReviewTrainer):
 
     def _keep(self, weights: Mapping[str, float]) -> None:
         """Give the blend the weights that were chosen for the run that this is a refit of."""
-        blend = self.model.blend
+        blend: Blend | None = self.model.blend
         names = [] if blend is None else blend.names
         gone = [name for name, weight in weights.items() if weight and name not in names]
         if gone:  # more reviews may leave no word that tells items apart
@@ -95,68 +89,153 @@ class BlendTrainer(ReviewTrainer):
                 "the run's without it."
             )
         self.chosen = {name: float(weights.get(name, 0.0)) for name in names}
-        if names:
-            blend.weights.copy_(torch.tensor([*self.chosen.values()]))
-            self.model.forget()
+        if blend is not None:
+            blend.weigh(self.chosen)
+            self._forget()
             self.store_best()
 
     def _choose(self, valid_data: Any) -> None:
         blend, started = self.model.blend, time.perf_counter()
-        draws = np.random.get_state()  # noqa: NPY002 # where items are sampled: the same for all
-        found: dict[tuple[float, ...], tuple[float, Any]] = {}
-
-        def validated(weights: tuple[float, ...]) -> float:
-            if weights not in found:
-                blend.weights.copy_(torch.tensor(weights))
-                self.model.forget()
-                np.random.set_state(draws)  # noqa: NPY002 # as above
-                result = self.evaluate(valid_data, load_best_model=False)
-                score = float(result[self.valid_metric])
-                found[weights] = score if self.valid_metric_bigger else -score, result
-            return found[weights][0]
-
-        best = (0.0,) * len(blend.names)
-        before = validated(best)
-        for _ in range(_SWEEPS):
-            start = best
-            for place in range(len(best)):
-                tried = [(*best[:place], weight, *best[place + 1 :]) for weight in CANDIDATES]
-                best = max(tried, key=validated)
-            if best == start:
-                break
-        blend.weights.copy_(torch.tensor(best))
-        self.model.forget()
-        score, self.best_valid_result = found[best]
-        sign = 1 if self.valid_metric_bigger else -1
-        self.best_valid_score = sign * score
-        self.chosen = dict(zip(blend.names, best, strict=True))
-        self.chosen |= {"before": sign * before, "seconds": time.perf_counter() - started}
-        weights = ", ".join(f"{name} {self.chosen[name]:g}" for name in blend.names)
+        alone, before = {"model": 1.0}, float(self.best_valid_score)
+        found = dict(zip(blend.names, self._searched(valid_data), strict=True))
+        draws = np.random.get_state()  # noqa: NPY002 # RecBole may sample the items to rank
+        blend.weigh(found)
+        self._forget()
+        result = self.evaluate(valid_data, load_best_model=False)
+        np.random.set_state(draws)  # noqa: NPY002 # as above
+        after = float(result[self.valid_metric])
+        if after > before if self.valid_metric_bigger else after < before:
+            self.best_valid_score, self.best_valid_result = after, result
+        else:
+            found = alone
+            blend.weigh(alone)
+            self._forget()
+        self.chosen = {name: found.get(name, 0.0) for name in blend.names}
+        weights = ", ".join(
+            f"{name} {weight:.2f}" for name, weight in self.chosen.items() if weight
+        )
+        self.chosen |= {"before": before, "seconds": time.perf_counter() - started}
         _log.info(
-            f"blend chosen on validation: {weights}; {self.valid_metric} {sign * before:.4f} -> "
+            f"blend chosen on validation: {weights}; {self.valid_metric} {before:.4f} -> "
             f"{self.best_valid_score:.4f}"
         )
 
+    def _searched(self, valid_data: Any) -> list[float]:
+        """Weights in the order of the blend's names."""
+        name, k = self._metric()
+        parts, rows, places, at = [], [], [], 0
+        for scores, masked, row, item in self._scored(valid_data):
+            kept, place = shortlisted(scores, masked, row, item, k)
+            parts.append(kept)
+            rows.append(row + at)
+            places.append(place)
+            at += kept.shape[1]
+        speaks = np.ones(len(parts[0]), dtype=bool)
+        speaks[0] = self._spreads  # a model that scores all alike has no scale
+        width = max(part.shape[2] for part in parts)
+        # what fills up is no item of a list
+        every = np.concatenate([_filled(part[speaks], width) for part in parts], axis=1)
+        metric, numbered = metrics_dict[name](self.config), name not in _ALONE
+
+        def values(hits: Any, held_out: Any) -> Any:
+            found = metric.metric_info(hits, *([held_out] * numbered))
+            return np.asarray(found, dtype=np.float64)[:, k - 1]
+
+        data = HeldOut([*every], np.concatenate(rows), np.concatenate(places), values, k)
+        found = np.zeros(len(speaks))
+        found[speaks] = bagged_weights(data)
+        weights: list[float] = found.tolist()
+        return weights
+
+    def _metric(self) -> tuple[str, int]:
+        """What the weights are chosen by, and its k."""
+        name, _, k = self.valid_metric.lower().partition("@")
+        return (name, int(k)) if name in _BY_RANK and k else ("ndcg", max(self.config["topk"]))
+
+    def _scored(self, valid_data: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """Scores [1 + K, b, n_items] of users, what is masked, and their held-out items."""
+        loader = valid_data
+        if not isinstance(loader, FullSortEvalDataLoader):
+            data = valid_data._dataset  # the loader would sort what the other one reads
+            data = data.copy(copy.deepcopy(data.inter_feat))
+            loader = FullSortEvalDataLoader(self.config, data, valid_data._sampler)
+        users = np.asarray(loader.uid_list)
+        if len(users) > _USERS:
+            users = np.sort(np.random.default_rng(0).choice(users, _USERS, replace=False))
+        order = {int(user): row for row, user in enumerate(np.asarray(loader.uid_list).tolist())}
+        n_items, blend = self.model.n_items, self.model.blend
+        at_once = max(_SCORES // n_items, 1)
+        blend.weigh({"model": 1.0})
+        self._forget()
+        self.model.eval()
+        self._spreads = False
+        for start in range(0, len(users), at_once):
+            some = users[start : start + at_once]
+            batch = loader.user_df[torch.tensor([order[int(user)] for user in some])]
+            with torch.no_grad():
+                own = self.model.full_sort_predict(batch.to(self.device)).view(len(some), -1)
+            own = own.float().cpu().numpy()
+            self._spreads |= bool(np.ptp(own[:, 1:], axis=1).any())
+            masked = np.zeros(own.shape, dtype=bool)
+            masked[:, 0] = True
+            rows, items = [], []
+            for row, user in enumerate(some.tolist()):
+                known = loader.uid2history_item[user]
+                if known is not None and not self.config["repeatable"]:
+                    masked[row, np.asarray(known)] = True
+                held_out = np.asarray(loader.uid2positive_item[user])
+                rows.append(np.full(len(held_out), row))
+                items.append(held_out)
+            scores = np.concatenate([own[None], blend.scores(some)])
+            yield scores, masked, np.concatenate(rows), np.concatenate(items)
+
+    def _forget(self) -> None:
+        if hasattr(self.model, "forget"):
+            self.model.forget()
+
     def _unblended(self, state: dict[str, Any]) -> dict[str, Any]:
         """A checkpoint as it was before the choice."""
-        weights = {
-            name: torch.zeros_like(weight) if name == "blend.weights" else weight
-            for name, weight in state["state_dict"].items()
-        }
+        weights = dict(state["state_dict"])
+        if "blend.weights" in weights:
+            weights["blend.weights"] = torch.zeros_like(weights["blend.weights"])
+            weights["blend.weights"][0] = 1
         return {**state, **state.get("without_blend", {}), "state_dict": weights}
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(self._unblended(state))  # what is trained is judged without it
 
     def _vectors(self) -> dict[str, Any]:
-        names = [] if self.model.blend is None else self.model.blend.names
-        return {**super()._vectors(), "blend_names": names}
+        """Also what serving needs to place new users and items."""
+        blend: Blend | None = self.model.blend
+        more = {} if blend is None else {"blend_names": blend.names, "blend_words": blend.words}
+        return {**super()._vectors(), **more}
 
     def facts(self) -> dict[str, Any]:
         """The weights that were chosen."""
-        return super().facts() | {"blend": self.chosen}
+        return {**super().facts(), "blend": self.chosen}
 
     @property
     def further_seconds(self) -> float:
         """Of the choice."""
-        return self.chosen.get("seconds", 0.0)
+        return float(super().further_seconds + self.chosen.get("seconds", 0.0))
+
+
+def _filled(scores: Any, width: int) -> Any:
+    more = ((0, 0), (0, 0), (0, width - scores.shape[2]))
+    return np.pad(scores, more, constant_values=-1e30)
+
+
+_ALONE = frozenset({"hit", "mrr", "precision"})
+"""Metrics whose ``metric_info`` doesn't ask how many items are held out."""
+
+
+class BlendTrainer(Blending, ReviewTrainer):
+    """The trainer of our models that have a blend by themselves."""
+
+
+def blending(trainer: type) -> type:
+    """The class of a `Resumable` trainer with `Blending` in front, unless it is there already."""
+    if issubclass(trainer, Blending):
+        return trainer
+    assert issubclass(trainer, Resumable)  # see `build_trainer`
+    return type(f"Blending{trainer.__name__}", (Blending, trainer), {})

@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_trainer, init_seed
+from recbole.utils import ModelType, get_trainer, init_seed
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import read_options
 from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.everything import with_everything
+from recbole_symcere.model.base import VectorRecommender
+from recbole_symcere.model.blend import blend_of, with_blend
+from recbole_symcere.model.blend_options import BlendOptions, kind_of
+from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.plugin.stock_needs import refuse_columns, refuse_large_matrix
+from recbole_symcere.run.blend_trainer import blending
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.trainer import resumable
 
@@ -34,7 +40,7 @@ def read_dataset(config: Any) -> Any:
     init_seed(config["seed"], config["reproducibility"])
     _refuse_pickles(config)
     with _as_input_error(config):
-        dataset = create_dataset(config)
+        dataset = ReviewDataset(config) if _wants_words(config) else create_dataset(config)
     refuse_columns(config, dataset)
     refuse_large_matrix(config, dataset)
     if max(config["topk"]) >= dataset.item_num:
@@ -83,14 +89,39 @@ def build_model(config: Any, train_data: Any) -> Any:
     """The model on its device, with the weights that the seed gives."""
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     with in_one_line(config, "built"), processes.first_alone():
-        return config.model_class(config, train_data.dataset).to(config["device"])
+        model = config.model_class(config, train_data.dataset)
+        return _with_blend(config, model, train_data.dataset).to(config["device"])
 
 
 def build_trainer(config: Any, model: Any) -> Any:
     """The model's trainer, with checkpoints that survive a kill."""
     trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))
+    if getattr(model, "blend", None) is not None:
+        trainer = blending(trainer)
     with _as_input_error(config):
         return trainer(config, model)
+
+
+def _wants_words(config: Any) -> bool:
+    """Whether the blend reads reviews that the model itself doesn't."""
+    names = read_options(BlendOptions, config).experts
+    ranks = config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}
+    there = any(Path(config["data_path"]).glob("*.reviews.parquet"))
+    return ranks and there and any(kind_of(name).what == "words" for name in names)
+
+
+def _with_blend(config: Any, model: Any, dataset: Any) -> Any:
+    """The model, with the blend that the configuration asks for if it has none by itself."""
+    ours = isinstance(model, VectorRecommender)
+    if (ours and model.blends) or not read_options(BlendOptions, config).experts:
+        return model
+    blend = blend_of(config, dataset, lambda: item_words(dataset))
+    if blend is None:
+        return model
+    if not ours:
+        return with_blend(model, blend)
+    model.blend = blend
+    return model
 
 
 def _refuse_pickles(config: Any) -> None:

@@ -16,7 +16,6 @@ from recbole.utils import ModelType
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.model.base import GraphRecommender
-from recbole_symcere.model.symcereplus_blend import PARTS
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.agreement import check_results
 from recbole_symcere.run.log_lines import short_path
@@ -111,7 +110,8 @@ def _settings(
         settings["batches_per_propagation"] = size  # more data would have more to a step
     if "phases" in metrics:
         settings["first_phase_epochs"] = epochs[0]
-    blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name in PARTS}
+    told = ("before", "seconds")
+    blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name not in told}
     if blend:
         settings["refit_blend"] = blend
     return settings

@@ -27,4 +27,9 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     name = str(settings.get("model"))
     own = adopted(name)
     shares = not _SHARING.isdisjoint(lineage(own) if own else [name])
-    return _TIES | (_PROPAGATION if shares else {}) | dict(settings)
+    found = _TIES | (_PROPAGATION if shares else {}) | dict(settings)
+    reg, blend = found.pop("blend_ease_reg", 100.0), found.get("blend")
+    if isinstance(blend, str):  # of two experts; their weights are other ones
+        ease = f"ease_{reg:.0f}"
+        found["blend"] = {"both": ["words", ease], "ease": [ease]}.get(blend, [blend])
+    return found

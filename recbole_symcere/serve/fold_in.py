@@ -12,16 +12,12 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.recency import histories
 from recbole_symcere.evaluate.products import all_products
-from recbole_symcere.graph.bipartite import BipartiteGraph
-from recbole_symcere.model.ease_weights import EaseWeights
+from recbole_symcere.model.blend import Blend
+from recbole_symcere.model.blend_options import BlendOptions
+from recbole_symcere.model.experts import Expert, expert
 from recbole_symcere.model.registry import class_of, is_ours, lineage
-from recbole_symcere.model.symcereplus_blend import (
-    Blend,
-    BlendOptions,
-    blended_names,
-    ease_width,
-)
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.serve.fold_text import TEXT_MODELS, TextFold
 
@@ -45,7 +41,8 @@ class VectorFold:
 
     and g_i likewise, where t is `TextFold` (of a user the mean over his reviews, each read as the
     text of an item that he likes). Then the score is made as the model makes it: g at length 1 for
-    a cosine, SymCEREPlus's popularity and `Blend`, whose sums over N_u are exact.
+    a cosine, SymCEREPlus's popularity and `Blend`, whose sums over N_u are exact, with one time for
+    all of N_u.
 
     Differs from the model: for LightGCN one step over the mean of the layers 0 to K is the layers 1
         to K + 1, so that layer K + 1 stands where a trained user has its own layer 0. Users of
@@ -60,8 +57,8 @@ class VectorFold:
         text: makes what reads texts, when the first one comes.
 
     Raises:
-        FoldError: for DGCLR, and for vectors of a class of the user's own with columns that nothing
-            explains.
+        FoldError: for DGCLR, for a blend of a run before version 0.3, and for vectors of a class of
+            the user's own with columns that nothing explains.
     """
 
     def __init__(
@@ -89,12 +86,12 @@ class VectorFold:
         weights = state["state_dict"]
         self._bias = "SymCEREPlus" in self._family and weights.get("item_bias") is not None
         self._own = d + self._bias
-        kept = weights.get("blend.weights") if "SymCEREPlus" in self._family else None
-        self._weights = torch.zeros(0) if kept is None else kept.cpu()
-        self._names = state.get("blend_names") or blended_names(
-            self._settings.get("blend", "both"), len(self._weights), len(self.items)
-        )
-        if not self._weights.any() and self.items.shape[1] != self._own:
+        kept, self._names = weights.get("blend.weights"), state.get("blend_names") or []
+        self._weights = torch.ones(1) if kept is None else kept.cpu()
+        self._words = state.get("blend_words")
+        if len(self._weights) > 1 and len(self._names) != len(self._weights):
+            raise FoldError(self.name, "has the blend of a run before version 0.3; train it anew")
+        if not self._weights[1:].any() and self.items.shape[1] != self._own:
             raise FoldError(self.name, "adds columns of its own to its vectors")
 
     # --- users ---------------------------------------------------------------------------------
@@ -119,27 +116,18 @@ class VectorFold:
         own = self._as_scored(_joined(parts))[None]
         if self._bias:
             own = torch.cat([own, torch.ones(1, 1)], dim=1)
-        if not self._weights.any():
+        if not self._weights[1:].any():
             return own[0]
-        n_items = len(self.items)
-        sides: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
-            name: lambda name=name: self._extended(name, words)  # type: ignore[misc]
-            for name in self._blended
-        }
-        blend = Blend(sides)
-        blend.weights = self._weights
-        # texts are items behind the known ones
-        known = np.concatenate([history, n_items + np.arange(len(words))]).astype(np.int64)
-        graph = BipartiteGraph(np.zeros_like(known), known, 1, n_items + len(words))
-        users, _ = blend.forward(own, self.items[:, : self._own], graph)
+        zeros, (_, n_items) = np.zeros_like(history), self._history.shape
+        more = words.sum(dim=0) if words.shape[1] else None
+        users, _ = self._blend.forward(
+            own,
+            self.items[:, : self._own],
+            histories(zeros, history, None, 1, n_items),
+            more if self._word_columns else None,
+            self.items[:, self._own + self._word_columns :],
+        )
         return users[0]
-
-    def _extended(self, name: str, words: Tensor) -> tuple[Tensor, Tensor]:
-        near, far = self._blended[name]
-        if not len(words):
-            return near, far
-        more = near.new_zeros(len(words), near.shape[1])
-        return torch.cat([near, words if name == "words" else more]), far
 
     @cached_property
     def _degrees(self) -> tuple[_Ints, _Ints]:
@@ -149,35 +137,26 @@ class VectorFold:
         )
         return of_users, of_items
 
+    @property
+    def _word_columns(self) -> int:
+        """How many columns the expert "words" has, none where it has no weight."""
+        counts = "words" in self._names and self._weights[self._names.index("words")]
+        return int(self._words.shape[1]) if counts and self._words is not None else 0
+
     @cached_property
-    def _blended(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Name of a similarity -> A and B [n_items, d_k], from the columns of the items.
+    def _blend(self) -> Blend:
+        exact = int(self._settings.get("blend_ease_exact", BlendOptions.blend_ease_exact))
+        words = None if self._words is None else self._words.numpy()
 
-        B is stored. Words have A = B. For EASE, whose truncation is W = A B^T with B^T B = I, A is
-        W B.
-        """
-        n_items, at = len(self.items), self._own
-        sides: dict[str, tuple[Tensor, Tensor]] = {}
-        for name, weight in zip(self._names, self._weights.tolist(), strict=True):
-            sides[name] = (self.items[:, :0], self.items[:, :0])
-            if not weight:
-                continue
-            width = ease_width(n_items)
-            if name == "words":
-                there = "ease" in self._names and self._weights[self._names.index("ease")]
-                width = self.items.shape[1] - at - (width if there else 0)
-            far = self.items[:, at : at + width]
-            near = far
-            if name == "ease":
-                near = torch.from_numpy(self._ease().times(far.numpy()))
-            sides[name] = (near, far)
-            at += width
-        return sides
+        def make(name: str) -> Expert:
+            return expert(name, self._history, words, exact)
 
-    def _ease(self) -> EaseWeights:
-        keys = ("blend_ease_reg", "blend_ease_exact")
-        reg, exact = (self._settings.get(key, getattr(BlendOptions, key)) for key in keys)
-        return EaseWeights(self._history, float(reg), int(exact) + 1)
+        users, items = self._history.nonzero()
+        blend = Blend(
+            tuple(self._names[1:]), make, histories(users, items, None, *self._history.shape)
+        )
+        blend.weights = self._weights
+        return blend
 
     # --- items ---------------------------------------------------------------------------------
 
@@ -202,7 +181,7 @@ class VectorFold:
         if self._bias:
             trained = torch.from_numpy(self._degrees[1] > 0)
             row[self._own - 1] = self.items[trained, self._own - 1].median()
-        if words.shape[1] and self._weights.any() and self._blended["words"][1].shape[1]:
+        if words.shape[1] and self._word_columns:
             row[self._own : self._own + words.shape[1]] = words[0]
         return vector, row
 

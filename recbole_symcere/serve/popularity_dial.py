@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.model.symcereplus_blend import deviation
+from recbole_symcere.model.blend import deviation
 
 __all__ = ["with_popularity"]
 
@@ -37,7 +37,8 @@ def with_popularity(state: Mapping[str, Any], popularity: float) -> dict[str, An
     new_items = torch.cat([items[:, : width - 1], popularity * bias[:, None]], dim=1)
     if rest.shape[1]:
         before = deviation(old_users, items[:, :width])
-        rest = rest * (deviation(old_users, new_items) / before.clamp_min(1e-12))[:, None]
+        ratio = deviation(old_users, new_items) / before
+        rest = rest * torch.where(before > 0, ratio, torch.ones_like(ratio))[:, None]
     users = torch.cat([old_users, rest], dim=1).contiguous()
     items = torch.cat([new_items, items[:, width:]], dim=1).contiguous()
     return {**stored, "scored": (users, items)}

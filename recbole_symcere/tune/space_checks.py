@@ -32,7 +32,7 @@ _MACHINE = frozenset(
 )
 
 # Settings of what happens after a run's training; trials end before it.
-_AFTERWARDS = frozenset({"blend", "blend_ease_reg", "blend_ease_exact"})
+_AFTERWARDS = frozenset({"blend", "blend_ease_exact"})
 
 
 def check_conditions(parameters: Sequence[Parameter], source: str) -> None:

@@ -20,6 +20,7 @@ from recbole.config.configurator import Config as RecBoleConfig
 from safetensors.torch import load_file, save_file
 from small_data import small_rows, write_rows
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.compare import worker
 from recbole_symcere.compare.compare_options import checked_options
@@ -40,6 +41,8 @@ OURS = ("data_path", "cache_dir", "text_encoder", "max_length", "embedding_size"
 def compare(small, *given, without=()):
     named = {word[2:].split("=")[0] for word in given}
     settings = {key: small[key] for key in OURS if key not in named and key not in without}
+    if "untrained" not in named:
+        settings["untrained"] = False
     return main(["compare", *given, *words(settings)])
 
 
@@ -306,7 +309,7 @@ def test_one_seed_without_tests(small):
 def test_each_model_has_its_own_bound_on_epochs_unless_one_is_given(small):
     pytest.importorskip("ray")
     given = {"models": "LightGCN,CollabContext", "datasets": "small", "seeds": "0,1", "out": "out"}
-    options = checked_options({**given, "tune": "12"})
+    options = checked_options({**given, "tune": "12", "untrained": "False"})
     settings = {key: small[key] for key in OURS if key not in {"embedding_size", "epochs"}}
     for more, epochs in (({}, [300, 400]), ({"epochs": 7}, [7, 7])):
         tasks = checked_tasks(options, plan_rows(options), settings | more, [])
@@ -318,7 +321,7 @@ def test_each_model_has_its_own_bound_on_epochs_unless_one_is_given(small):
 def test_an_untuned_row_stands_beside_the_tuned_one(small):
     pytest.importorskip("ray")
     given = {"models": "EASE,BPR", "datasets": "small", "seeds": "0,1", "out": "out", "tune": "2"}
-    options = checked_options({**given, "untuned": "EASE"})
+    options = checked_options({**given, "untuned": "EASE", "untrained": "False"})
     rows = plan_rows(options)
     settings = {key: small[key] for key in ("data_path", "cache_dir", "epochs")}
     tasks = {task.row.label: task for task in checked_tasks(options, rows, settings, [])}
@@ -326,6 +329,36 @@ def test_an_untuned_row_stands_beside_the_tuned_one(small):
     assert tasks["EASE"].search is not None
     assert tasks["EASE, as given"].search is None
     assert tasks["EASE, as given"].settings == tasks["EASE"].settings
+
+
+def labels_of(small, **given):
+    base = {"datasets": "small", "seeds": "0,1", "out": "out"}
+    options = checked_options({**base, **given})
+    settings = {key: small[key] for key in ("data_path", "cache_dir", "epochs")}
+    return {
+        task.row.label: task for task in checked_tasks(options, plan_rows(options), settings, [])
+    }
+
+
+def test_what_needs_no_training_stands_in_every_table(small, tmp_path):
+    tasks = labels_of(small, models="EASE,BPR")
+    assert list(tasks) == ["EASE", "BPR", "WordKNN", "Stack"]
+    assert not tasks["Stack"].row.proposed
+    assert list(labels_of(small, models="Stack,BPR")) == ["Stack", "BPR", "WordKNN"]
+    bare = tmp_path / "bare" / "small"
+    bare.mkdir(parents=True)
+    shutil.copy(Path(small["data_path"], "small", "small.inter"), bare)
+    without = {**small, "data_path": str(bare.parent)}
+    assert list(labels_of(without, models="EASE,BPR")) == ["EASE", "BPR", "Stack"]
+
+
+def test_a_blended_row_stands_beside_the_one_without(small):
+    tasks = labels_of(small, models="EASE,BPR", blended="BPR", untrained="False")
+    assert list(tasks) == ["EASE", "BPR", "BPR, blended"]
+    assert tasks["BPR, blended"].settings["blend"] == ["all"]
+    assert tasks["BPR"].settings["blend"] is None
+    with pytest.raises(InputError, match="blended names 'Pop', which is not among the models"):
+        labels_of(small, models="EASE,BPR", blended="Pop")
 
 
 def test_help(capsys):

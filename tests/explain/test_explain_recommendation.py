@@ -12,6 +12,7 @@ from recbole_symcere.cli import main
 from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.recommendation import explain_pair
 from recbole_symcere.graph.bipartite import BipartiteGraph
+from recbole_symcere.model.experts import ItemMap
 from recbole_symcere.run.quick_start import run_recbole
 
 SOLD = "i3"
@@ -119,13 +120,15 @@ def test_the_page_and_mistakes(planted_run, tmp_path, capsys):
 
 
 def test_neighbours_by_words_are_part_of_score_and_effect(small, tmp_path):
-    settings = {**small, "run_dir": str(tmp_path / "run"), "blend": "words"}
+    settings = {**small, "run_dir": str(tmp_path / "run"), "blend": ["words", "recent_knn_5"]}
     run_recbole("SymCEREPlus", "small", config_dict=settings)
     run = load_text_run(str(tmp_path / "run"))
     model = run.model
-    model.blend.weights.fill_(0.5)
+    model.blend.weigh({"model": 1.0, "words": 0.5, "recent_knn_5": 0.4})
     words = np.random.default_rng(0).normal(size=(model.n_items, 3))  # all items differ
-    model.blend.sides = lambda _: (torch.from_numpy(words).float(),) * 2
+    single = words.astype(np.float32)
+    model.blend._made["words"] = ItemMap(single, single)
+    near = model.blend.expert("knn_5").near.toarray().astype(float)
     model.forget()
     user, item = 4, 9
     found = explain_pair(run, user, item, 50)
@@ -135,8 +138,14 @@ def test_neighbours_by_words_are_part_of_score_and_effect(small, tmp_path):
         nodes = torch.split(model.nodes(graph), [model.n_users, model.n_items])
         users, items = (v.detach().double().numpy() for v in model.as_scored(*nodes))
         own = items @ users[user]
-        added = words @ words[run.items[rows][run.users[rows] == user]].sum(axis=0)
-        return own[item] + 0.5 * own[1:].std() / added[1:].std() * added[item]
+        mine = run.users[rows] == user
+        known, times = run.items[rows][mine], run.times[rows][mine]
+        added = words @ words[known].sum(axis=0)
+        later = [(times > time).sum() for time in times]
+        recent = 0.3 ** np.array(later) @ near[known]
+        return own[item] + own[1:].std() * (
+            0.5 * added[item] / added[1:].std() + 0.4 * recent[item] / recent[1:].std()
+        )
 
     every = np.arange(len(run.users))
     assert found.score == pytest.approx(score(every), abs=1e-4)

@@ -38,14 +38,6 @@ def test_items_of_users_one_pair_per_edge(pairs, users):
                      for item in np.flatnonzero(linked(pairs)[user])]  # fmt: skip
 
 
-@given(pair_lists)
-def test_sums_of_items_count_each_edge_once(pairs):
-    table = torch.arange(10.0, dtype=torch.float64).view(N_ITEMS, 2)
-    view = edge_dropout(build(pairs), 0.5, torch.Generator().manual_seed(0))
-    for graph in (build(pairs), view):  # the edges that are dropped included
-        assert np.allclose(graph.sums_of_items(table).numpy(), linked(pairs) @ table.numpy())
-
-
 def build(pairs, n_users=N_USERS, n_items=N_ITEMS, dtype=torch.float64):
     users, items = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return BipartiteGraph(users, items, n_users, n_items, dtype)

@@ -22,11 +22,12 @@ from recbole_symcere.data.dataloader import HISTORY_MASK
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.history import history_matrix
 from recbole_symcere.graph.bipartite import BipartiteGraph
-from recbole_symcere.model.registry import MODELS, text_use
+from recbole_symcere.model.registry import MODELS, class_of, text_use
+from recbole_symcere.model.wordknn import Untrained
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import option_groups
-from recbole_symcere.plugin.run_options import RunOptions
+from recbole_symcere.plugin.run_options import RUN_GROUPS
 from recbole_symcere.run.prepare import build_trainer
 
 
@@ -42,7 +43,9 @@ def planted(name):
     return {}
 
 
-pytestmark = pytest.mark.parametrize("name", MODELS)
+LEARNING = [name for name in MODELS if not issubclass(class_of(name), Untrained)]
+every_model = pytest.mark.parametrize("name", MODELS)
+every_that_learns = pytest.mark.parametrize("name", LEARNING)
 
 
 def prepare(name, settings, **extra):
@@ -74,6 +77,7 @@ def all_scores(model):
     return scores.view(len(users), model.n_items)
 
 
+@every_model
 def test_a_pair_scores_as_in_the_full_ranking(name, small):
     model, _ = trained(name, small)
     full = all_scores(model)
@@ -84,16 +88,18 @@ def test_a_pair_scores_as_in_the_full_ranking(name, small):
     assert torch.isfinite(full).all()
 
 
+@every_model
 def test_its_settings_are_checked_before_any_data_are_read(name, small):
     read = set(hints_of(*option_groups(get_model(name))))
     file = properties_path() / "model" / f"{name}.yaml"
     own = set(yaml.safe_load(file.read_text(encoding="utf-8")))
-    assert own <= read | set(hints_of(RunOptions)) | {"train_neg_sample_args"}
+    assert own <= read | set(hints_of(*RUN_GROUPS)) | {"train_neg_sample_args"}
     for key in read - {"refit_blend", "refit_of", "refit_steps"}:  # refit's own
         with pytest.raises(InputError, match=rf"{key} is \{{'no': 'value'\}}"):
             Config(name, "small", config_dict={**small, key: {"no": "value"}})
 
 
+@every_model
 def test_reviews_without_a_word_are_refused(name, small, tmp_path):
     write_rows(tmp_path / "d", "small", [(*row[:4], " ") for row in small_rows()])
     settings = {**small, "data_path": str(tmp_path / "d")}
@@ -104,6 +110,7 @@ def test_reviews_without_a_word_are_refused(name, small, tmp_path):
         prepare(name, settings)
 
 
+@every_model
 def test_scores_may_be_overwritten(name, small):
     # RecBole masks the training items in place
     model, _ = trained(name, small)
@@ -113,6 +120,7 @@ def test_scores_may_be_overwritten(name, small):
     assert torch.equal(all_scores(model), kept)
 
 
+@every_that_learns
 def test_a_checkpoint_keeps_the_scores(name, small, tmp_path):
     model, _ = trained(name, small)
     checkpoint.save(tmp_path / "x", {"state_dict": model.state_dict()})
@@ -126,6 +134,7 @@ def test_a_checkpoint_keeps_the_scores(name, small, tmp_path):
         fresh.load_state_dict(dict(list(model.state_dict().items())[1:]))
 
 
+@every_that_learns
 def test_one_seed_gives_one_model(name, small):
     first = trained(name, small)[0].state_dict()
     _trained.clear()
@@ -135,6 +144,7 @@ def test_one_seed_gives_one_model(name, small):
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
+@every_that_learns
 def test_every_trainable_weight_learns(name, small):
     _, model, _, (train, *_) = prepare(name, small)
     model.train()
@@ -147,6 +157,7 @@ def test_every_trainable_weight_learns(name, small):
             assert parameter.grad.abs().sum() > 0, key
 
 
+@every_model
 def test_copies_of_a_pair_are_not_each_others_negatives(name, small):
     # RecBole repeats the rows of a batch for a second sampled item
     still = dict.fromkeys(("dropout", "edge_dropout"), 0.0)
@@ -173,6 +184,7 @@ def test_copies_of_a_pair_are_not_each_others_negatives(name, small):
         assert repeated.item() == pytest.approx(whole.item(), rel=1e-6), term
 
 
+@every_model
 def test_the_optimizer_gets_each_weight_once(name, small):
     config, model, *_ = prepare(name, small)
     groups = build_trainer(config, model).optimizer.param_groups
@@ -181,6 +193,7 @@ def test_the_optimizer_gets_each_weight_once(name, small):
     assert set(weights) >= {id(p) for p in model.parameters() if p.requires_grad}
 
 
+@every_that_learns
 def test_cached_vectors_do_not_outlive_a_step(name, small):
     _, model, _, (train, *_) = prepare(name, small)
     model.eval()
@@ -193,6 +206,7 @@ def test_cached_vectors_do_not_outlive_a_step(name, small):
     assert not torch.equal(all_scores(model), before)
 
 
+@every_model
 def test_no_held_out_pair_or_text_is_needed_to_train(name, small):
     _, (train, *_) = trained(name, small)
     assert len(train.dataset.inter_feat) == 24 * 6
@@ -201,6 +215,7 @@ def test_no_held_out_pair_or_text_is_needed_to_train(name, small):
     assert all(len(batch[field]) == len(batch) for field in batch.columns)
 
 
+@every_model
 def test_recboles_flops_counter_gets_through(name, small):
     config, model, dataset, _ = prepare(name, small)
     logger = logging.getLogger("flops")
@@ -208,6 +223,7 @@ def test_recboles_flops_counter_gets_through(name, small):
     copy.deepcopy(model)
 
 
+@every_that_learns
 def test_the_planted_halves_are_found(name, small):
     # user u likes the items of its half of the catalogue, and the words of a review name the item
     settings = {"epochs": 40, "learning_rate": 0.01, "stopping_step": 100, **planted(name)}

@@ -2,6 +2,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from recbole.data.interaction import Interaction
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
@@ -152,7 +154,11 @@ def test_a_leak_into_the_blend_is_seen(small, monkeypatch):
     make = symcereplus.blend_of
 
     def leaking(config, dataset, words):
-        everything = SimpleNamespace(item_num=dataset.item_num, history=lambda: dataset.all_history)
+        users, items = map(torch.from_numpy, dataset.all_history.nonzero())
+        fields = ("user_num", "item_num", "uid_field", "iid_field", "time_field")
+        everything = SimpleNamespace(**{field: getattr(dataset, field) for field in fields})
+        pairs = {dataset.uid_field: users.long(), dataset.iid_field: items.long()}
+        everything.inter_feat = Interaction(pairs)
         return make(config, everything, words)
 
     monkeypatch.setattr(symcereplus, "blend_of", leaking)

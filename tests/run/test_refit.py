@@ -182,11 +182,14 @@ def test_a_phase_that_was_not_kept_is_left_out(small, tmp_path, monkeypatch):
 def test_the_weights_of_a_blend_are_kept_and_not_chosen(
     small, tmp_path, monkeypatch, caplog, known
 ):
+    weights = {"model": 0.1, "words": 0.1, "ease_5": 0.8}
+
     def chosen(self, valid_data):
-        self.model.blend.weights.copy_(torch.tensor([0.1, 0.8]))
-        self.chosen = {"words": 0.1, "ease": 0.8, "before": 0.0, "seconds": 0.0}
+        self.model.blend.weigh(weights)
+        self.chosen = weights | {"before": 0.0, "seconds": 0.0}
 
     settings = {**small, **SETTINGS, "lexical_size": 8, "run_dir": "run"}
+    settings["blend"] = ["words", "ease_5"]
     if known:  # more items, so that a word is of some of them and not of all
         write_small(tmp_path / "data", n_users=30, n_items=80)
         settings["data_path"] = str(tmp_path / "data")
@@ -196,10 +199,10 @@ def test_the_weights_of_a_blend_are_kept_and_not_chosen(
     monkeypatch.setattr(BlendTrainer, "_choose", None)
     refit("run")
     old, new = best_of("run")["state_dict"], best_of("run-refit")["state_dict"]
-    kept = slice(None) if known else slice(1, 2)
+    kept = [0, 1, 2] if known else [0, 2]
     assert new["blend.weights"].tolist() == old["blend.weights"][kept].tolist()
-    assert old["blend.weights"].tolist() == torch.tensor([0.1, 0.8]).tolist()
-    expected = {"words": 0.1, "ease": 0.8} if known else {"ease": 0.8}
+    assert old["blend.weights"].tolist() == torch.tensor([*weights.values()]).tolist()
+    expected = {name: weight for name, weight in weights.items() if known or name != "words"}
     assert metrics_of("run-refit")["blend"] == expected
     assert ("words takes no part in the blend" in caplog.text) != known
     _, model, *_ = load_data_and_model("run-refit")
@@ -370,17 +373,24 @@ def test_a_run_that_is_being_trained_on_is_refused(small, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("model", "key", "value"),
-    [("LightGCN", "refit_steps", [3]), ("SymCEREPlus", "refit_blend", {"ease": 0.2})],
+    [("LightGCN", "refit_steps", [3]), ("SymCEREPlus", "refit_blend", {"ease_5": 0.2})],
 )
 def test_half_a_refit_is_refused(small, model, key, value):
     with pytest.raises(InputError, match=f"{key} is set by the command refit"):
         run_recbole(model, "small", config_dict={**small, key: value})
 
 
-@pytest.mark.parametrize("blend", [{"word": 0.1}, {"words": "much"}, {"ease": True}], ids=str)
-def test_a_blend_of_other_parts_is_refused(small, blend):
+@pytest.mark.parametrize(
+    ("blend", "message"),
+    [
+        ({"word": 0.1}, "blend names 'word'"),
+        ({"words": "much"}, "but words needs a number"),
+        ({"ease_5": True}, "but ease_5 needs a number"),
+    ],
+)
+def test_a_blend_of_other_parts_is_refused(small, blend, message):
     settings = {**small, "refit_of": "run", "refit_blend": blend, "lexical_size": 8}
-    with pytest.raises(InputError, match="it must give numbers to words, ease"):
+    with pytest.raises(InputError, match=message):
         run_recbole("SymCEREPlus", "small", config_dict=settings)
 
 

@@ -193,19 +193,27 @@ def test_unknown_users_are_named_or_get_popular_items(run_of):
 
 
 @pytest.mark.parametrize("popularity", [0.0, 0.4, 3.0])
-def test_the_dial_is_that_of_the_model(run_of, popularity):
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_the_dial_is_that_of_the_model(run_of, popularity, share):
     run = run_of("SymCEREPlus")
     state = checkpoint.load(run / "checkpoint" / "best.safetensors")
     _, model, *_ = load_data_and_model(run)
-    model.blend.weights[:] = torch.tensor([0.7, 0.3])[: len(model.blend.weights)]
+    model.blend.weigh({"model": share, "knn_10": 0.2, "ease_10": 0.3})
     state["vectors"] = model.eval().stored_vectors()
     from recbole_symcere.serve.popularity_dial import with_popularity
 
     users, items = with_popularity(state, popularity)["scored"]
     model.plus = model.plus.__class__(**{**vars(model.plus), "popularity": popularity})
     model.forget()
-    expected = model.scoring_vectors()
-    torch.testing.assert_close(users @ items.T, expected[0] @ expected[1].T, rtol=1e-4, atol=1e-4)
+    found, expected = (
+        users @ items.T,
+        (lambda left, right: left @ right.T)(*model.scoring_vectors()),
+    )
+    if not share:  # then what the dial turns sets the scale of a user's scores alone
+        found, expected = (
+            x / x.std(dim=1, keepdim=True).clamp_min(1e-6) for x in (found, expected)
+        )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_run_of_an_earlier_version_recommends_too(run_of, tmp_path):

@@ -1,0 +1,65 @@
+"""How long ago a user's interactions were, counted in his own interactions."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+__all__ = ["Histories", "histories"]
+
+_DECAY = 0.3
+"""What an interaction counts for beside the next one, where later ones shall count more."""
+
+
+class Histories:
+    """The items of users, each counting as much, or the later ones more.
+
+    Attributes:
+        flat: float32 [n_users, n_items], 1 where the user knows the item.
+        recent: likewise, 0.3^a for an item after which the user had a further ones.
+    """
+
+    def __init__(self, flat: csr_matrix, recent: csr_matrix) -> None:
+        self.flat, self.recent = flat, recent
+
+    def of(self, users: slice) -> "Histories":
+        """Those of some users."""
+        return Histories(self.flat[users], self.recent[users])
+
+
+def histories(
+    users: NDArray[np.int64],
+    items: NDArray[np.int64],
+    times: NDArray[np.float64] | None,
+    n_users: int,
+    n_items: int,
+) -> Histories:
+    """Histories of interactions.
+
+    Args:
+        users: [n] users of the interactions.
+        items: [n] their items; a repeated pair counts once, at its last time.
+        times: [n] of any unit; None if none is known, so that no interaction is later than another.
+        n_users: number of user ids, padding included.
+        n_items: number of item ids, padding included.
+
+    Example:
+        >>> user = np.zeros(3, dtype=np.int64)
+        >>> histories(user, np.arange(3), np.array([5.0, 9.0, 9.0]), 1, 3).recent.toarray()
+        array([[0.09, 1.  , 1.  ]], dtype=float32)
+    """
+    at = np.zeros(len(users)) if times is None else times
+    order = np.lexsort((at, users))
+    users, items, at = users[order], items[order], at[order]
+    ends = np.cumsum(np.bincount(users, minlength=n_users))
+    same = np.zeros(len(users), dtype=bool)
+    same[:-1] = (users[1:] == users[:-1]) & (at[1:] == at[:-1])  # as the next one
+    places = np.arange(len(users))
+    last = np.minimum.accumulate(np.where(same, len(users), places)[::-1])[::-1]
+    age = ends[users] - 1 - last  # of equal times all have the last one's
+    shape = n_users, n_items
+    flat = csr_matrix((np.ones(len(users), np.float32), (users, items)), shape)
+    flat.data[:] = 1
+    # the largest of a repeated pair is its last: rows are in order of time, and later ones win
+    keys, first = np.unique((users * n_items + items)[::-1], return_index=True)
+    value = (_DECAY ** age[::-1][first]).astype(np.float32)
+    return Histories(flat, csr_matrix((value, (keys // n_items, keys % n_items)), shape))

@@ -1,0 +1,324 @@
+"""What experts without training say, added to a model's scores as far as validation wants it."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor, nn
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.options import read_options
+from recbole_symcere.data.recency import Histories, histories
+from recbole_symcere.model.blend_options import BlendOptions, kind_of
+from recbole_symcere.model.experts import Expert, ItemMap, expert
+
+__all__ = ["Blend", "blend_of", "deviation", "training_histories", "with_blend"]
+
+_log = logging.getLogger(__name__)
+
+_ROWS = 4_096  # users whose scores are made at once
+_PAIRS = 50_000_000  # scores of all users that are held as they are: 200 MB
+_RANK = 128  # of what stands in their place above
+_POWERS = 2  # of its decomposition
+_SOME = 2_048  # items that tell how far an expert's scores of a user spread
+_SEED = 0
+
+_Floats = npt.NDArray[np.floating]
+
+
+class Blend(nn.Module):
+    """Scores of a model and of experts on one scale, as one dot product.
+
+    With s_ui the model's score and x_k,ui those of the experts (`EXPERTS`)::
+
+        y_ui = w_0 s_ui + sum_k w_k (sd_u(s) / sd_u(x_k)) x_k,ui
+
+    where sd_u is the deviation over all items, so that w_k tells how much k counts. The w are no
+    parameters: `Blending` chooses them on validation, and until then the model counts alone.
+
+    As vectors, y has the model's columns, those of the experts "words", and one for each item that
+    all other experts fill. Where users times items are more than 50 million, 128 columns stand for
+    those: the leading directions of what they would hold (Halko et al., 2011).
+
+    Args:
+        names: of the experts, see `kind_of`.
+        make: gives an expert of that name, called when it is first needed.
+        known: the training interactions of all users.
+        words: float32 [n_items, d_w] that the experts of words are made of.
+
+    Attributes:
+        names: "model" and the experts.
+        words: as given.
+        weights: w [1 + K].
+    """
+
+    weights: Tensor
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        make: Callable[[str], Expert],
+        known: Histories,
+        words: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.names = ["model", *names]
+        start = torch.zeros(len(self.names))
+        start[0] = 1
+        self.register_buffer("weights", start)
+        self.register_load_state_dict_pre_hook(_refuse_other_experts)  # type: ignore[no-untyped-call] # torch's own
+        self._make, self._known, self.words = make, known, words
+        self._made: dict[str, Expert] = {}
+
+    def expert(self, name: str) -> Expert:
+        """The expert of that name; one for all interactions and for recent ones."""
+        kind = name.removeprefix("recent_")
+        if kind not in self._made:
+            self._made[kind] = self._make(kind)
+        return self._made[kind]
+
+    def weigh(self, weights: dict[str, float]) -> None:
+        """Take weights by name; those that aren't named are 0."""
+        self.weights.copy_(torch.tensor([weights.get(name, 0.0) for name in self.names]))
+
+    @property
+    def alone(self) -> bool:
+        """Whether the model counts alone."""
+        return not self.weights[1:].any()
+
+    def scores(self, users: npt.NDArray[np.int64]) -> _Floats:
+        """What each expert says of all items for some users [K, b, n_items]."""
+        rows = Histories(self._known.flat[users], self._known.recent[users])
+        return np.stack([self.expert(n).scores(_of(n, rows)) for n in self.names[1:]])
+
+    def added(self, scores: Tensor, users: Tensor) -> Tensor:
+        """Y [b, n_items] from the model's scores s [b, n_items] of users [b]."""
+        if self.alone:
+            return scores
+        spread = _positive(scores[:, 1:].double().std(dim=1, correction=0).float()).cpu().numpy()
+        rows = users.cpu().numpy()
+        known = Histories(self._known.flat[rows], self._known.recent[rows])
+        found = self._rest(known, spread, self.names[1:])
+        weight: Tensor = self.weights[0]
+        return weight * scores + torch.from_numpy(found).to(scores)
+
+    def forward(
+        self,
+        users: Tensor,
+        items: Tensor,
+        known: Histories | None = None,
+        more_words: Tensor | None = None,
+        basis: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Vectors whose dot product is y.
+
+        Args:
+            users: [b, d], and
+            items: [n_items, d], whose dot product is s; item 0 is padding.
+            known: what these users know; all training interactions if not given.
+            more_words: [d_w] that is added to the words of what the users know.
+            basis: the last columns of the items, where they are there already.
+        """
+        if self.alone:
+            return users, items
+        known = known or self._known
+        spread = _positive(deviation(users, items)).cpu().numpy()
+        columns, sides = [self.weights[0] * users], [items]
+        if self._weight("words"):
+            words = self.expert("words")
+            if isinstance(words, ItemMap) and words.far is not None:
+                sums = torch.from_numpy(np.asarray(known.flat @ words.near))
+                if more_words is not None:
+                    sums = sums + more_words
+                far = torch.from_numpy(words.far)
+                scale = torch.from_numpy(spread) / deviation(sums, far).clamp_min(1e-12)
+                columns.append((self._weight("words") * scale[:, None] * sums).to(users))
+                sides.append(far.to(items))
+        rest = [name for name in self.names[1:] if name != "words" and self._weight(name)]
+        if rest:
+            if basis is None:
+                basis = torch.from_numpy(self._basis(known, spread, rest, len(items)))
+            found = self._rest_in(known, spread, rest, basis.cpu().numpy())
+            columns.append(torch.from_numpy(found).to(users))
+            sides.append(basis.to(items))
+        return torch.cat(columns, dim=1), torch.cat(sides, dim=1)
+
+    def _weight(self, name: str) -> float:
+        return float(self.weights[self.names.index(name)]) if name in self.names else 0.0
+
+    def _scaled(
+        self, known: Histories, spread: _Floats, names: list[str]
+    ) -> list[tuple[Expert, Any, _Floats]]:
+        """Experts, what users know, and w_k sd_u(s) / sd_u(x_k) [b]."""
+        found = []
+        for name in names:
+            weight, one, rows = self._weight(name), self.expert(name), _of(name, known)
+            if weight:
+                own = np.maximum(_spread(one, rows), 1e-12)
+                found.append((one, rows, (weight * spread / own).astype(np.float32)))
+        return found
+
+    def _rest(self, known: Histories, spread: _Floats, names: list[str]) -> _Floats:
+        """What the experts add [b, n_items]."""
+        total = np.zeros(known.flat.shape, dtype=np.float32)
+        for start in range(0, len(total), _ROWS):
+            some = slice(start, start + _ROWS)
+            for one, rows, scale in self._scaled(known.of(some), spread[some], names):
+                total[some] += scale[:, None] * one.scores(rows)
+        return total
+
+    def _basis(self, known: Histories, spread: _Floats, names: list[str], n_items: int) -> _Floats:
+        """Columns [n_items, r] of the items."""
+        if known.flat.shape[0] * n_items <= _PAIRS:
+            return np.eye(n_items, dtype=np.float32)
+        scaled = self._scaled(known, spread, names)
+        q = np.random.RandomState(_SEED).normal(size=(n_items, _RANK)).astype(np.float32)
+        for _ in range(_POWERS):
+            image = sum(scale[:, None] * one.times(rows, q) for one, rows, scale in scaled)
+            back = sum(
+                one.transposed_times(rows, scale[:, None] * image) for one, rows, scale in scaled
+            )
+            q, _ = np.linalg.qr(back)
+        return q.astype(np.float32)
+
+    def _rest_in(
+        self, known: Histories, spread: _Floats, names: list[str], basis: _Floats
+    ) -> _Floats:
+        """`_rest` times the basis [b, r]."""
+        if basis.shape[0] == basis.shape[1]:
+            return self._rest(known, spread, names)
+        scaled = self._scaled(known, spread, names)
+        total = sum(scale[:, None] * one.times(rows, basis) for one, rows, scale in scaled)
+        return np.asarray(total, dtype=np.float32)
+
+
+def _of(name: str, known: Histories) -> Any:
+    return known.recent if kind_of(name).recent else known.flat
+
+
+def _spread(one: Expert, rows: Any) -> _Floats:
+    """sd_u of an expert's scores [b], of at most `_SOME` items."""
+    n_items = rows.shape[1]
+    some = np.arange(1, n_items)
+    if len(some) > 2 * _SOME:
+        some = np.linspace(1, n_items - 1, _SOME).astype(np.int64)
+    found = [
+        one.scores(rows[start : start + _ROWS], some).std(axis=1)
+        for start in range(0, rows.shape[0], _ROWS)
+    ]
+    return np.concatenate(found)
+
+
+def _positive(spread: Tensor) -> Tensor:
+    """Deviations, with 1 for a model that says nothing."""
+    return torch.where(spread > 0, spread, torch.ones_like(spread))
+
+
+def deviation(users: Tensor, items: Tensor) -> Tensor:
+    """Standard deviation [n_users] of each user's scores of all items but the first."""
+    centred = items[1:] - items[1:].mean(dim=0)
+    covariance = centred.T @ centred / max(len(centred), 1)
+    return ((users @ covariance) * users).sum(dim=1).clamp_min(0).sqrt()
+
+
+def _refuse_other_experts(blend: Blend, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Stop at the weights of other experts."""
+    kept = state.get(f"{prefix}weights")
+    if kept is not None and len(kept) != len(blend.weights):
+        raise InputError(
+            f"The checkpoint has {len(kept)} weights of a blend, and these settings give "
+            f"{len(blend.weights)}: {', '.join(blend.names)}. Its blend is another one, as those "
+            "of runs before version 0.3 are. Train anew, or give --blend as the run had it."
+        )
+
+
+# --- for a model ---------------------------------------------------------------------------------
+
+
+def training_histories(dataset: Any) -> Histories:
+    """What all users know, from the training split."""
+    feat, time = dataset.inter_feat, dataset.time_field
+    users, items = (feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
+    times = feat[time].numpy() if time in feat.columns else None
+    return histories(users, items, times, dataset.user_num, dataset.item_num)
+
+
+def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | None:
+    """The blend that the configuration asks for; None for none.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: the training split.
+        words: gives [n_items, d], what the words of each item's reviews say; no columns for
+            nothing.
+    """
+    o = read_options(BlendOptions, config)
+    names, known = o.experts, training_histories(dataset)
+    vectors: Tensor | None = None
+    if any(kind_of(name).what == "words" for name in names):
+        vectors = words()
+        if not vectors.shape[1]:
+            _log.info("words take no part in the blend: no two items share one")
+            names = tuple(name for name in names if kind_of(name).what != "words")
+    if not names:
+        return None
+    n_items = dataset.item_num - 1
+    if n_items > o.blend_ease_exact and any(kind_of(name).what == "ease" for name in names):
+        _log.warning(
+            f"EASE in the blend is approximate: {n_items:,} items are more than "
+            f"blend_ease_exact, {o.blend_ease_exact:,}. Exactly it would take "
+            f"{12 * n_items**2 / 1e9:.1f} GB: --blend_ease_exact={n_items}."
+        )
+
+    def make(name: str) -> Expert:
+        array = None if vectors is None else vectors.numpy()
+        return expert(name, known.flat, array, o.blend_ease_exact)
+
+    return Blend(names, make, known, vectors)
+
+
+def with_blend(model: Any, blend: Blend) -> Any:
+    """One of RecBole's own models, whose scores have those of the experts added.
+
+    Raises:
+        InputError: for a model that doesn't score all items for a user.
+    """
+    kind = type(model)
+    if not any("full_sort_predict" in vars(one) for one in kind.__mro__[:-1] if _is_whole(one)):
+        raise InputError(
+            f"blend: {kind.__name__} scores pairs of users and items one by one, so that its "
+            "scores of all items have no scale to blend on. Leave blend out."
+        )
+    model.__class__ = type(kind.__name__, (_Blended, kind), {"__module__": kind.__module__})
+    model.blend = blend
+    return model
+
+
+def _is_whole(kind: type) -> bool:
+    return "abstract_recommender" not in kind.__module__
+
+
+class _Blended:
+    """Put before the class of a model that has a `Blend`."""
+
+    blend: Blend
+    USER_ID: str
+    ITEM_ID: str
+    n_items: int
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        scores = super().full_sort_predict(interaction)  # type: ignore[misc] # the model's
+        users = interaction[self.USER_ID]
+        return self.blend.added(scores.view(len(users), -1), users).view(-1)
+
+    def predict(self, interaction: Any) -> Tensor:
+        if self.blend.alone:
+            scores: Tensor = super().predict(interaction)  # type: ignore[misc] # the model's
+            return scores
+        users, place = torch.unique(interaction[self.USER_ID], return_inverse=True)
+        every = self.full_sort_predict(Interaction({self.USER_ID: users})).view(len(users), -1)
+        return every[place, interaction[self.ITEM_ID]]

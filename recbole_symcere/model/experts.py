@@ -1,0 +1,182 @@
+"""Recommenders without training: what an item is like that a user knows, and what all like."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csc_matrix, csr_matrix, hstack
+
+from recbole_symcere.model.blend_options import kind_of
+from recbole_symcere.model.ease_weights import EaseWeights, ease_factors
+
+__all__ = ["Expert", "ItemMap", "Popularity", "expert", "item_knn", "nearest_words"]
+
+_DENSE = 4_000  # items up to which EASE's weights are held whole
+_RANK = 256  # of its factors above
+_ITEMS = 1_024  # whose neighbours are looked for at once
+
+_Floats = npt.NDArray[np.floating]
+
+
+class Expert(Protocol):
+    """Scores of all items from what users know."""
+
+    def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
+        """Float32 [b, n_items] for known items [b, n_items], or those of some items [b, m]."""
+
+    def times(self, known: csr_matrix, x: _Floats) -> _Floats:
+        """Scores times x [n_items, d], without the scores: [b, d]."""
+
+    def transposed_times(self, known: csr_matrix, x: _Floats) -> _Floats:
+        """Scores, the other way round, times x [b, d]: [n_items, d]."""
+
+
+class Popularity:
+    """log(1 + |N_i|) for every user.
+
+    Args:
+        counts: [n_items] training interactions.
+    """
+
+    def __init__(self, counts: _Floats) -> None:
+        self._logs = np.log1p(counts).astype(np.float32)
+
+    def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
+        """See `Expert`."""
+        logs = self._logs if items is None else self._logs[items]
+        return np.broadcast_to(logs, (known.shape[0], len(logs)))
+
+    def times(self, known: csr_matrix, x: _Floats) -> _Floats:
+        """See `Expert`."""
+        return np.broadcast_to(self._logs @ x, (known.shape[0], x.shape[1]))
+
+    def transposed_times(self, known: csr_matrix, x: _Floats) -> _Floats:  # noqa: ARG002 # as others
+        """See `Expert`."""
+        return np.outer(self._logs, x.sum(axis=0))
+
+
+class ItemMap:
+    """x_ui = sum_{j in N_u} W_ji with W = A or A B^T.
+
+    Args:
+        near: A, dense or sparse, [n_items, d].
+        far: B [n_items, d]; None if W is A.
+    """
+
+    def __init__(self, near: _Floats | csr_matrix, far: _Floats | None = None) -> None:
+        self.near, self.far = near, far
+        self._columns = csc_matrix(near) if far is None and not _is_dense(near) else None
+
+    def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
+        """See `Expert`."""
+        if self.far is not None:
+            far = self.far if items is None else self.far[items]
+            return _dense(known @ self.near) @ far.T
+        if items is None:
+            return _dense(known @ self.near)
+        near = self.near[:, items] if self._columns is None else self._columns[:, items]
+        return _dense(known @ near)
+
+    def times(self, known: csr_matrix, x: _Floats) -> _Floats:
+        """See `Expert`."""
+        if self.far is not None:
+            x = self.far.T @ x
+        return _dense(known @ (self.near @ x))
+
+    def transposed_times(self, known: csr_matrix, x: _Floats) -> _Floats:
+        """See `Expert`."""
+        sums = self.near.T @ (known.T @ x)
+        return _dense(sums if self.far is None else self.far @ sums)
+
+
+def expert(
+    name: str, known: csr_matrix, words: _Floats | None, exact_items: int
+) -> ItemMap | Popularity:
+    """The expert of a name.
+
+    Args:
+        name: see `kind_of`; whether later interactions count more is a matter of what is asked.
+        known: [n_users, n_items], 1 for a training interaction.
+        words: float32 [n_items, d], what the reviews of each item say, if the name asks for them.
+        exact_items: items up to which EASE is exact.
+    """
+    kind, n_items = kind_of(name), known.shape[1]
+    number = kind.number or n_items
+    if kind.what == "popularity":
+        return Popularity(np.asarray(known.sum(axis=0)).ravel())
+    if kind.what == "words" and words is not None:
+        return ItemMap(nearest_words(words, number)) if kind.number else ItemMap(words, words)
+    if kind.what == "knn":
+        return ItemMap(item_knn(known, number))
+    limit = exact_items + 1  # the padding item is in the matrix
+    if n_items <= min(_DENSE, limit):
+        return ItemMap(EaseWeights(known, number, limit).times(np.eye(n_items, dtype=np.float32)))
+    near, far = ease_factors(known, number, _RANK, limit)
+    return ItemMap(near.numpy(), far.numpy())
+
+
+def item_knn(known: csr_matrix, k: int) -> csr_matrix:
+    """Cosine of items' users, of each item's k nearest (Sarwar et al., WWW 2001).
+
+    W_ji = |N_j & N_i| / sqrt(|N_j| |N_i|) where j is among the k nearest of i, else 0.
+
+    Args:
+        known: [n_users, n_items], 1 for an interaction.
+        k: at least 1.
+
+    Returns:
+        float32 [n_items, n_items].
+    """
+    lengths = np.sqrt(np.asarray(known.sum(axis=0)).ravel())
+    unit = csr_matrix(known.multiply(1 / np.maximum(lengths, 1)), dtype=np.float32).tocsc()
+    turned = unit.T.tocsr()
+    blocks = [
+        _k_largest(turned @ unit[:, start : start + _ITEMS], start, k)
+        for start in range(0, known.shape[1], _ITEMS)
+    ]
+    return hstack(blocks, format="csr", dtype=np.float32)
+
+
+def nearest_words(vectors: _Floats, k: int) -> csr_matrix:
+    """Cosine of items' words, of each item's k nearest, where it is above 0.
+
+    Args:
+        vectors: float32 [n_items, d].
+        k: at least 1.
+
+    Returns:
+        float32 [n_items, n_items], as `item_knn`.
+    """
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    blocks = [
+        _k_largest(csc_matrix(np.maximum(unit @ unit[start : start + _ITEMS].T, 0)), start, k)
+        for start in range(0, len(unit), _ITEMS)
+    ]
+    return hstack(blocks, format="csr", dtype=np.float32)
+
+
+def _k_largest(columns: csc_matrix, start: int, k: int) -> csc_matrix:
+    """The k largest of each column [n, b], without the item itself: column c is item start + c."""
+    columns = csc_matrix(columns)
+    kept: list[npt.NDArray[np.int64]] = []
+    for column, (begin, end) in enumerate(zip(columns.indptr, columns.indptr[1:], strict=False)):
+        places = np.arange(begin, end)
+        places = places[columns.indices[places] != start + column]
+        if len(places) > k:
+            # of equals those of the lower items, whatever the order that they stand in
+            order = np.lexsort((columns.indices[places], -columns.data[places]))
+            places = places[order[:k]]
+        kept.append(places)
+    chosen = np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
+    of_column = np.repeat(np.arange(len(kept)), [len(places) for places in kept])
+    pairs = columns.data[chosen], (columns.indices[chosen], of_column)
+    return csc_matrix(pairs, columns.shape, dtype=np.float32)
+
+
+def _is_dense(matrix: _Floats | csr_matrix) -> bool:
+    return isinstance(matrix, np.ndarray)
+
+
+def _dense(matrix: _Floats | csr_matrix) -> _Floats:
+    found: _Floats = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+    return found

@@ -1,0 +1,98 @@
+"""How weights of a sum of scores are chosen, against planted truth and RecBole's metrics."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_symcere.evaluate import weights as module
+from recbole_symcere.evaluate.weights import HeldOut, bagged_weights, shortlisted
+
+
+def reciprocal(hits, _):
+    """Of the rank of the first hit."""
+    return np.where(hits.any(axis=1), 1 / (1 + hits.argmax(axis=1)), 0.0)
+
+
+def planted(strengths, n_users=200, n_items=30, seed=0):
+    """Scores that are noise but for the held-out item of each user, which they raise."""
+    rng = np.random.default_rng(seed)
+    rows, items = np.arange(n_users), rng.integers(1, n_items, n_users)
+    scores = rng.normal(size=(len(strengths), n_users, n_items)).astype(np.float32)
+    for score, strength in zip(scores, strengths, strict=True):
+        score[rows, items] += strength
+    masked = np.zeros((n_users, n_items), dtype=bool)
+    masked[:, 0] = True
+    kept, places = shortlisted(scores, masked, rows, items, 10)
+    return HeldOut([*kept], rows, places, reciprocal, 10), scores, items
+
+
+def test_what_says_nothing_gets_next_to_nothing():
+    found = bagged_weights(planted([3.0, 0.0, 0.0])[0])
+    assert found[0] > 0.85
+    assert sum(found) == pytest.approx(1)
+
+
+def test_two_that_know_as_much_share_and_beat_either():
+    data, *_ = planted([1.5, 1.5, 0.0])
+    found = bagged_weights(data)
+    assert min(found[:2]) > 2 * found[2]
+    alone = max(data.values(tuple(row)).mean() for row in np.eye(3).tolist())
+    assert data.values(tuple(found)).mean() > alone + 0.05
+
+
+def test_few_users_decide_less():
+    """On few users noise looks useful; the mean over samples says so less than a single search."""
+    single, mean = [], []
+    for seed in range(6):
+        data, *_ = planted([1.0, 0.0, 0.0, 0.0], n_users=25, seed=seed)
+        times = np.full(25, 1 / 25)
+        alone = [data.values(tuple(row)).mean() for row in np.eye(4).tolist()]
+        once = np.array(module._searched(data, times, int(np.argmax(alone))))
+        single.append(np.max(once[1:] / once.sum()))
+        mean.append(np.max(bagged_weights(data)[1:]))
+    assert np.mean(mean) < np.mean(single)
+
+
+def test_the_choice_is_the_same_each_time():
+    assert bagged_weights(planted([1.0, 0.7])[0]) == bagged_weights(planted([1.0, 0.7])[0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 999),
+    weights=st.lists(st.sampled_from([0.0, 0.2, 1.0]), min_size=2, max_size=2),
+)
+def test_ranks_are_those_of_all_items(seed, weights):
+    if not any(weights):
+        weights = [1.0, 0.0]
+    data, scores, items = planted([0.5, 0.5], n_users=12, n_items=400, seed=seed)
+    assert data._scores[0].shape[1] < 400  # a list of candidates
+    spread = scores[:, :, 1:].std(axis=2, keepdims=True)
+    total = np.einsum("k,kui->ui", weights, scores.astype(float) / spread)[:, 1:]
+    ranks = (total > total[np.arange(12), items - 1][:, None]).sum(axis=1)
+    wanted = np.where(ranks < 10, 1 / (1 + ranks), 0)
+    assert data.values(tuple(weights)) == pytest.approx(wanted)
+
+
+def test_masked_items_have_no_rank():
+    scores = np.array([[[9.0, 5.0, 4.0, 3.0, 2.0]]], dtype=np.float32)
+    masked = np.array([[True, True, False, False, False]])
+    kept, places = shortlisted(scores, masked, np.array([0]), np.array([3]), 3)
+    data = HeldOut([*kept], np.array([0]), places, reciprocal, 3)
+    assert data.values((1.0,)).tolist() == [0.5]
+
+
+def test_several_held_out_items_of_a_user(monkeypatch):
+    monkeypatch.setattr(module, "_LISTS", 1)
+    scores = np.zeros((1, 2, 9), dtype=np.float32)
+    scores[0, :, :] = np.arange(9)
+    masked = np.zeros((2, 9), dtype=bool)
+    masked[:, 0] = True
+    rows, items = np.array([1, 0, 1, 1]), np.array([2, 8, 7, 1])
+    kept, places = shortlisted(scores, masked, rows, items, 2)
+    assert kept.shape[2] == 5  # two of the list, three that are held out
+    told = HeldOut([*kept], rows, places, lambda hits, held_out: (hits, held_out), 2)
+    hits, held_out = told.values((1.0,))
+    assert hits.tolist() == [[True, False], [False, True]]
+    assert held_out.tolist() == [1, 3]

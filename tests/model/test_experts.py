@@ -1,0 +1,133 @@
+"""Experts without training against float64 oracles."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.model import experts as module
+from recbole_symcere.model.blend_options import EXPERTS, BlendOptions, Kind, kind_of
+from recbole_symcere.model.experts import expert, item_knn, nearest_words
+
+USERS, ITEMS = 12, 9
+
+
+def drawn(seed):
+    rng = np.random.default_rng(seed)
+    known = rng.random((USERS, ITEMS)) < 0.35
+    known[:, 0] = False
+    words = rng.normal(size=(ITEMS, 4))
+    words[[0, 3]] = 0
+    return known.astype(float), words
+
+
+def k_nearest(cosines, k):
+    """Each column's k largest above 0, but for the item itself; of equals the lower items."""
+    kept = np.zeros_like(cosines)
+    for i in range(len(cosines)):
+        order = sorted(
+            (j for j in range(len(cosines)) if j != i), key=lambda j: (-cosines[j, i], j)
+        )
+        for j in order[:k]:
+            kept[j, i] = max(cosines[j, i], 0)
+    return kept
+
+
+def cosine(rows):
+    lengths = np.linalg.norm(rows, axis=1)
+    found = rows @ rows.T / np.maximum(np.outer(lengths, lengths), 1e-12)
+    return np.round(found, 9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), k=st.integers(1, 10))
+def test_item_knn(seed, k):
+    known, _ = drawn(seed)
+    wanted = k_nearest(cosine(known.T), k)
+    found = item_knn(csr_matrix(known), k).toarray()
+    # which of equal neighbours is kept is a matter of rounding
+    assert np.allclose(np.sort(found, axis=0), np.sort(wanted, axis=0), atol=1e-6)
+    assert np.allclose(np.where(found > 0, cosine(known.T), 0), found, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), k=st.integers(1, 10))
+def test_nearest_words(seed, k):
+    words = drawn(seed)[1]
+    found = nearest_words(words.astype(np.float32), k).toarray()
+    assert np.allclose(found, k_nearest(cosine(words), k), atol=1e-6)
+
+
+def test_neighbours_are_found_block_by_block(monkeypatch):
+    known, words = drawn(1)
+    whole = item_knn(csr_matrix(known), 3).toarray(), nearest_words(words, 3).toarray()
+    monkeypatch.setattr(module, "_ITEMS", 2)
+    assert np.allclose(item_knn(csr_matrix(known), 3).toarray(), whole[0])
+    assert np.allclose(nearest_words(words, 3).toarray(), whole[1], atol=1e-6)
+
+
+def ease(known, reg):
+    inverse = np.linalg.inv(known.T @ known + reg * np.eye(known.shape[1]))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def by_name(name, known, words, exact=100):
+    return expert(name, csr_matrix(known, dtype=np.float32), words.astype(np.float32), exact)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("popularity", lambda known, _: np.tile(np.log1p(known.sum(0)), (USERS, 1))),
+        ("words", lambda known, words: known @ words @ words.T),
+        ("words_2", lambda known, words: known @ k_nearest(cosine(words), 2)),
+        ("ease_10", lambda known, _: known @ ease(known, 10)),
+        ("ease_500", lambda known, _: known @ ease(known, 500)),
+    ],
+)
+def test_scores(name, wanted):
+    known, words = drawn(5)
+    one, rows = by_name(name, known, words), csr_matrix(known, dtype=np.float32)
+    scores = wanted(known, words)
+    assert np.allclose(one.scores(rows), scores, atol=1e-4)
+    some = np.array([2, 7])
+    assert np.allclose(one.scores(rows, some), scores[:, some], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["popularity", "words", "words_3", "knn_2", "ease_10"])
+@pytest.mark.parametrize("dense", [4_000, 2])
+def test_products_with_scores_that_are_not_made(name, dense, monkeypatch):
+    monkeypatch.setattr(module, "_DENSE", dense)  # EASE as factors
+    known, words = drawn(6)
+    one, rows = by_name(name, known, words), csr_matrix(known, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(ITEMS, 3)), rng.normal(size=(USERS, 3))
+    scores = one.scores(rows)
+    assert np.allclose(one.times(rows, x), scores @ x, atol=1e-4)
+    assert np.allclose(one.transposed_times(rows, y), scores.T @ y, atol=1e-4)
+
+
+def test_names():
+    assert kind_of("recent_ease_100") == Kind("ease", 100, True)
+    assert kind_of("words") == Kind("words", None, False)
+    assert BlendOptions(["all"]).experts == EXPERTS
+    assert BlendOptions().experts == ()
+    for name in EXPERTS:
+        kind_of(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["EASE", "ease", "knn", "knn_0", "popularity_3", "recent_popularity", "words_x", "both"]
+)
+def test_names_of_no_expert_are_refused(name):
+    with pytest.raises(InputError, match=f"blend names '{name}'; expected all, or names such as"):
+        BlendOptions([name])
+
+
+def test_a_name_given_twice_is_refused():
+    with pytest.raises(InputError, match="blend names knn_5 twice"):
+        BlendOptions(["knn_5", "words", "knn_5"])

@@ -1,0 +1,43 @@
+"""Word neighbours and the stack against float64 oracles."""
+
+import numpy as np
+import pytest
+import torch
+from model.test_contract import all_scores, prepare
+
+from recbole_symcere.model.catalogue_words import item_words
+
+
+@pytest.mark.parametrize("k", [3, 29])
+def test_items_near_what_a_user_knows_by_their_words(small, k):
+    model, _, loaders = prepare("WordKNN", small, word_neighbours=k)[1:]
+    words = item_words(loaders[0].dataset).double().numpy()
+    known = loaders[0].dataset.history().toarray().astype(float)
+    lengths = np.maximum(np.linalg.norm(words, axis=1, keepdims=True), 1e-12)
+    cosines = np.round((words / lengths) @ (words / lengths).T, 5)
+    near = np.zeros_like(cosines)
+    for i in range(len(cosines)):  # of equals the lower items
+        others = sorted(set(range(len(cosines))) - {i}, key=lambda j: (-cosines[j, i], j))[:k]
+        near[others, i] = np.maximum(cosines[others, i], 0)
+    wanted = (known @ near)[1:]
+    wanted /= np.maximum(wanted[:, 1:].std(axis=1, keepdims=True), 1e-12)
+    assert np.allclose(all_scores(model.eval()), wanted, atol=1e-3)
+
+
+def test_the_stack_is_its_experts(small):
+    model = prepare("Stack", small, blend=["knn_4", "ease_20"])[1].eval()
+    assert not all_scores(model).any()  # before anything is weighed
+    model.blend.weigh({"knn_4": 0.3, "ease_20": 0.7})
+    model.forget()
+    one, two = model.blend.scores(np.arange(1, model.n_users)).astype(float)[:, :, 1:]
+    wanted = 0.3 * one / one.std(1, keepdims=True) + 0.7 * two / two.std(1, keepdims=True)
+    assert np.allclose(all_scores(model)[:, 1:], wanted, atol=1e-3)
+
+
+def test_there_is_nothing_to_learn(small):
+    for name in ("WordKNN", "Stack"):
+        model = prepare(name, small)[1]
+        loss = model.calculate_loss(None)
+        loss.backward()
+        assert loss.item() == 0
+        assert torch.equal(model.nothing.grad, torch.zeros(1))

@@ -1,0 +1,177 @@
+"""How validation weighs a blend, and what becomes of the weights."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from model.test_contract import prepare
+from recbole.utils import get_trainer
+
+from recbole_symcere.plugin import checkpoint
+from recbole_symcere.run.blend_trainer import Blending, BlendTrainer, blending
+from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
+from recbole_symcere.run.trainer import Resumable, ReviewTrainer
+
+
+def ran(small, tmp_path, model="SymCEREPlus", **extra):
+    chosen = {**small, "run_dir": str(tmp_path / "run"), "learning_rate": 1e-6, **extra}
+    result = run_recbole(model, "small", config_dict=chosen)
+    return result, json.loads(Path(tmp_path, "run", "metrics.json").read_text())
+
+
+def weights_of(metrics):
+    return {k: v for k, v in metrics["blend"].items() if k not in ("before", "seconds")}
+
+
+@pytest.mark.parametrize("model", ["SymCEREPlus", "Stack", "LightGCN"])
+def test_what_is_chosen_is_stored_told_and_evaluated(small, tmp_path, model):
+    # hardly trained, so that what near items say has something to add
+    result, metrics = ran(small, tmp_path, model, blend=["words", "knn_5", "ease_10"])
+    chosen = weights_of(metrics)
+    assert sum(chosen.values()) == pytest.approx(1)
+    assert metrics["valid"]["ndcg@10"] > metrics["blend"]["before"] + 0.05
+    assert result["best_valid_score"] == metrics["valid"]["ndcg@10"]
+    best = metrics["history"][metrics["best_epoch"]]["valid"]["ndcg@10"]
+    assert metrics["blend"]["before"] == best
+    file = tmp_path / "run" / "checkpoint" / "best.safetensors"
+    state = checkpoint.load(file)
+    assert state["best_valid_score"] == metrics["valid"]["ndcg@10"]
+    assert state["blend_names"] == [*chosen] == ["model", "words", "knn_5", "ease_10"]
+    assert state["state_dict"]["blend.weights"].tolist() == pytest.approx([*chosen.values()])
+    config, loaded, _, _, valid, test = load_data_and_model(file)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, loaded)
+    for loader, name in ((valid, "valid"), (test, "test")):
+        again = trainer.evaluate(loader, load_best_model=False)
+        assert dict(again) == metrics[name]
+
+
+def test_a_model_without_a_say_gets_no_weight(small, tmp_path):
+    assert weights_of(ran(small, tmp_path, "Stack", blend=["words", "knn_5"])[1])["model"] == 0
+
+
+def told(metrics):
+    return metrics["valid"], metrics["test"], weights_of(metrics)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_stopped_before_the_choice_chooses_the_same(small, tmp_path, monkeypatch):
+    _, first = ran(small, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Blending, "_choose", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ran(small, tmp_path)
+    for _ in range(2):
+        resume(tmp_path / "run")
+        assert told(json.loads((tmp_path / "run" / "metrics.json").read_text())) == told(first)
+
+
+def test_the_best_epochs_weights_are_blended(small, tmp_path, monkeypatch):
+    weights = []
+
+    def valid_epoch(self, *_, **__):
+        weights.append(self.model.item_bias.detach().clone())
+        result = {"ndcg@10": [0.5, 0.1][len(weights) - 1]}
+        self.history[-1]["valid"] = result
+        return result["ndcg@10"], result
+
+    monkeypatch.setattr(Resumable, "_valid_epoch", valid_epoch)
+    ran(small, tmp_path, learning_rate=0.01, epochs=2)
+    state = checkpoint.load(tmp_path / "run" / "checkpoint" / "best.safetensors")
+    assert torch.equal(state["state_dict"]["item_bias"], weights[0])
+    assert not torch.equal(weights[0], weights[1])
+
+
+def chooser(small, tmp_path, monkeypatch, after, before=0.3, **extra):
+    """A trained trainer whose model alone scored ``before``, and with any blend ``after``."""
+    config, model, _, loaders = prepare("SymCEREPlus", small, run_dir=str(tmp_path), **extra)
+    trainer = BlendTrainer(config, model)
+    trainer.best_valid_score, trainer.best_valid_result = before, {"alone": before}
+    monkeypatch.setattr(trainer, "evaluate", lambda *_, **__: {trainer.valid_metric: after})
+    trainer._choose(loaders[1])
+    return trainer
+
+
+def test_a_blend_that_is_worse_on_all_of_the_validation_is_dropped(small, tmp_path, monkeypatch):
+    trainer = chooser(small, tmp_path, monkeypatch, after=0.29)
+    assert trainer.model.blend.alone
+    assert trainer.chosen["model"] == 1
+    assert trainer.best_valid_score == trainer.chosen["before"] == 0.3
+    assert trainer.best_valid_result == {"alone": 0.3}
+    better = chooser(small, tmp_path, monkeypatch, after=0.31)
+    assert not better.model.blend.alone
+    assert better.best_valid_score == 0.31
+
+
+def test_a_metric_that_should_be_small(small, tmp_path, monkeypatch):
+    given = {"metrics": ["averagepopularity"], "valid_metric": "averagepopularity@10"}
+    trainer = chooser(small, tmp_path, monkeypatch, after=0.29, **given)
+    assert trainer.valid_metric_bigger is False
+    assert trainer.best_valid_score == 0.29
+    assert trainer._metric() == ("ndcg", 20)
+
+
+def test_weights_are_chosen_by_the_metric_that_chooses_the_epoch(small, tmp_path, monkeypatch):
+    asked = []
+    for metric in ("ndcg@10", "recall@5", "mrr@10", "hit@5", "precision@5", "map@10"):
+        name = metric.partition("@")[0]
+        trainer = chooser(
+            small, tmp_path, monkeypatch, after=0.31,
+            metrics=[name], topk=[5, 10], valid_metric=metric,
+        )  # fmt: skip
+        asked.append("{}@{}".format(*trainer._metric()))
+        assert sum(weights_of({"blend": trainer.chosen}).values()) == pytest.approx(1)
+    assert asked == ["ndcg@10", "recall@5", "mrr@10", "hit@5", "precision@5", "map@10"]
+
+
+def test_the_values_are_recboles(small, tmp_path, monkeypatch):
+    """What the search maximises is what the trainer's validation says of the same weights."""
+    config, model, _, loaders = prepare("SymCEREPlus", small, run_dir=str(tmp_path))
+    trainer, seen = BlendTrainer(config, model), []
+    trainer.best_valid_score, trainer.best_valid_result = 0.0, {}
+
+    def search(data):
+        weights = [0.25, *[0.075] * 10]
+        seen.append(data.values(tuple(weights)).mean())
+        return weights
+
+    monkeypatch.setattr("recbole_symcere.run.blend_trainer.bagged_weights", search)
+    trainer._choose(loaders[1])
+    assert seen == [pytest.approx(trainer.best_valid_score, abs=1e-6)]
+
+
+def test_sampled_items_are_ranked_anew_the_same(small, tmp_path, monkeypatch):
+    given = {"eval_args": {"mode": {"valid": "uni5", "test": "uni5"}}}
+    config, model, _, loaders = prepare("SymCEREPlus", small, run_dir=str(tmp_path), **given)
+    trainer = BlendTrainer(config, model)
+    trainer.best_valid_score, trainer.best_valid_result = 0.0, {}
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002 # RecBole samples from it
+    trainer._choose(loaders[1])
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 # likewise
+    assert sum(weights_of({"blend": trainer.chosen}).values()) == pytest.approx(1)
+
+
+def test_a_trial_of_a_search_chooses_nothing(small, tmp_path):
+    config, model, _, loaders = prepare("SymCEREPlus", small, run_dir=str(tmp_path))
+    trainer = BlendTrainer(config, model)
+    trainer.in_search = True
+    trainer.fit(*loaders[:2], verbose=False)
+    assert trainer.facts() == {"blend": {}}
+    assert model.blend.alone
+
+
+def test_without_a_blend_the_scores_are_the_models_own(small, tmp_path):
+    _, metrics = ran(small, tmp_path, blend=None)
+    assert metrics["blend"] == {}
+    state = prepare("SymCEREPlus", small, blend=None)[1].state_dict()
+    assert not any("blend" in key for key in state)
+
+
+def test_any_trainer_can_choose():
+    assert blending(BlendTrainer) is BlendTrainer
+    made = blending(ReviewTrainer)
+    assert made.__mro__[1:3] == (Blending, ReviewTrainer)
