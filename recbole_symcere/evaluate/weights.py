@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HeldOut", "bagged_weights", "shortlisted"]
+__all__ = ["HeldOut", "bagged_weights", "shortlisted", "single_weights"]
 
 CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Weights that are tried beside the 1 of the best single score."""
@@ -79,6 +79,15 @@ def bagged_weights(held_out: HeldOut, seed: int = 0) -> list[float]:
         total += found / found.sum()
     mean: list[float] = (total / total.sum()).tolist()
     return mean
+
+
+def single_weights(held_out: HeldOut) -> list[float]:
+    """Weights [K] that sum to 1 of one search on all users, where `bagged_weights` takes many."""
+    times = np.full(held_out.n_users, 1 / held_out.n_users)
+    alone = [held_out.values(tuple(row)) @ times for row in np.eye(held_out.n_scores).tolist()]
+    found = np.array(_searched(held_out, times, int(np.argmax(alone))))
+    weights: list[float] = (found / found.sum()).tolist()
+    return weights
 
 
 def _searched(held_out: HeldOut, times: _Floats, anchor: int) -> tuple[float, ...]:

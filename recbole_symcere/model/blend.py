@@ -57,6 +57,7 @@ class Blend(nn.Module):
     """
 
     weights: Tensor
+    words: Tensor | None
 
     def __init__(
         self,
@@ -71,7 +72,8 @@ class Blend(nn.Module):
         start[0] = 1
         self.register_buffer("weights", start)
         self.register_load_state_dict_pre_hook(_refuse_other_experts)  # type: ignore[no-untyped-call] # torch's own
-        self._make, self._known, self.words = make, known, words
+        self.register_buffer("words", words, persistent=False)
+        self._make, self._known = make, known
         self._made: dict[str, Expert] = {}
 
     def expert(self, name: str) -> Expert:

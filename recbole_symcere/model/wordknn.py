@@ -13,7 +13,7 @@ from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.blend import Blend, training_histories
 from recbole_symcere.model.catalogue_words import item_words
-from recbole_symcere.model.experts import expert
+from recbole_symcere.model.experts import Expert, expert
 
 __all__ = ["Untrained", "WordKNN", "WordKNNOptions"]
 
@@ -69,9 +69,13 @@ class WordKNN(Untrained):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         refuse_blank(dataset.training_reviews(), dataset)
-        known, words = training_histories(dataset), item_words(dataset).numpy()
+        known, words = training_histories(dataset), item_words(dataset)
         name = f"words_{read_options(WordKNNOptions, config).word_neighbours}"
-        self.near = Blend((name,), lambda name: expert(name, known.flat, words, 0), known)
+
+        def make(name: str) -> Expert:
+            return expert(name, known.flat, words.numpy(), 0)
+
+        self.near = Blend((name,), make, known, words)
         self.near.weigh({name: 1.0})
 
     def blended(

@@ -1,0 +1,121 @@
+"""What a blend should be made of, and how weighed: judged on validation, over several data sets.
+
+A model is trained once for each data set and seed. Each way to blend chooses its weights on one
+half of the validation users and is measured on the other, and the other way round, so that a way
+with more freedom wins nothing by it. The last table leaves one data set out at a time: the way that
+is best on the others, by the mean log ratio to the model alone, and what it is worth on the one
+left out. The test split is never read.
+
+    python benchmarks/blend_choices.py --datasets=A,B,C [--seeds=0,1] [--model=SymCEREPlus]
+        [--key=value ...]
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recbole_symcere.base.options import parse_pairs
+from recbole_symcere.evaluate.weights import HeldOut, bagged_weights, shortlisted, single_weights
+from recbole_symcere.model.blend_options import EXPERTS
+from recbole_symcere.plugin import checkpoint
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
+
+_Floats = npt.NDArray[np.floating]
+K = 10
+STATIC = tuple(name for name in EXPERTS if not name.startswith("recent_"))
+WAYS: dict[str, tuple[tuple[str, ...], Callable[[HeldOut], list[float]] | None]] = {
+    "model alone": ((), None),
+    "words and EASE 100, one search": (("words", "ease_100"), single_weights),
+    "all, one search": (EXPERTS, single_weights),
+    "all, equal weights": (EXPERTS, lambda data: [1 / data.n_scores] * data.n_scores),
+    "all, mean of 20 samples": (EXPERTS, bagged_weights),
+    "without recent ones": (STATIC, bagged_weights),
+    "without words": (tuple(n for n in EXPERTS if "words" not in n), bagged_weights),
+    "without neighbours": (tuple(n for n in EXPERTS if "knn" not in n), bagged_weights),
+    "without EASE": (tuple(n for n in EXPERTS if "ease" not in n), bagged_weights),
+    "without popularity": (EXPERTS[1:], bagged_weights),
+}
+
+
+def ndcg(hits: npt.NDArray[np.bool_], held_out: npt.NDArray[np.int64]) -> _Floats:
+    """NDCG@10 of each user."""
+    discounts = 1 / np.log2(np.arange(2, K + 2))
+    ideal = np.cumsum(discounts)[np.minimum(held_out, K) - 1]
+    found: _Floats = (hits * discounts).sum(axis=1) / ideal
+    return found
+
+
+def scores_of(model: str, dataset: str, settings: dict[str, Any]) -> tuple[list[str], Any]:
+    """Names of the scores, and scores [K, n_users, c], rows and places of held-out items."""
+    config = Config(model, dataset, config_dict={**settings, "blend": ["all"]})
+    train_data, valid_data, _ = split_data(config, read_dataset(config))
+    trainer = build_trainer(config, build_model(config, train_data))
+    trainer.in_search = True  # nothing is chosen
+    trainer.fit(train_data, valid_data, verbose=False)
+    checkpoint.load_weights(trainer.model, checkpoint.load(trainer.saved_model_file))
+    parts, rows, places, at = [], [], [], 0
+    for scores, masked, row, item in trainer._scored(valid_data):
+        kept, place = shortlisted(scores, masked, row, item, K)
+        parts.append(kept)
+        rows.append(row + at)
+        places.append(place)
+        at += kept.shape[1]
+    width = max(part.shape[2] for part in parts)
+    pad = [((0, 0), (0, 0), (0, width - part.shape[2])) for part in parts]
+    filled = [np.pad(p, by, constant_values=-1e30) for p, by in zip(parts, pad, strict=True)]
+    found = np.concatenate(filled, axis=1), np.concatenate(rows), np.concatenate(places)
+    return trainer.model.blend.names, found
+
+
+def measured(names: list[str], found: Any, way: str) -> float:
+    """NDCG@10 of users by weights that were chosen on the others."""
+    experts, choose = WAYS[way]
+    taken = [0, *(names.index(name) for name in experts if name in names)]
+    scores, rows, places = found
+    half = np.random.default_rng(7).permutation(scores.shape[1]) % 2
+    values = np.zeros(scores.shape[1])
+
+    def of(side: int) -> HeldOut:
+        users = np.flatnonzero(half == side)
+        mine = half[rows] == side
+        place = np.searchsorted(users, rows[mine])
+        return HeldOut([*scores[taken][:, users]], place, places[mine], ndcg, K)
+
+    for side in (0, 1):
+        weights = choose(of(1 - side)) if choose else [1.0]
+        values[half == side] = of(side).values(tuple(weights))
+    return float(values.mean())
+
+
+def main() -> None:
+    """Measure every way on every data set."""
+    pairs = parse_pairs(sys.argv[1:])
+    model, datasets = pairs.pop("model", "SymCEREPlus"), pairs.pop("datasets").split(",")
+    seeds = [int(seed) for seed in pairs.pop("seeds", "0").split(",")]
+    settings = {"checkpoint_dir": "runs/benchmark", **pairs}
+    print(f"| {model} | {' | '.join(datasets)} | mean |\n|{'---|' * (len(datasets) + 2)}")
+    gains: dict[str, list[float]] = {way: [] for way in WAYS}
+    table: dict[str, list[float]] = {way: [] for way in WAYS}
+    for dataset in datasets:
+        runs = [scores_of(model, dataset, {**settings, "seed": seed}) for seed in seeds]
+        for way in WAYS:
+            table[way].append(sum(measured(*run, way) for run in runs) / len(runs))
+            gains[way].append(math.log(table[way][-1] / table["model alone"][-1]))
+        print(f"{dataset} is measured", file=sys.stderr, flush=True)
+    for way, values in table.items():
+        mean = 100 * math.expm1(sum(gains[way]) / len(datasets))
+        print(f"| {way} | {' | '.join(f'{value:.4f}' for value in values)} | {mean:+.1f} % |")
+    print("\n| left out | best on the others | on it, against the model alone |\n|---|---|---|")
+    for n, dataset in enumerate(datasets):
+        others = {way: sum(found) - found[n] for way, found in gains.items()}
+        best = max(others, key=lambda way: others[way])
+        print(f"| {dataset} | {best} | {100 * math.expm1(gains[best][n]):+.1f} % |")
+
+
+if __name__ == "__main__":
+    main()
