@@ -56,8 +56,11 @@ class TextOptions(EncoderOptions):
         0.15, "share of words masked in the augmented view t'", minimum=0, maximum=1
     )
     masked_views: int = option(
-        1,
-        "masked copies per review, where they are fixed: in frozen mode and with lora_layers",
+        4,
+        "masked copies per review, of which a row draws one at each step: in frozen mode and with "
+        "lora_layers, where copies are made beforehand, anew for each seed of a run; else each "
+        "step masks anew. In frozen mode each holds a vector per review: 1.5 kB by the default "
+        "encoder",
         minimum=1,
     )
     lora_rank: int = option(8, "rank of the LoRA weights", minimum=1)

@@ -263,7 +263,7 @@ def test_the_protocol_says_what_text_was_seen(small):
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
 def test_masked_copies_are_encoded_where_the_loss_reads_them(small, name, alpha):
     _, model, _, (train, *_) = prepare(name, small, alpha=alpha)
-    assert len(model.reviews.masked) == (1 if alpha else 0)
+    assert len(model.reviews.masked) == (4 if alpha else 0)
     assert torch.isfinite(sum(model.calculate_loss(next(iter(train)))))
     _, model, _, (train, *_) = prepare(name, small, alpha=alpha, text_mode="lora")
     rows, encoder = [], model.reviews.encoder
@@ -330,7 +330,16 @@ def test_settings_of_lora_that_cannot_be(small, setting, message):
             {"text_mode": "lora", "lora_cache_mb": 5, "lora_rank": 2},
             "lora_cache_mb: without effect, because lora_layers is ~.",
         ),
-        ({"text_mode": "lora", "lora_cache_mb": 5, "lora_layers": 1}, None),
+        ({"text_mode": "lora", "lora_cache_mb": 5, "lora_layers": 1, "masked_views": 2}, None),
+        (
+            {"text_mode": "lora", "masked_views": 2},
+            "masked_views: without effect, because lora_layers is ~.",
+        ),
+        (
+            {"alpha": 0, "masked_views": 2, "word_mask": 0.3},
+            "masked_views, word_mask: without effect, because no loss reads masked copies "
+            "(alpha is 0).",
+        ),
     ],
     ids=str,
 )
