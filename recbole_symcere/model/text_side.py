@@ -75,15 +75,16 @@ def review_encoder(
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
+    if options.text_level == "item":
+        facts["item_text"] = "mean" if options.by_mean(mode) else "joined"
     encoder.refuse_unreadable(reviews.store)
     seed = read_options(_Seed, dataset.config).seed
     masking = Masking(options.masked_views * masked, options.word_mask, seed)
     if mode == "lora":
         return _tuned(encoder, tokenizer, reviews.store, options, device, masking), facts
     what = "training reviews"
-    return FrozenReviews(
-        encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
-    ), facts
+    vectors = encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
+    return FrozenReviews(TextVectors(*map(reviews.averaged, vectors))), facts
 
 
 def _warn_of_idle(options: TextOptions, mode: str, masked: bool) -> None:
@@ -95,6 +96,8 @@ def _warn_of_idle(options: TextOptions, mode: str, masked: bool) -> None:
         why["text_mode is frozen"] = idle | {name for name in names if name.startswith("lora_")}
     elif options.lora_layers is None:
         why["lora_layers is ~"] = {"lora_cache_mb", *["masked_views"] * masked}
+    if options.text_level != "item":
+        why["text_level is interaction"] = {"item_text"}
     if not masked:
         why["no loss reads masked copies (alpha is 0)"] = {"masked_views", "word_mask"}
     given = {f.name for f in fields(options) if getattr(options, f.name) != f.default}
@@ -141,6 +144,8 @@ def item_vectors(
     dataset: Any, options: EncoderOptions, device: torch.device
 ) -> tuple[torch.Tensor, dict[str, Any], TokenStore]:
     """Frozen vectors of the items' texts (see `item_texts`), from the one cache of text vectors.
+
+    Reviews are joined; their mean is `item_text_vectors`.
 
     Args:
         dataset: the training split.

@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option
 
-__all__ = ["CacheOptions", "ControlOptions", "EncoderOptions", "TextControl", "TextOptions"]
+__all__ = [
+    "CacheOptions",
+    "ControlOptions",
+    "EncoderOptions",
+    "ItemTextOptions",
+    "TextControl",
+    "TextOptions",
+]
 
 TextControl = Literal["none", "shuffled", "constant", "random"]
 """What may stand in the place of the reviews."""
@@ -37,14 +45,41 @@ class EncoderOptions(CacheOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOptions(EncoderOptions):
+class ItemTextOptions:
+    """How an item's training reviews become its text."""
+
+    item_text: Literal["joined", "mean"] | None = option(
+        None,
+        "of an item's training reviews: joined in order of time, as far as max_length reads, or "
+        "the mean of their vectors, each encoded once; ~ is mean, and joined where LoRA learns",
+    )
+
+    def by_mean(self, text_mode: str) -> bool:
+        """Whether it is the mean of vectors.
+
+        Args:
+            text_mode: "frozen" or "lora".
+
+        Raises:
+            InputError: where the mean is asked for and the vectors change at each step.
+        """
+        if self.item_text == "mean" and text_mode == "lora":
+            raise InputError(
+                "item_text=mean: the mean is of vectors that stay, but text_mode is lora. Set "
+                "item_text: joined, or text_mode: frozen."
+            )
+        return self.item_text == "mean" or (self.item_text is None and text_mode == "frozen")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(EncoderOptions, ItemTextOptions):
     """How a batch's reviews become vectors, frozen or tuned."""
 
     text_mode: Literal["auto", "lora", "frozen"] = option(
         "auto", "auto: lora on an accelerator, frozen on a CPU"
     )
     text_level: Literal["interaction", "item"] = option(
-        "interaction", "the review of the row, or all training reviews of its item, joined"
+        "interaction", "the review of the row, or all training reviews of its item, see item_text"
     )
     text_proj: Literal["linear", "fc_tanh", "mlp"] = option(
         "linear", "from the encoder's width to the graph's"

@@ -7,14 +7,15 @@ from model.test_contract import prepare
 
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data import dataset as data_set
-from recbole_symcere.model import profiles
-from recbole_symcere.model.profiles import mean_of, node_profiles
+from recbole_symcere.model.profiles import node_profiles
+from recbole_symcere.text import owners as owners_of
+from recbole_symcere.text.owners import mean_of
 from recbole_symcere.text.text_options import EncoderOptions
 
 
 @pytest.mark.parametrize("at_once", [2, 100])
 def test_means_against_numpy(monkeypatch, at_once):
-    monkeypatch.setattr(profiles, "_VECTORS", at_once)
+    monkeypatch.setattr(owners_of, "_VECTORS", at_once)
     rng = np.random.default_rng(0)
     vectors = torch.from_numpy(rng.normal(size=(9, 5)).astype(np.float32))
     chosen, owners = rng.integers(-1, 9, 60), rng.integers(0, 12, 60)
