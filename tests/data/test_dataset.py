@@ -138,6 +138,15 @@ def test_pieces_run_over_the_parts_of_a_benchmark(small, tmp_path, monkeypatch):
     assert sorted((int(place), text.as_py()) for place, text in found) == [*enumerate(whole)]
 
 
+def test_validation_reviews_are_handed_out_by_their_split_alone(small):
+    train, valid, test = built(small)
+    expected = [ROWS[row][4] for row in valid.inter_feat[ROW_FIELD].tolist()]
+    assert valid.validation_reviews().to_pylist() == expected
+    for part in (train, test):
+        with pytest.raises(RuntimeError, match="not the validation split"):
+            part.validation_reviews()
+
+
 def test_item_texts_are_the_items_training_reviews_in_order_of_time(small):
     train, *_ = built(small)
     texts = train.training_item_texts().to_pylist()
