@@ -50,7 +50,7 @@ def both_parts(numbers: Json) -> list[Part]:
         row("of which specific to it", [f"{part['specific_similarity']:.3f}" for part in parts]),
         *(
             row(
-                f"a mention of {name} words",
+                f"a mention, {name}",
                 [number(part["kinds"][name]["mean"]) for part in parts],
             )
             for name in KINDS
