@@ -107,6 +107,13 @@ class TrainingReviews:
             tokens.word_ids.masked_fill(absent, -1),
         )
 
+    def read(self, text_ids: np.ndarray) -> TokenBatch:
+        """The tokens behind ``text_ids`` [B]: at the level "mean" of all reviews of those items."""
+        if not self._by_mean:
+            return self.take(text_ids)
+        texts, owners, _ = self._owned
+        return self.store.take(texts[(texts >= 0) & np.isin(owners, text_ids)])
+
     def averaged(self, vectors: torch.Tensor) -> torch.Tensor:
         """At the level "mean" the mean of each item's reviews; else what is given.
 

@@ -11,7 +11,16 @@ from recbole_symcere.run.audit import audit
 from recbole_symcere.run.two_phase_trainer import TwoPhaseTrainer
 
 
-@pytest.mark.parametrize("extra", [{}, {"text_level": "item"}, {"text_mode": "lora"}], ids=str)
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"text_level": "item"},
+        {"text_level": "item", "item_text": "joined"},
+        {"text_mode": "lora"},
+    ],
+    ids=str,
+)
 def test_nothing_leaks(small, extra):
     result = audit("SymCERE", "small", {**small, **extra})
     assert result.clean
@@ -70,7 +79,8 @@ def test_a_leak_through_the_texts_is_seen(small, monkeypatch):
         )
 
     monkeypatch.setattr(ReviewDataset, "training_item_texts", leaking)
-    result = audit("SymCERE", "small", {**small, "text_level": "item", "max_length": 64})
+    joined = {"text_level": "item", "item_text": "joined", "max_length": 64}
+    result = audit("SymCERE", "small", {**small, **joined})
     assert not result.clean
     assert not result.equal["training batches, texts"]
     assert not result.equal["scores of all users and items, texts"]
