@@ -161,7 +161,9 @@ def analyse(run: ExplainedRun, options: AnchorOptions, kinds: WordKinds | None =
 
 
 def _share_above(drawn: list[float], true: float) -> float:
-    """Of the draws and the true value, the share that is at least the true value."""
+    """Of the draws and the true value, the share that is at least the true value; NaN without."""
+    if not np.isfinite(true) or not drawn:
+        return float("nan")
     return (1 + sum(value >= true for value in drawn)) / (1 + len(drawn))
 
 

@@ -77,8 +77,8 @@ def _analysis(found: Anchoring) -> Json:
         "content_contrast": _estimate(found.content_contrast),
         "superiority": _finite(found.superiority),
         "standardised_difference": _finite(found.standardised),
-        "shuffled": {"p": found.p_shuffled, "contrasts": found.shuffled},
-        "shuffled_labels": {"p": found.p_labels, "contrasts": found.labels},
+        "shuffled": {"p": _finite(found.p_shuffled), "contrasts": found.shuffled},
+        "shuffled_labels": {"p": _finite(found.p_labels), "contrasts": found.labels},
         "subjective_matched": _matched(found.subjective_matched),
         "other_matched": _matched(found.other_matched),
     }

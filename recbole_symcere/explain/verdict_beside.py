@@ -39,6 +39,9 @@ def both_parts(numbers: Json) -> list[Part]:
     def row(title: str, cells: Sequence[str]) -> list[Entry]:
         return [Entry(title), *map(Entry, cells)]
 
+    def plain(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
     def share(part: Json) -> str:
         contrast, strength = part["contrast"], part["specific_similarity"]
         return number(contrast and {key: x / strength for key, x in contrast.items()}, 3)
@@ -61,12 +64,9 @@ def both_parts(numbers: Json) -> list[Part]:
         row(
             "objective and neither less subjective", [number(p["content_contrast"]) for p in parts]
         ),
-        row("p, shuffled pairings", [f"{part['shuffled']['p']:.4f}" for part in parts]),
-        row("p, shuffled labels of words", [f"{p['shuffled_labels']['p']:.4f}" for p in parts]),
-        row(
-            "NDCG@10 of finding the item by a review",
-            ["-" if value is None else f"{value:.4f}" for value in whole],
-        ),
+        row("p, shuffled pairings", [plain(part["shuffled"]["p"]) for part in parts]),
+        row("p, shuffled labels of words", [plain(p["shuffled_labels"]["p"]) for p in parts]),
+        row("NDCG@10 of finding the item by a review", [plain(value) for value in whole]),
     ]
     return [
         Heading("Training and validation reviews", 2),

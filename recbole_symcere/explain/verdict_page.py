@@ -184,7 +184,7 @@ def _controls(numbers: Json) -> TextTable:
     for key, name in (("shuffled", "pairings"), ("shuffled_labels", "labels of words")):
         drawn = numbers[key]["contrasts"]
         span = f"{min(drawn):+.4f} to {max(drawn):+.4f}" if drawn else "-"
-        p = f"p = {numbers[key]['p']:.4f}" if drawn else "-"
+        p = "-" if numbers[key]["p"] is None else f"p = {numbers[key]['p']:.4f}"
         rows.append([Entry(f"{len(drawn)} shuffled {name}"), Entry(span), Entry(p)])
     for key, name in (("random_encoder", "random encoder"), ("gradients", "integrated gradients")):
         opinion = numbers[key]

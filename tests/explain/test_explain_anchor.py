@@ -102,6 +102,24 @@ def test_validation_reviews_are_explained_beside_training_ones(page, planted_run
     assert "## Training and validation reviews" in text
 
 
+def test_a_contrast_that_is_not_there_has_no_p_value(planted_run):
+    run = load_text_run(str(planted_run))
+    quick = {**QUICK, "n": "30", "n_gradients": "0", "n_control": "5"}
+    options = take_options(AnchorOptions, {"run": str(planted_run), **quick})
+    found = analyse(run, options)
+    kind = np.where(found.kinds.kind == 1, 0, found.kinds.kind)  # no word is subjective
+    held_out = analyse(run.validation(), options, found.kinds._replace(kind=kind))
+    assert held_out.random_encoder is None
+    numbers = summarise(run, found, None, [], [], (held_out, None))
+    assert numbers["validation"]["contrast"] is None
+    assert numbers["validation"]["shuffled"]["p"] is None
+    assert numbers["validation"]["shuffled_labels"]["p"] is None
+    answers = {test["question"]: test["holds"] for test in numbers["tests"]}
+    assert [holds for question, holds in answers.items() if "here too" in question] == [None, None]
+    page = as_markdown(page_of(numbers, found, []))
+    assert re.search(r"\| p, shuffled pairings \| 0\.\d+ \| - \|", page)
+
+
 def test_validation_reviews_may_be_left_out(planted_run, tmp_path):
     assert explain(planted_run, tmp_path, n=40, n_gradients=0, validation=False) == 0
     found = json.loads((tmp_path / "anchor.json").read_text())
