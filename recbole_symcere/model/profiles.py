@@ -105,7 +105,7 @@ def item_text_vectors(
         InputError: as `item_vectors`.
     """
     by_file = item_file(dataset).is_file()
-    if by_file and options.item_text != "auto":
+    if by_file and options.item_text != "joined":
         _log.warning(
             f"item_text: without effect, because {item_file(dataset).name} has the items' texts."
         )

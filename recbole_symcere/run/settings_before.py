@@ -16,7 +16,6 @@ _SHARING = frozenset(
     }
 )
 """The models that have that setting."""
-_ITEM_TEXT = {"item_text": "joined"}  # an item's reviews were one text, of CollabContext always
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,8 +26,5 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     name = str(settings.get("model"))
     own = adopted(name)
-    names = lineage(own) if own else [name]
-    found = _TIES | (_PROPAGATION if not _SHARING.isdisjoint(names) else {})
-    if "CollabContext" in names or settings.get("text_level") == "item":
-        found |= _ITEM_TEXT
-    return found | dict(settings)
+    shares = not _SHARING.isdisjoint(lineage(own) if own else [name])
+    return _TIES | (_PROPAGATION if shares else {}) | dict(settings)

@@ -48,10 +48,10 @@ class EncoderOptions(CacheOptions):
 class ItemTextOptions:
     """How an item's training reviews become its text."""
 
-    item_text: Literal["auto", "joined", "mean"] = option(
-        "auto",
+    item_text: Literal["joined", "mean"] = option(
+        "joined",
         "of an item's training reviews: joined in order of time, as far as max_length reads, or "
-        "the mean of their vectors, each encoded once; auto: mean, and joined where LoRA learns",
+        "the mean of their frozen vectors, each encoded once",
     )
 
     def by_mean(self, text_mode: str) -> bool:
@@ -68,7 +68,7 @@ class ItemTextOptions:
                 "item_text=mean: the mean is of vectors that stay, but text_mode is lora. Set "
                 "item_text: joined, or text_mode: frozen."
             )
-        return self.item_text == "mean" or (self.item_text == "auto" and text_mode == "frozen")
+        return self.item_text == "mean"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,7 +191,7 @@ def two_losses(name, small, **options):
         {"text_to_graph": "anchor_user"},
         {"mask_orientation": "both"},
         {"text_level": "item", "max_length": 64},
-        {"text_level": "item", "item_text": "joined"},
+        {"text_level": "item", "item_text": "mean"},
         {"edge_dropout_per": "step"},
         {"masked_views": 3},
         {"text_proj": "fc_tanh"},

@@ -16,7 +16,7 @@ from recbole_symcere.run.two_phase_trainer import TwoPhaseTrainer
     [
         {},
         {"text_level": "item"},
-        {"text_level": "item", "item_text": "joined"},
+        {"text_level": "item", "item_text": "mean"},
         {"text_mode": "lora"},
     ],
     ids=str,
@@ -79,8 +79,7 @@ def test_a_leak_through_the_texts_is_seen(small, monkeypatch):
         )
 
     monkeypatch.setattr(ReviewDataset, "training_item_texts", leaking)
-    joined = {"text_level": "item", "item_text": "joined", "max_length": 64}
-    result = audit("SymCERE", "small", {**small, **joined})
+    result = audit("SymCERE", "small", {**small, "text_level": "item", "max_length": 64})
     assert not result.clean
     assert not result.equal["training batches, texts"]
     assert not result.equal["scores of all users and items, texts"]

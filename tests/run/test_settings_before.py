@@ -11,9 +11,6 @@ def test_what_held_before_there_was_a_setting_for_it():
     assert completed({"model": "LightGCN"}) == {"model": "LightGCN", "tie_order": "file"}
     ours = completed({"model": "SymCERE"})
     assert ours == {"model": "SymCERE", "tie_order": "file", "batches_per_propagation": 1}
-    by_item = completed({"model": "SymCERE", "text_level": "item"})
-    assert by_item == {**ours, "text_level": "item", "item_text": "joined"}
-    assert completed({"model": "CollabContext"})["item_text"] == "joined"
     assert completed({"model": "NotHere"}) == {"model": "NotHere", "tie_order": "file"}
 
 
