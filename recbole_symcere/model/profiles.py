@@ -1,6 +1,5 @@
 """What the training reviews say of interactions, users and items: their meaning and their words."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -28,8 +27,6 @@ __all__ = [
     "node_profiles",
     "seeded",
 ]
-
-_log = logging.getLogger(__name__)
 
 
 class InteractionVectors(NamedTuple):
@@ -105,10 +102,6 @@ def item_text_vectors(
         InputError: as `item_vectors`.
     """
     by_file = item_file(dataset).is_file()
-    if by_file and options.item_text != "joined":
-        _log.warning(
-            f"item_text: without effect, because {item_file(dataset).name} has the items' texts."
-        )
     if by_file or not options.by_mean("frozen"):
         vectors, facts, _ = item_vectors(dataset, encoder, device)
         return vectors, facts | ({} if by_file else {"item_text": "joined"})

@@ -16,6 +16,7 @@ _SHARING = frozenset(
     }
 )
 """The models that have that setting."""
+_ITEM_TEXT = {"item_text": "joined"}  # CollabContext read an item's reviews as one text
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,5 +27,6 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     name = str(settings.get("model"))
     own = adopted(name)
-    shares = not _SHARING.isdisjoint(lineage(own) if own else [name])
-    return _TIES | (_PROPAGATION if shares else {}) | dict(settings)
+    names = lineage(own) if own else [name]
+    found = _TIES | (_PROPAGATION if not _SHARING.isdisjoint(names) else {})
+    return found | (_ITEM_TEXT if "CollabContext" in names else {}) | dict(settings)

@@ -50,8 +50,8 @@ class ItemTextOptions:
 
     item_text: Literal["joined", "mean"] = option(
         "joined",
-        "of an item's training reviews: joined in order of time, as far as max_length reads, or "
-        "the mean of their frozen vectors, each encoded once",
+        "of an item's training reviews, where no <dataset>.items.parquet is read: joined in order "
+        "of time, as far as max_length reads, or the mean of their frozen vectors",
     )
 
     def by_mean(self, text_mode: str) -> bool:

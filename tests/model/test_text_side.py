@@ -3,12 +3,9 @@
 import logging
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from model.test_contract import prepare
-from small_data import write_small
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
@@ -150,14 +147,9 @@ def test_the_mean_is_of_vectors_that_stay(small):
         train.reviews.take(np.array([1]))
 
 
-def test_item_text_that_nothing_reads_is_told(small, tmp_path, caplog):
-    folder = write_small(tmp_path / "d")
-    table = pa.table({"item_id": ["i1", "i2"], "text": ["bafa bako", "deka"]})
-    pq.write_table(table, folder / "small.items.parquet")
+def test_item_text_that_nothing_reads_is_told(small, caplog):
     with caplog.at_level(logging.WARNING, "recbole_symcere"):
         prepare("SymCERE", small, item_text="mean")
-        prepare("CollabContext", small, item_text="mean", data_path=str(tmp_path / "d"))
     assert [r.getMessage() for r in caplog.records if "without effect" in r.getMessage()] == [
-        "item_text: without effect, because text_level is interaction.",
-        "item_text: without effect, because small.items.parquet has the items' texts.",
+        "item_text: without effect, because text_level is interaction."
     ]
