@@ -146,6 +146,18 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         """
         return self.controlled(self._own_reviews())
 
+    def validation_reviews(self) -> pa.Array:
+        """The reviews of the validation split's interactions, to explain a finished run by.
+
+        No training and no scoring may read them.
+
+        Raises:
+            RuntimeError: if this isn't the validation split.
+        """
+        if self.split != "valid":
+            raise RuntimeError(f"This is split {self.split!r}, and not the validation split.")
+        return self._texts_of_rows()
+
     def review_pieces(self) -> Iterator[tuple[np.ndarray, pa.Array]]:
         """The training reviews without all of them in memory, in the order of the file.
 
@@ -185,6 +197,9 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     def _own_reviews(self) -> pa.DictionaryArray:
         self._refuse_held_out()
+        return self._texts_of_rows()
+
+    def _texts_of_rows(self) -> pa.DictionaryArray:
         # by number: a copy of all texts for each step would be most of a run's memory
         numbers, pieces = np.zeros(len(self.inter_feat), np.int32), []
         for places, texts in self._pieces():

@@ -1,5 +1,6 @@
 """One text per item: from the data set's own item texts, else from the training reviews."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.text.load import load_tokenizer
 from recbole_symcere.text.text_options import EncoderOptions
 from recbole_symcere.text.tokens import TokenStore, any_written, warn_of_unknown
 
-__all__ = ["item_file", "item_texts", "item_tokens"]
+__all__ = ["item_file", "item_texts", "item_tokens", "warn_of_cut"]
+
+_log = logging.getLogger(__name__)
+_LOOKED_AT = 100  # items, for what is read of joined reviews
 
 
 def item_file(dataset: ReviewDataset) -> Path:
@@ -60,7 +64,49 @@ def item_tokens(dataset: ReviewDataset, options: EncoderOptions) -> tuple[TokenS
     tokenizer, folder = load_tokenizer(options.text_encoder), Path(options.cache_dir, "tokens")
     store = TokenStore.open_or_build(texts, tokenizer, options.max_length, folder)
     warn_of_unknown(store, f"the item texts of {dataset.dataset_name}")
+    if source != "items.parquet":
+        warn_of_cut(dataset, tokenizer, options.max_length)
     return store, source
+
+
+def warn_of_cut(dataset: ReviewDataset, tokenizer: Any, max_length: int) -> None:
+    """Say so if less than half of the joined training reviews is read.
+
+    Args:
+        dataset: the training split.
+        tokenizer: of the text encoder.
+        max_length: tokens read of an item's joined reviews, special ones included.
+    """
+    items = dataset.inter_feat[dataset.iid_field].numpy()
+    known = np.unique(items)
+    if len(known) > _LOOKED_AT:
+        known = np.random.default_rng(0).choice(known, _LOOKED_AT, replace=False)
+    order = np.argsort(dataset.inter_feat[ROW_FIELD].numpy(), kind="stable")
+    if dataset.time_field in dataset.inter_feat:
+        order = order[
+            np.argsort(dataset.inter_feat[dataset.time_field].numpy()[order], kind="stable")
+        ]
+    order = order[np.isin(items[order], known)]
+    texts = dataset.training_reviews().take(pa.array(order)).to_pylist()
+    written = [place for place, text in enumerate(texts) if text.strip()]
+    if not written:
+        return
+    tokens = tokenizer([texts[place] for place in written], add_special_tokens=False)["input_ids"]
+    sizes, owner = np.array([len(one) for one in tokens]), items[order][written]
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
+    read = begun = 0
+    for item in np.unique(owner):
+        end = np.cumsum(sizes[owner == item])
+        read += min(int(end[-1]), room)
+        begun += int((end - sizes[owner == item] < room).sum())
+    share = read / max(int(sizes.sum()), 1)
+    if share < 0.5:
+        n_items = len(np.unique(owner))
+        _log.warning(
+            f"item_text: joined: max_length={max_length} reads {100 * share:.0f} % of the items' "
+            f"joined training reviews, {begun / n_items:.1f} of {len(sizes) / n_items:.1f} reviews "
+            "an item, the oldest first. item_text: mean reads them all."
+        )
 
 
 def _of_file(path: Path, dataset: ReviewDataset) -> pa.Array:

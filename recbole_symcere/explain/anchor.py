@@ -1,12 +1,15 @@
-"""Semantic anchoring over all reviews: which kinds of words tie reviews to their interactions."""
+"""Semantic anchoring over all reviews: which kinds of words tie reviews to their interactions.
+
+Training reviews are what the run was fitted to, and what item vectors are made of where reviews
+seed them. Validation reviews are of interactions that nothing was trained on, so that what they say
+about words is not put there by their own training.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.explain.anchor_stats import (
@@ -15,21 +18,27 @@ from recbole_symcere.explain.anchor_stats import (
     by_kind,
     item_bootstrap,
     match,
+    shuffled_labels,
     superiority,
     word_table,
 )
 from recbole_symcere.explain.explain_options import AnchorOptions
-from recbole_symcere.explain.gradients import integrated_gradients
 from recbole_symcere.explain.kinds import KINDS, WordKinds, word_kinds
 from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.occlusion import Chunk, Occlusions, gather, occlude
+from recbole_symcere.explain.second_opinion import (
+    SecondOpinion,
+    by_gradients,
+    by_random_encoder,
+    contrast,
+)
 
-__all__ = ["Anchoring", "Matched", "SecondOpinion", "analyse"]
+__all__ = ["Anchoring", "Matched", "analyse"]
 
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
 _OBJECTIVE, _SUBJECTIVE = KINDS.index("objective"), KINDS.index("subjective")
-_STOP, _NEITHER = KINDS.index("stop-word"), KINDS.index("neither")
+_OTHERS = tuple(KINDS.index(name) for name in ("stop-word", "unsorted", "neither"))
 
 
 @dataclass(frozen=True)
@@ -48,25 +57,6 @@ class Matched:
 
 
 @dataclass(frozen=True)
-class SecondOpinion:
-    """Contributions found in another way, on some of the reviews.
-
-    Attributes:
-        reviews: number of reviews.
-        kinds: mean by kind, None for a kind without words there.
-        contrast: objective less subjective.
-        same: the contrast of the occlusion on the same reviews.
-        correlation: Spearman's, over words of reviews, with the occlusion.
-    """
-
-    reviews: int
-    kinds: list[float | None]
-    contrast: Estimate | None
-    same: Estimate | None
-    correlation: float
-
-
-@dataclass(frozen=True)
 class Anchoring:
     """What the reviews of one run say.
 
@@ -82,9 +72,12 @@ class Anchoring:
         standardised: the difference of their words' means in standard deviations.
         shuffled: the contrast for each shuffled pairing.
         p_shuffled: share of pairings (with the true one) whose contrast is at least the true one.
+        labels: the contrast with the kinds of objective and subjective words dealt anew to the
+            words, for each draw.
+        p_labels: as ``p_shuffled``, of these.
         subjective_matched: subjective words and objective ones like them.
         other_matched: objective words and stop-words or neither like them.
-        random_encoder: the same with a text encoder of random weights.
+        random_encoder: the same with a text encoder of random weights; None if left out.
         gradients: the same by integrated gradients; None if left out.
     """
 
@@ -99,19 +92,29 @@ class Anchoring:
     standardised: float
     shuffled: list[float]
     p_shuffled: float
+    labels: list[float]
+    p_labels: float
     subjective_matched: Matched
     other_matched: Matched
-    random_encoder: SecondOpinion
+    random_encoder: SecondOpinion | None
     gradients: SecondOpinion | None
 
 
-def analyse(run: ExplainedRun, options: AnchorOptions) -> Anchoring:
+def analyse(run: ExplainedRun, options: AnchorOptions, kinds: WordKinds | None = None) -> Anchoring:
     """Occlude every word and test which kinds of words the alignment rests on.
+
+    Args:
+        run: the run, with its training reviews or others.
+        options: how many reviews, draws and controls.
+        kinds: of the words, from other reviews; then only what needs no other encoder is done. By
+            default they come from the run's own reviews.
 
     Raises:
         InputError: for data without ratings, or with too few reviews.
     """
-    kinds = word_kinds(run.texts, run.items, run.known_ratings(), options.seed)
+    own = kinds is None
+    if kinds is None:
+        kinds = word_kinds(run.texts, run.items, run.known_ratings(), options.seed)
     reviews = run.sample(options.n, options.seed)
     pairings = _Pairings(run, kinds, options)
     found = gather(run, pairings.watch(occlude(run, reviews)))
@@ -121,8 +124,11 @@ def analyse(run: ExplainedRun, options: AnchorOptions) -> Anchoring:
     table = word_table(found.word, run.items[found.review], found.specific, len(kind_of))
     estimates = _kind_estimates(run, found, kind_of[found.word], options)
     shuffled = pairings.contrasts()
-    contrast = estimates["contrast"]
-    true = contrast.value if contrast else np.nan
+    labels = shuffled_labels(
+        table, kind_of == _OBJECTIVE, kind_of == _SUBJECTIVE, options.permutations, options.seed
+    )
+    found_contrast = estimates["contrast"]
+    true = found_contrast.value if found_contrast else np.nan
     objective, subjective = (
         table.mean[(kind_of == kind) & (table.reviews >= 5)] for kind in (_OBJECTIVE, _SUBJECTIVE)
     )
@@ -135,21 +141,30 @@ def analyse(run: ExplainedRun, options: AnchorOptions) -> Anchoring:
         table=table,
         kind_of=kind_of,
         by_kind=[estimates[name] for name in KINDS],
-        contrast=contrast,
+        contrast=found_contrast,
         content_contrast=estimates["content"],
         superiority=superiority(objective, subjective),
         standardised=float(gap / spread),
         shuffled=shuffled,
-        p_shuffled=(1 + sum(value >= true for value in shuffled)) / (1 + len(shuffled)),
+        p_shuffled=_share_above(shuffled, true),
+        labels=labels,
+        p_labels=_share_above(labels, true),
         subjective_matched=_matched(
             run, found, kinds, kind_of, (_SUBJECTIVE,), (_OBJECTIVE,), options
         ),
-        other_matched=_matched(
-            run, found, kinds, kind_of, (_OBJECTIVE,), (_STOP, _NEITHER), options
+        other_matched=_matched(run, found, kinds, kind_of, (_OBJECTIVE,), _OTHERS, options),
+        random_encoder=by_random_encoder(run, found, kinds, options) if own else None,
+        gradients=(
+            by_gradients(run, found, kinds, options) if own and options.n_gradients else None
         ),
-        random_encoder=_random_encoder(run, found, kinds, options),
-        gradients=_gradients(run, found, kinds, options) if options.n_gradients else None,
     )
+
+
+def _share_above(drawn: list[float], true: float) -> float:
+    """Of the draws and the true value, the share that is at least the true value; NaN without."""
+    if not np.isfinite(true) or not drawn:
+        return float("nan")
+    return (1 + sum(value >= true for value in drawn)) / (1 + len(drawn))
 
 
 class _Pairings:
@@ -158,7 +173,6 @@ class _Pairings:
     def __init__(self, run: ExplainedRun, kinds: WordKinds, options: AnchorOptions) -> None:
         rng = np.random.default_rng(options.seed)
         self._run, self._kinds = run, kinds
-        self._mean = run.pairs.mean(dim=0)
         self._partners = [_partners(run.items, rng) for _ in range(options.permutations)]
         self._sums = np.zeros((options.permutations, len(KINDS)))
         self._counts = np.zeros(len(KINDS))
@@ -170,7 +184,7 @@ class _Pairings:
             self._counts += np.bincount(kind, minlength=len(KINDS))
             review = chunk.reviews[chunk.owner]
             for row, partners in enumerate(self._partners):
-                others = self._run.pairs[partners[review]] - self._mean
+                others = self._run.pairs[partners[review]] - self._run.centre
                 values = (chunk.loss * others).sum(dim=1).numpy()
                 self._sums[row] += np.bincount(kind, values, len(KINDS))
             yield chunk
@@ -192,23 +206,6 @@ def _partners(items: _Ints, rng: np.random.Generator) -> _Ints:
     return partners
 
 
-def _difference(means: _Floats) -> _Floats:
-    return means[:, :1] - means[:, 1:]
-
-
-def _contrast(
-    kind: _Ints, item: _Ints, values: npt.ArrayLike, first: tuple[int, ...], options: AnchorOptions
-) -> Estimate | None:
-    """Mean of the kinds ``first`` less that of subjective words; None where one has no entry."""
-    values = np.asarray(values)
-    ours, theirs = np.isin(kind, first), kind == _SUBJECTIVE
-    if not ours.any() or not theirs.any():
-        return None
-    chosen = ours | theirs
-    parts = by_kind(theirs[chosen].astype(np.int64), item[chosen], values[chosen], 2)
-    return item_bootstrap(*parts, _difference, options.bootstrap, options.seed)[0]
-
-
 def _kind_estimates(
     run: ExplainedRun, found: Occlusions, kind: _Ints, options: AnchorOptions
 ) -> dict[str, Estimate | None]:
@@ -219,8 +216,9 @@ def _kind_estimates(
     estimates: dict[str, Estimate | None] = {
         name: mean if has else None for name, mean, has in zip(KINDS, means, there, strict=True)
     }
-    for name, first in (("contrast", (_OBJECTIVE,)), ("content", (_OBJECTIVE, _NEITHER))):
-        estimates[name] = _contrast(kind, item, found.specific, first, options)
+    content = (_OBJECTIVE, KINDS.index("neither"))
+    for name, first in (("contrast", (_OBJECTIVE,)), ("content", content)):
+        estimates[name] = contrast(kind, item, found.specific, first, options)
     return estimates
 
 
@@ -235,7 +233,8 @@ def _matched(
 ) -> Matched:
     """Each wanted word with its neighbour of the pool; one side of a pair is objective."""
     place = {word: n for n, word in enumerate(kinds.words)}
-    at = np.array([place[word] for word in found.vocabulary])
+    # a word that is not in those reviews is rare, and in neither group
+    at = np.array([place.get(word, 0) for word in found.vocabulary])
     idf = np.log(len(run.texts) / kinds.reviews[at])
     covariates = np.stack([np.log(kinds.times[at]), idf], axis=1)
     first, second = (np.flatnonzero(np.isin(kind_of, side)) for side in (wanted, pool))
@@ -267,53 +266,3 @@ def _mean_known(values: _Floats) -> _Floats:
     total = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
     mean: _Floats = np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
     return mean
-
-
-def _random_encoder(
-    run: ExplainedRun, found: Occlusions, kinds: WordKinds, options: AnchorOptions
-) -> SecondOpinion:
-    reviews = _some(found.reviews, options.n_control, options.seed)
-    other = run.randomised(options.seed)
-    theirs = gather(other, occlude(other, reviews))
-    return _compare(run, found, kinds, reviews, theirs.specific, options)
-
-
-def _gradients(
-    run: ExplainedRun, found: Occlusions, kinds: WordKinds, options: AnchorOptions
-) -> SecondOpinion:
-    reviews = _some(found.reviews, options.n_gradients, options.seed)
-    mean = run.pairs.mean(dim=0)
-    values = [
-        value
-        for review in reviews
-        for value in integrated_gradients(run, run.texts[review], run.pairs[review] - mean).values()
-    ]
-    return _compare(run, found, kinds, reviews, np.array(values), options)
-
-
-def _some(reviews: _Ints, n: int, seed: int) -> _Ints:
-    if n >= len(reviews):
-        return reviews
-    return np.sort(np.random.default_rng(seed).choice(reviews, n, replace=False))
-
-
-def _compare(
-    run: ExplainedRun,
-    found: Occlusions,
-    kinds: WordKinds,
-    reviews: _Ints,
-    theirs: npt.NDArray[Any],
-    options: AnchorOptions,
-) -> SecondOpinion:
-    """Another way's values, in the order of the words of these reviews, beside the occlusion's."""
-    inside = np.isin(found.review, reviews)
-    ours, item = found.specific[inside], run.items[found.review[inside]]
-    kind = kinds.of(found.vocabulary)[found.word[inside]]
-    means = [theirs[kind == k].mean() if (kind == k).any() else None for k in range(len(KINDS))]
-    return SecondOpinion(
-        reviews=len(reviews),
-        kinds=[None if mean is None else float(mean) for mean in means],
-        contrast=_contrast(kind, item, theirs, (_OBJECTIVE,), options),
-        same=_contrast(kind, item, ours, (_OBJECTIVE,), options),
-        correlation=float(scipy.stats.spearmanr(ours, theirs).statistic),
-    )

@@ -14,6 +14,7 @@ _LOOK = {
     "objective": ("#1f5fa8", "o"),
     "subjective": ("#d62728", "^"),
     "stop-word": ("#7a7a7a", "x"),
+    "unsorted": ("#9467bd", "v"),
     "other language": ("#2ca02c", "s"),
     "neither": ("#e69f00", "D"),
     "rare": ("#c9c9c9", "."),

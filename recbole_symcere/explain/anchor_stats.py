@@ -21,6 +21,7 @@ __all__ = [
     "by_kind",
     "item_bootstrap",
     "match",
+    "shuffled_labels",
     "superiority",
     "word_table",
 ]
@@ -144,6 +145,37 @@ def word_table(word: _Ints, item: _Ints, values: npt.ArrayLike, n_words: int) ->
     p[judged] = 2 * scipy.stats.t.sf(np.abs(z[judged]), m[judged] - 1)
     adjusted[judged] = holm(p[judged].tolist())
     return WordTable(mean, error, p, adjusted, n.astype(np.int64), m)
+
+
+def shuffled_labels(
+    table: WordTable,
+    first: npt.NDArray[np.bool_],
+    second: npt.NDArray[np.bool_],
+    n_draws: int,
+    seed: int,
+) -> list[float]:
+    """The difference of two groups' mean contributions, their labels dealt anew to their words.
+
+    Args:
+        table: contributions by word.
+        first: whether a word is of the first group.
+        second: whether it is of the second.
+        n_draws: number of draws.
+        seed: of the draws.
+
+    Returns:
+        A difference for each draw; none where a group has no word.
+    """
+    judged = (first | second) & (table.reviews > 0)
+    label = first[judged]
+    if label.all() or not label.any():
+        return []
+    n = table.reviews[judged]
+    total, rng = table.mean[judged] * n, np.random.default_rng(seed)
+    drawn = (rng.permutation(label) for _ in range(n_draws))
+    return [
+        float(total[one].sum() / n[one].sum() - total[~one].sum() / n[~one].sum()) for one in drawn
+    ]
 
 
 def superiority(first: npt.ArrayLike, second: npt.ArrayLike) -> float:

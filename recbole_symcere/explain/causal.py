@@ -28,14 +28,14 @@ from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.kinds import KINDS
 from recbole_symcere.explain.loaded_run import ExplainedRun
 
-__all__ = ["DELETIONS", "Deletion", "Retrained", "deletions", "retrain", "retrieval"]
+__all__ = ["DELETIONS", "Deletion", "Retrained", "deletions", "finding", "retrain", "retrieval"]
 
 _Ints = npt.NDArray[np.int64]
 
 DELETIONS = {
     "objective": ("objective",),
     "subjective": ("subjective",),
-    "others": ("stop-word", "neither"),
+    "others": ("stop-word", "unsorted", "neither"),
 }
 """Name of a deletion -> the kinds of words that go."""
 
@@ -140,6 +140,12 @@ def retrieval(
         estimate = item_bootstrap(*parts, lambda m: m, options.bootstrap, options.seed)[0]
         told.append(deletion._replace(ndcg=estimate))
     return float(whole.mean()), told
+
+
+def finding(run: ExplainedRun, options: AnchorOptions) -> float:
+    """NDCG@10 with which whole reviews find their items, as `retrieval` gives it."""
+    reviews = run.sample(options.n_retrieval, options.seed)
+    return float(_ndcg(run, [run.texts[n] for n in reviews], run.items[reviews]).mean())
 
 
 def _ndcg(run: ExplainedRun, texts: Sequence[str], items: _Ints) -> npt.NDArray[np.float64]:

@@ -32,9 +32,10 @@ it must be of a model that aligns each review with its interaction (SymCERE).
 """
 _ABOUT = {
     "anchor": """\
-anchor: every word is taken out of every training review. Which kinds of words does the alignment
-rest on, over the whole data set? A page of verdict with controls and plots (verdict.html,
-verdict.md), all figures (anchor.json) and all words (words.csv).
+anchor: every word is taken out of every training review, and of validation reviews, which nothing
+was trained on. Which kinds of words does the alignment rest on, over the whole data set? A page of
+verdict with controls and plots (verdict.html, verdict.md), all figures (anchor.json) and all words
+of the training reviews (words.csv).
 """,
     "lime": """\
 lime: the paper's analysis. The lime package explains the similarity of single reviews and their
@@ -107,7 +108,7 @@ def _out(run: str, out: str | None, kind: str) -> Path:
 
 def _anchor(options: AnchorOptions) -> None:
     # torch and RecBole take seconds to load; a typing error shouldn't
-    from recbole_symcere.explain.verdict_page import over_data_sets
+    from recbole_symcere.explain.verdict_beside import over_data_sets
     from recbole_symcere.page.page import Part
     from recbole_symcere.run.agreement import run_folder
 
@@ -164,12 +165,27 @@ def _anchor_one(name: str, options: AnchorOptions, out: Path) -> tuple[dict[str,
         if options.retrain_seeds
         else []
     )
-    numbers = summarise(loaded, found, whole, deleted, again)
+    numbers = summarise(loaded, found, whole, deleted, again, _held_out(loaded, found, options))
     _write_json(out / "anchor.json", numbers)
     write_bytes(out / "words.csv", words_csv(found).encode())
     parts = page(numbers, found, pictures(found))
     _write_page(out, "verdict", parts, "Semantic anchoring")
     return numbers, parts
+
+
+def _held_out(run: Any, found: Any, options: AnchorOptions) -> Any:
+    """The analysis of validation reviews by the kinds of the training reviews' words.
+
+    With it NDCG@10 with which such a review finds its item; None where the run has none.
+    """
+    from recbole_symcere.explain.anchor import analyse
+    from recbole_symcere.explain.causal import finding
+
+    validation = run.validation() if options.validation else None
+    if validation is None or len(validation.sample(2, options.seed)) < 2:
+        return None
+    ndcg = finding(validation, options) if options.n_retrieval else None
+    return analyse(validation, options, found.kinds), ndcg
 
 
 def _lime(options: LimeOptions) -> None:

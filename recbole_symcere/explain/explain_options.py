@@ -28,6 +28,11 @@ class AnchorOptions(_Page):
 
     run: str = option(help="folders of runs, separated by commas")
     n: int | None = option(None, "reviews to explain, drawn at random; all if not given", minimum=2)
+    validation: bool = option(
+        True,
+        "whether as many validation reviews, which nothing was trained on, are explained beside "
+        "the training ones",
+    )
     n_control: int = option(500, "reviews for the random encoder", minimum=2)
     n_gradients: int = option(100, "reviews for integrated gradients; 0 leaves them out", minimum=0)
     n_retrieval: int = option(
@@ -37,7 +42,9 @@ class AnchorOptions(_Page):
         0, "train the model anew without some words, with so many seeds", minimum=0
     )
     bootstrap: int = option(2000, "draws of items for intervals", minimum=100)
-    permutations: int = option(199, "shuffled pairings of reviews and interactions", minimum=19)
+    permutations: int = option(
+        199, "shuffled pairings of reviews and interactions, and of words and kinds", minimum=19
+    )
     seed: int = option(0, "of everything random here", minimum=0)
 
 

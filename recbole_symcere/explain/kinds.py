@@ -11,7 +11,8 @@ No lexicon is asked, and nothing that the model computes. The rules, in this ord
 * objective: recurs. People who review the same item use it together at least `MIN_LIFT` times as
   often as reviews dealt to items at random (199 permutations), at a false discovery rate of 1 %: an
   attribute of the item that reviewers agree on.
-* stop-word: in at least 1 % of the reviews, and neither of the two above.
+* unsorted: in at least 1 % of the reviews, and none of the above. A word of sentiment that failed
+  the test is among them, and so are stop-words of a language without a list.
 * neither: the rest.
 
 A word that both recurs and follows the rating is subjective. The rule for objective words looks at
@@ -33,7 +34,7 @@ from recbole_symcere.explain.occlusion import vocabulary_of
 
 __all__ = ["KINDS", "WordKinds", "word_kinds"]
 
-KINDS = ("objective", "subjective", "stop-word", "other language", "neither", "rare")
+KINDS = ("objective", "subjective", "stop-word", "unsorted", "other language", "neither", "rare")
 MIN_REVIEWS = 10
 MIN_ITEMS = 5
 MIN_STARS = 0.2
@@ -71,9 +72,10 @@ class WordKinds(NamedTuple):
     language: str
 
     def of(self, words: Sequence[str]) -> _Ints:
-        """The kind of each of the words."""
+        """The kind of each of the words; one that these reviews don't have is rare."""
         kind = dict(zip(self.words, self.kind.tolist(), strict=True))
-        return np.array([kind[word] for word in words], dtype=np.int64)
+        rare = KINDS.index("rare")
+        return np.array([kind.get(word, rare) for word in words], dtype=np.int64)
 
 
 def word_kinds(texts: Sequence[str], items: _Ints, ratings: _Floats, seed: int = 0) -> WordKinds:
@@ -103,7 +105,7 @@ def word_kinds(texts: Sequence[str], items: _Ints, ratings: _Floats, seed: int =
     listed = np.array([word in _stop_words(language) for word in words], dtype=bool) & ~recurs
     common = reviews >= _COMMON * len(texts)
     rules = [rare, foreign, listed, follows, recurs, common]
-    names = ["rare", "other language", "stop-word", "subjective", "objective", "stop-word"]
+    names = ["rare", "other language", "stop-word", "subjective", "objective", "unsorted"]
     kind = np.select(rules, [KINDS.index(name) for name in names], KINDS.index("neither"))
     n_times = np.bincount(columns, times, len(words)).astype(np.int64)
     return WordKinds(words, kind, reviews, n_times, n_items, stars, lift, language)

@@ -48,28 +48,48 @@ class ExplainedRun:
         encoder: its text encoder, with its LoRA weights where it has some.
         pairs: float32 [n, d], g_{u,i} of each training interaction as the loss sees it: at length
             1 unless the run leaves out the normalisation.
+        centre: float32 [d], the mean of ``pairs`` over the training interactions.
     """
 
-    def __init__(self, path: Path, config: Any, model: Any, dataset: Any) -> None:
+    def __init__(
+        self, path: Path, config: Any, model: Any, dataset: Any, held_out: Any = None
+    ) -> None:
         self.path, self.config, self.model, self.dataset = path, config, model, dataset
+        self._held_out = held_out
         self._options = read_options(TextOptions, config)
         self.device = model.device
-        self.users = dataset.inter_feat[dataset.uid_field].numpy()
-        self.items = dataset.inter_feat[dataset.iid_field].numpy()
-        self.ratings, self.times = (
-            _column(dataset.inter_feat, config[field]) for field in ("RATING_FIELD", "TIME_FIELD")
-        )
-        tokenizer = load_tokenizer(self._options.text_encoder)
-        self._tokenizer = tokenizer
+        self._tokenizer = load_tokenizer(self._options.text_encoder)
         self.encoder = self._own_encoder()
-        whole = dataset.training_reviews().to_pylist()
-        self.texts = _read_parts(whole, tokenizer, self._options.max_length)
         model.eval()
         with torch.no_grad():
-            user, item = model.forward()
+            self._nodes = model.forward()
+            self.item_vectors = model.unit(self._nodes[1]).cpu()
+        self._take(dataset, dataset.training_reviews())
+        self.centre = self.pairs.mean(dim=0)
+
+    def _take(self, part: Any, texts: Any) -> None:
+        """Let the interactions of a split be those that are explained."""
+        self.users = part.inter_feat[part.uid_field].numpy()
+        self.items = part.inter_feat[part.iid_field].numpy()
+        self.ratings, self.times = (
+            _column(part.inter_feat, self.config[field]) for field in ("RATING_FIELD", "TIME_FIELD")
+        )
+        self.texts = _read_parts(texts.to_pylist(), self._tokenizer, self._options.max_length)
+        user, item = self._nodes
+        with torch.no_grad():
             pairs = (user[torch.as_tensor(self.users)] + item[torch.as_tensor(self.items)]) / 2
-            self.pairs = model.unit(pairs).cpu()
-            self.item_vectors = model.unit(item).cpu()
+            self.pairs = self.model.unit(pairs).cpu()
+
+    def validation(self) -> "ExplainedRun | None":
+        """The same run with the validation interactions and reviews in the place of the training's.
+
+        Nothing was trained on them. None where the run has none.
+        """
+        if self._held_out is None or not len(self._held_out.inter_feat):
+            return None
+        other = copy.copy(self)
+        other._take(self._held_out, self._held_out.validation_reviews())
+        return other
 
     def _own_encoder(self) -> TextEncoder:
         tuned = getattr(self.model.reviews, "encoder", None)
@@ -204,13 +224,14 @@ def load_text_run(path: str, places: Places | None = None) -> ExplainedRun:
             f"--run={path}: the run has text_level: item, where a text is all reviews of an item. "
             "Explanations are of single reviews; name a run with text_level: interaction."
         )
-    config, trained, _, train_data, *_ = load_run(path, places)
+    config, trained, _, train_data, valid_data, _ = load_run(path, places)
     if isinstance(trained, StoredVectors):
         raise InputError(
             f"--run={path}: the run's text encoder {config['text_encoder']} is gone, without which "
             "no review can be explained. If it was moved, name it: --text_encoder=DIR."
         )
-    return ExplainedRun(Path(path).absolute(), config, trained, train_data.dataset)
+    held_out = None if valid_data is None else valid_data.dataset
+    return ExplainedRun(Path(path).absolute(), config, trained, train_data.dataset, held_out)
 
 
 def facts_of(path: str, config: Any, model: Any) -> dict[str, str]:

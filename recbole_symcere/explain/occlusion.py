@@ -104,17 +104,16 @@ def occlude(run: ExplainedRun, reviews: _Ints) -> Iterator[Chunk]:
 
 def gather(run: ExplainedRun, chunks: Iterator[Chunk]) -> Occlusions:
     """Contributions to the own interaction, about 24 bytes for each word of each review."""
-    mean = run.pairs.mean(dim=0)
     places: dict[str, int] = {}
     words, heads = _empty(4), _empty(3)
     for chunk in chunks:
         pairs = run.pairs[chunk.reviews]  # [r, d]
         own = _dots(chunk.loss, pairs[chunk.owner])
-        specific = own - (chunk.loss @ mean).numpy()
+        specific = own - (chunk.loss @ run.centre).numpy()
         word = [places.setdefault(word, len(places)) for word in chunk.words]
         words.append((np.array(word), chunk.reviews[chunk.owner], own, specific))
         similarity = _dots(chunk.text, pairs)
-        heads.append((chunk.reviews, similarity, similarity - (chunk.text @ mean).numpy()))
+        heads.append((chunk.reviews, similarity, similarity - (chunk.text @ run.centre).numpy()))
     word_of, review, own, specific = (np.concatenate(c) for c in zip(*words, strict=True))
     done, similarity, special = (np.concatenate(c) for c in zip(*heads, strict=True))
     return Occlusions(list(places), word_of, review, own, specific, done, similarity, special)

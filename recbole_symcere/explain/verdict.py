@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from recbole_symcere.explain.anchor import Anchoring, Matched, SecondOpinion
+from recbole_symcere.explain.anchor import Anchoring, Matched
 from recbole_symcere.explain.anchor_stats import Estimate
 from recbole_symcere.explain.causal import Deletion, Retrained
 from recbole_symcere.explain.kinds import KINDS
 from recbole_symcere.explain.loaded_run import ExplainedRun
+from recbole_symcere.explain.second_opinion import SecondOpinion
 
 __all__ = ["summarise", "words_csv"]
 
@@ -33,6 +34,7 @@ def summarise(
     whole: float | None,
     deleted: Sequence[Deletion],
     retrained: Sequence[Retrained],
+    held_out: tuple[Anchoring, float | None] | None = None,
 ) -> Json:
     """Everything of anchor.json.
 
@@ -42,16 +44,30 @@ def summarise(
         whole: NDCG@10 with which a whole review finds its item; None if not asked for.
         deleted: what deletions change.
         retrained: models trained anew.
+        held_out: the analysis of validation reviews, and NDCG@10 with which they find their item.
     """
-    occlusions = found.occlusions
-    strength = float(occlusions.specific_similarity.mean())
     numbers: Json = {
         "run": str(run.path.name),
         "model": run.config["model"],
         "dataset": run.config["dataset"],
         "language": found.kinds.language,
-        "reviews": len(occlusions.reviews),
         "training_reviews": len(run.texts),
+        **_analysis(found),
+        "random_encoder": _opinion(found.random_encoder),
+        "gradients": _opinion(found.gradients),
+        "validation": held_out and {**_analysis(held_out[0]), "finding": held_out[1]},
+        "retrieval": _retrieval(whole, deleted),
+        "retrained": {r.name: r.metrics for r in retrained},
+    }
+    return {**numbers, "tests": _tests(numbers)}
+
+
+def _analysis(found: Anchoring) -> Json:
+    """What some reviews say."""
+    occlusions = found.occlusions
+    strength = float(occlusions.specific_similarity.mean())
+    return {
+        "reviews": len(occlusions.reviews),
         "words": len(occlusions.vocabulary),
         "occlusions": len(occlusions.word),
         "similarity": float(occlusions.similarity.mean()),
@@ -61,22 +77,18 @@ def summarise(
         "content_contrast": _estimate(found.content_contrast),
         "superiority": _finite(found.superiority),
         "standardised_difference": _finite(found.standardised),
-        "shuffled": {"p": found.p_shuffled, "contrasts": found.shuffled},
+        "shuffled": {"p": _finite(found.p_shuffled), "contrasts": found.shuffled},
+        "shuffled_labels": {"p": _finite(found.p_labels), "contrasts": found.labels},
         "subjective_matched": _matched(found.subjective_matched),
         "other_matched": _matched(found.other_matched),
-        "random_encoder": _opinion(found.random_encoder),
-        "gradients": None if found.gradients is None else _opinion(found.gradients),
-        "retrieval": _retrieval(whole, deleted),
-        "retrained": {r.name: r.metrics for r in retrained},
     }
-    return {**numbers, "tests": _tests(numbers)}
 
 
 def _kind(found: Anchoring, kind: int, strength: float) -> Json:
     words = np.flatnonzero(found.kind_of == kind)
     mean = found.by_kind[kind]
     table = found.table
-    frequent = words[table.reviews[words] >= 5]
+    frequent = words[(table.reviews[words] >= 5) & (table.mean[words] > 0)]
     order = frequent[np.argsort(-table.mean[frequent], kind="stable")]
     certain = table.p_holm[words] < 0.05
     return {
@@ -112,7 +124,9 @@ def _matched(found: Matched) -> Json:
     }
 
 
-def _opinion(found: SecondOpinion) -> Json:
+def _opinion(found: SecondOpinion | None) -> Json | None:
+    if found is None:
+        return None
     return {
         "reviews": found.reviews,
         "kinds": dict(zip(KINDS, found.kinds, strict=True)),
@@ -154,13 +168,34 @@ def _tests(numbers: Json) -> list[Json]:
         ),
         (
             "The contrast is gone where reviews are paired with other interactions.",
-            None if numbers["contrast"] is None else numbers["shuffled"]["p"] <= 0.05,
+            _rare(numbers, "shuffled"),
+        ),
+        (
+            "The contrast is gone where objective and subjective words swap their labels at "
+            "random.",
+            _rare(numbers, "shuffled_labels"),
         ),
         (
             "The contrast is gone with a text encoder of random weights.",
             _gone(numbers["random_encoder"]),
         ),
     ]
+    if held_out := numbers["validation"]:
+        tests += [
+            (
+                "In validation reviews, which nothing was trained on, objective words contribute "
+                "more than subjective ones.",
+                _above(held_out["contrast"]),
+            ),
+            (
+                "There too the contrast is gone where reviews are paired with other interactions.",
+                _rare(held_out, "shuffled"),
+            ),
+            (
+                "There too it is gone where words swap their labels at random.",
+                _rare(held_out, "shuffled_labels"),
+            ),
+        ]
     if numbers["gradients"]:
         tests.append(
             ("Integrated gradients find it too.", _above(numbers["gradients"]["contrast"]))
@@ -182,6 +217,11 @@ def _tests(numbers: Json) -> list[Json]:
             )
         )
     return [{"question": question, "holds": holds} for question, holds in tests]
+
+
+def _rare(numbers: Json, control: str) -> bool | None:
+    """Whether a contrast as large as the true one hardly ever comes out of a control."""
+    return None if numbers["contrast"] is None else numbers[control]["p"] <= 0.05
 
 
 def _above(estimate: Json | None) -> bool | None:

@@ -8,10 +8,11 @@ import numpy as np
 from recbole_symcere.explain import kinds as rules
 from recbole_symcere.explain.anchor import Anchoring
 from recbole_symcere.explain.kinds import KINDS
+from recbole_symcere.explain.verdict_beside import both_parts, number
 from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
-__all__ = ["over_data_sets", "page"]
+__all__ = ["page"]
 
 Json = Mapping[str, Any]
 
@@ -32,11 +33,13 @@ _METHOD = (
 _RULES = (
     f"Kinds come from the reviews and ratings alone, in this order. Rare: fewer than "
     f"{rules.MIN_REVIEWS} reviews or {rules.MIN_ITEMS} items. Other language: another script, or "
-    "mostly in reviews of another language. Stop-word: in scikit-learn's English list. Subjective: "
+    "mostly in reviews of another language. Stop-word: in scikit-learn's English list, and not "
+    "objective. Subjective: "
     "the ratings of its reviews differ from those of the others, item means taken off, by "
     f"{rules.MIN_STARS} stars or more (false discovery rate 1 %). Objective: reviewers of one item "
     f"use it together at least {rules.MIN_LIFT} times as often as chance (the same rate). "
-    "Stop-word too: in 1 % of the reviews, and none of these. Neither: the rest."
+    "Unsorted: in 1 % of the reviews, and none of these; a word of sentiment that failed the test "
+    "is among them, and so are stop-words of other languages. Neither: the rest."
 )
 _LIMITS = (
     "What this doesn't say: that objective words recur over the reviews of an item is their "
@@ -70,6 +73,7 @@ def page(numbers: Json, found: Anchoring, drawn: Sequence[Picture]) -> list[Part
         Heading("By kind of word", 2),
         _kinds(numbers),
         Text(_effect_sizes(numbers)),
+        *both_parts(numbers),
         *drawn,
         Heading("Words", 2),
         _words(found, "objective", "Most contributing objective words"),
@@ -103,8 +107,8 @@ def _verdict(numbers: Json) -> str:
         else "Alignment does not rest on objective words more than on subjective ones"
     )
     return (
-        f"{words}: {how}. A mention of an objective word contributes {_number(sides[0])}, one of a "
-        f"subjective word {_number(sides[1])}; the difference is {_number(contrast)}."
+        f"{words}: {how}. A mention of an objective word contributes {number(sides[0])}, one of a "
+        f"subjective word {number(sides[1])}; the difference is {number(contrast)}."
     )
 
 
@@ -114,13 +118,6 @@ def _questions(numbers: Json) -> TextTable:
         for test in numbers["tests"]
     ]
     return TextTable(["test", "holds"], rows)
-
-
-def _number(estimate: Json | None, places: int = 4) -> str:
-    if estimate is None:
-        return "-"
-    value, low, high = (f"{estimate[key]:+.{places}f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
 
 
 def _kinds(numbers: Json) -> TextTable:
@@ -133,7 +130,7 @@ def _kinds(numbers: Json) -> TextTable:
                 Entry(name),
                 Entry(f"{kind['words']:,}"),
                 Entry(f"{kind['places']:,}"),
-                Entry(_number(kind["mean"])),
+                Entry(number(kind["mean"])),
                 Entry("-" if share is None else f"{100 * share:.1f} %"),
                 Entry(f"{kind['positive_words']:,} / {kind['negative_words']:,}"),
                 Entry(", ".join(kind["top"][:8]) or "-"),
@@ -159,7 +156,9 @@ def _effect_sizes(numbers: Json) -> str:
 def _words(found: Anchoring, kind: str, title: str, n: int = 15) -> TextTable:
     place = {word: at for at, word in enumerate(found.kinds.words)}
     table = found.table
-    chosen = np.flatnonzero((found.kind_of == KINDS.index(kind)) & (table.reviews >= 5))
+    chosen = np.flatnonzero(
+        (found.kind_of == KINDS.index(kind)) & (table.reviews >= 5) & (table.mean > 0)
+    )
     rows = []
     for word_at in chosen[np.argsort(-table.mean[chosen], kind="stable")][:n]:
         word = found.occlusions.vocabulary[word_at]
@@ -181,25 +180,21 @@ def _words(found: Anchoring, kind: str, title: str, n: int = 15) -> TextTable:
 
 
 def _controls(numbers: Json) -> TextTable:
-    shuffled = numbers["shuffled"]
-    low, high = (float(f(shuffled["contrasts"])) for f in (np.min, np.max))
-    rows = [
-        [Entry("true pairs"), Entry(_number(numbers["contrast"])), Entry("-")],
-        [
-            Entry(f"{len(shuffled['contrasts'])} shuffled pairings"),
-            Entry(f"{low:+.4f} to {high:+.4f}"),
-            Entry(f"p = {shuffled['p']:.4f}"),
-        ],
-    ]
+    rows = [[Entry("true pairs"), Entry(number(numbers["contrast"])), Entry("-")]]
+    for key, name in (("shuffled", "pairings"), ("shuffled_labels", "labels of words")):
+        drawn = numbers[key]["contrasts"]
+        span = f"{min(drawn):+.4f} to {max(drawn):+.4f}" if drawn else "-"
+        p = "-" if numbers[key]["p"] is None else f"p = {numbers[key]['p']:.4f}"
+        rows.append([Entry(f"{len(drawn)} shuffled {name}"), Entry(span), Entry(p)])
     for key, name in (("random_encoder", "random encoder"), ("gradients", "integrated gradients")):
         opinion = numbers[key]
         if opinion:
-            same = _number(opinion["occlusion_contrast"])
+            same = number(opinion["occlusion_contrast"])
             note = (
                 f"{opinion['reviews']} reviews, on which occlusion gives {same}; rank correlation "
                 f"with it {opinion['rank_correlation'] or 0:.2f}"
             )
-            rows.append([Entry(name), Entry(_number(opinion["contrast"])), Entry(note)])
+            rows.append([Entry(name), Entry(number(opinion["contrast"])), Entry(note)])
     for key, name in (
         ("subjective_matched", "matched: subjective words and their objective neighbours"),
         ("other_matched", "matched: objective words and their neighbours of other kinds"),
@@ -209,7 +204,7 @@ def _controls(numbers: Json) -> TextTable:
         note = (
             f"{found['pairs']} pairs; left imbalance (SD): {left[0]} log frequency, {left[1]} IDF"
         )
-        rows.append([Entry(name), Entry(_number(found["difference"])), Entry(note)])
+        rows.append([Entry(name), Entry(number(found["difference"])), Entry(note)])
     return TextTable(["control", "objective less subjective (or other)", "note"], rows)
 
 
@@ -224,7 +219,7 @@ def _causal(numbers: Json) -> list[Part]:
                 Entry(_DELETED[name]),
                 Entry(f"{d['places']:,}"),
                 Entry(str(d["words"])),
-                Entry(_number(d["change"])),
+                Entry(number(d["change"])),
             ]
             for name, d in retrieval["deleted"].items()
         ]
@@ -262,56 +257,3 @@ def _retrained(retrained: Mapping[str, Mapping[str, Sequence[float]]]) -> TextTa
     how = f"{seeds} seeds; change: mean, range" if seeds > 1 else "one seed; change"
     head = [f"deleted ({how})", *map(metric_title, names)]
     return TextTable(head, rows)
-
-
-def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
-    """Several runs beside each other, and their contrasts pooled (DerSimonian & Laird, 1986)."""
-    head = [
-        *("run", "data set", "reviews", "objective", "subjective", "difference"),
-        *("of the similarity", "superiority", "tests"),
-    ]
-    rows, shares = [], []
-    for one in numbers:
-        contrast, strength = one["contrast"], one["specific_similarity"]
-        share = None
-        if contrast is not None:
-            share = {key: value / strength for key, value in contrast.items()}
-            shares.append(share)
-        judged = [test["holds"] for test in one["tests"] if test["holds"] is not None]
-        rows.append(
-            [
-                Entry(one["run"]),
-                Entry(one["dataset"]),
-                Entry(f"{one['reviews']:,}"),
-                *(Entry(_number(one["kinds"][name]["mean"])) for name in KINDS[:2]),
-                Entry(_number(contrast)),
-                Entry(_number(share, 3)),
-                Entry("-" if one["superiority"] is None else f"{one['superiority']:.3f}"),
-                Entry(f"{sum(judged)} of {len(judged)}"),
-            ]
-        )
-    parts: list[Part] = [Heading("Semantic anchoring over data sets", 1), TextTable(head, rows)]
-    if len(shares) > 1:
-        pooled, spread = _pooled(shares)
-        parts.append(
-            Text(
-                "Objective less subjective words, as a share of the review's specific similarity, "
-                f"pooled over {len(shares)} runs (random effects): {_number(pooled, 3)}; standard "
-                f"deviation between runs {spread:.3f}."
-            )
-        )
-    return parts
-
-
-def _pooled(estimates: Sequence[Json]) -> tuple[dict[str, float], float]:
-    """Random-effects mean with its 95 % interval, and the deviation between studies."""
-    value = np.array([e["value"] for e in estimates])
-    variance = np.array([max((e["high"] - e["low"]) / 3.92, 1e-9) ** 2 for e in estimates])
-    weight = 1 / variance
-    fixed = (weight * value).sum() / weight.sum()
-    surplus = (weight * (value - fixed) ** 2).sum() - (len(value) - 1)
-    between = max(surplus / (weight.sum() - (weight**2).sum() / weight.sum()), 0.0)
-    weight = 1 / (variance + between)
-    mean, error = (weight * value).sum() / weight.sum(), weight.sum() ** -0.5
-    interval = {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
-    return {"value": float(mean), **interval}, float(between**0.5)

@@ -16,8 +16,9 @@ from recbole_symcere.loss.contrastive import products
 from recbole_symcere.loss.ranking import sampled_softmax
 from recbole_symcere.model.base import GraphRecommender, PropagationOptions
 from recbole_symcere.model.loss_batches import rows_of
-from recbole_symcere.model.profiles import interaction_vectors, mean_of
+from recbole_symcere.model.profiles import interaction_vectors
 from recbole_symcere.text.adaptor import linear_or_mlp
+from recbole_symcere.text.owners import mean_of
 from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["AlphaRec", "AlphaRecLoss", "AlphaRecOptions"]

@@ -14,9 +14,9 @@ from recbole_symcere.graph.bipartite import Side
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import alignment, uniformity
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.text_side import item_vectors
+from recbole_symcere.model.profiles import item_text_vectors
 from recbole_symcere.text.adaptor import Adaptor, LearnedTable
-from recbole_symcere.text.text_options import EncoderOptions
+from recbole_symcere.text.text_options import EncoderOptions, ItemTextOptions
 
 __all__ = ["CollabContext", "CollabContextLoss", "CollabContextOptions"]
 
@@ -76,7 +76,7 @@ class CollabContext(VectorRecommender):
     """
 
     text_use = "once"
-    option_groups = (CollabContextOptions, EncoderOptions)
+    option_groups = (CollabContextOptions, ItemTextOptions, EncoderOptions)
     input_type = InputType.POINTWISE
     phase_names = ("item tutoring", "user tutoring")
     phase: Tensor
@@ -88,7 +88,8 @@ class CollabContext(VectorRecommender):
         self.refuse_sampled_negatives(config)
         super().__init__(config, dataset)
         self.options, self.cosine = o, o.score == "cosine"
-        text, facts, _ = item_vectors(dataset, read_options(EncoderOptions, config), self.device)
+        how = read_options(EncoderOptions, config), read_options(ItemTextOptions, config)
+        text, facts = item_text_vectors(dataset, *how, self.device)
         text = F.normalize(text, dim=-1)
         self.register_buffer("item_text", text, persistent=False)
         self.register_buffer("phase", torch.tensor(1))  # kept, for it decides what items are

@@ -15,7 +15,8 @@ from recbole_symcere.loss.contrastive import bpr
 from recbole_symcere.loss.ranking import intent_contrast
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.dgclr_factors import FactorGraphs, Factors, k_means, whitened
-from recbole_symcere.model.profiles import interaction_vectors, mean_of
+from recbole_symcere.model.profiles import interaction_vectors
+from recbole_symcere.text.owners import mean_of
 from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["DGCLR", "DGCLRLoss", "DGCLROptions"]

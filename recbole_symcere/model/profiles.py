@@ -14,8 +14,8 @@ from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.model.text_side import encoded, item_vectors, text_facts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
 from recbole_symcere.text.lexical import LexicalSpace, WordSums, word_counts
-from recbole_symcere.text.owners import owned_texts
-from recbole_symcere.text.text_options import EncoderOptions
+from recbole_symcere.text.owners import mean_of
+from recbole_symcere.text.text_options import EncoderOptions, ItemTextOptions
 from recbole_symcere.text.tokens import TokenStore
 
 __all__ = [
@@ -23,14 +23,13 @@ __all__ = [
     "NodeProfiles",
     "TextProfiles",
     "interaction_vectors",
-    "mean_of",
+    "item_text_vectors",
     "node_profiles",
     "review_words",
     "seeded",
 ]
 
 
-_VECTORS = 131_072  # of texts, that are added up at once
 _OWNERS = 16_384  # whose profiles are made at once
 
 
@@ -63,48 +62,6 @@ class InteractionVectors(NamedTuple):
         return mean_of(self.vectors, self.text_ids, ids, size)
 
 
-def mean_of(
-    vectors: torch.Tensor, chosen: np.ndarray, owners: np.ndarray, size: int
-) -> torch.Tensor:
-    """Mean of the vectors that belong to each of ``size`` owners.
-
-    Args:
-        vectors: float32 [m, d].
-        chosen: int64 [n], rows of ``vectors``; -1 for none.
-        owners: int64 [n], 0 <= owner < size; ``vectors[chosen[k]]`` belongs to ``owners[k]``.
-        size: number of owners.
-
-    Returns:
-        float32 [size, d]; zeros for an owner of none.
-
-    Example:
-        >>> vectors = torch.tensor([[2.0], [4.0]])
-        >>> mean_of(vectors, np.array([0, 1, -1]), np.array([0, 0, 0]), 2).tolist()
-        [[3.0], [0.0]]
-    """
-    owned = owned_texts(chosen, owners, size, len(vectors))
-    n_owned = np.bincount(owners[chosen >= 0], minlength=size)[:, None]
-    means = _sums(owned, vectors.numpy())
-    means /= np.maximum(n_owned, 1).astype(np.float32)
-    # n v / n is v but for rounding, which would tell n where all have one text
-    single = np.flatnonzero(np.diff(owned.indptr) == 1)
-    for start in range(0, len(single), _OWNERS):
-        some = single[start : start + _OWNERS]
-        means[some] = vectors.numpy()[owned.indices[owned.indptr[some]]]
-    return torch.from_numpy(means)
-
-
-def _sums(owned: csr_matrix, vectors: np.ndarray) -> np.ndarray:
-    """The product, with vectors read from their beginning to their end: a file may hold them."""
-    if len(vectors) <= _VECTORS:
-        return np.asarray(owned @ vectors)
-    by_text, found = owned.tocsc(), np.zeros((owned.shape[0], vectors.shape[1]), vectors.dtype)
-    for start in range(0, len(vectors), _VECTORS):
-        part = slice(start, start + _VECTORS)
-        found += by_text[:, part] @ vectors[part]
-    return found
-
-
 def interaction_vectors(
     dataset: Any, options: EncoderOptions, device: torch.device
 ) -> InteractionVectors:
@@ -126,6 +83,38 @@ def interaction_vectors(
     ).original
     facts = text_facts(options, encoder, reviews.store, "frozen", "interaction")
     return InteractionVectors(vectors, reviews.training_ids(dataset), reviews.store, facts)
+
+
+def item_text_vectors(
+    dataset: Any, encoder: EncoderOptions, options: ItemTextOptions, device: torch.device
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Frozen vectors of the items' texts.
+
+    Where the data set has texts of its items, `item_texts`, they are read; else the training
+    reviews as ``item_text`` says.
+
+    Args:
+        dataset: the training split.
+        encoder: the encoder's settings.
+        options: what an item's text is.
+        device: where to encode.
+
+    Returns:
+        float32 [n_items, d_t], zeros for an item without a text, and what a result should tell.
+
+    Raises:
+        InputError: as `item_vectors`.
+    """
+    by_file = item_file(dataset).is_file()
+    if by_file or not options.by_mean("frozen"):
+        vectors, facts, _ = item_vectors(dataset, encoder, device)
+        return vectors, facts | ({} if by_file else {"item_text": "joined"})
+    reviews = interaction_vectors(dataset, encoder, device)
+    ids = dataset.inter_feat[dataset.iid_field].numpy()
+    told = len(np.unique(ids[reviews.text_ids >= 0]))
+    facts = reviews.facts | {"text_level": "item", "item_texts": "training reviews"}
+    facts |= {"item_text": "mean", "items_without_text": dataset.item_num - 1 - told}
+    return reviews.mean_per(ids, dataset.item_num), facts
 
 
 class NodeProfiles(NamedTuple):

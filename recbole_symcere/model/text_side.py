@@ -1,12 +1,13 @@
 """The text side of a model: from its training split to vectors of reviews or items."""
 
 import logging
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.items import item_tokens
 from recbole_symcere.data.reviews import reviews_of
 from recbole_symcere.text.encoder import (
@@ -25,8 +26,27 @@ __all__ = ["encoded", "item_vectors", "review_encoder", "text_facts"]
 
 _log = logging.getLogger(__name__)
 
-# The masked copies don't depend on a run's seed, so that runs of all seeds share one cache.
-_MASK_SEED = 0
+
+class Masking(NamedTuple):
+    """Masked copies of texts.
+
+    Attributes:
+        views: number of copies of each text.
+        probability: share of words masked.
+        seed: of the draws of words.
+    """
+
+    views: int
+    probability: float
+    seed: int
+
+
+_UNMASKED = Masking(0, 0.0, 0)
+
+
+@dataclass(frozen=True)
+class _Seed:
+    seed: int = option(help="of the run", minimum=0)
 
 
 def review_encoder(
@@ -38,7 +58,8 @@ def review_encoder(
         dataset: the training split.
         options: the text settings.
         device: where the model runs.
-        masked: whether a loss reads masked copies; else none are encoded.
+        masked: whether a loss reads masked copies; else none are encoded. They are drawn by the
+            run's seed; runs of all seeds share the vectors of the reviews themselves.
 
     Returns:
         The module, and what a result should tell of it: encoder, mode, pooling, text_level, and the
@@ -49,35 +70,40 @@ def review_encoder(
     """
     mode, reason = resolve_text_mode(options.text_mode, device)
     _log.info(reason)
-    _warn_of_idle(options, mode)
+    _warn_of_idle(options, mode, masked)
     reviews = reviews_of(dataset)
     backbone, tokenizer = load_encoder(options.text_encoder)
     encoder = TextEncoder(backbone, options.pooling, options.text_normalize)
     facts = text_facts(options, encoder, reviews.store, mode, options.text_level)
+    if options.text_level == "item":
+        facts["item_text"] = "mean" if options.by_mean(mode) else "joined"
     encoder.refuse_unreadable(reviews.store)
-    views = options.masked_views if masked else 0
+    seed = read_options(_Seed, dataset.config).seed
+    masking = Masking(options.masked_views * masked, options.word_mask, seed)
     if mode == "lora":
-        return _tuned(encoder, tokenizer, reviews.store, options, device, views), facts
-    masking = (views, options.word_mask)
+        return _tuned(encoder, tokenizer, reviews.store, options, device, masking), facts
     what = "training reviews"
-    return FrozenReviews(
-        encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
-    ), facts
+    vectors = encoded(encoder, tokenizer, reviews.store, what, options, device, masking)
+    return FrozenReviews(TextVectors(*map(reviews.averaged, vectors))), facts
 
 
-def _warn_of_idle(options: TextOptions, mode: str) -> None:
-    """Name the settings of LoRA that were given and that nothing reads."""
-    idle = set()
+def _warn_of_idle(options: TextOptions, mode: str, masked: bool) -> None:
+    """Name the settings of LoRA and of the masked copies that were given and that nothing reads."""
+    why: dict[str, set[str]] = {}
+    names = [field.name for field in fields(options)]
     if mode == "frozen":
         idle = {"text_precision", "torch_compile", "encode_chunk_tokens", "lora_cache_mb"}
-        idle |= {field.name for field in fields(options) if field.name.startswith("lora_")}
+        why["text_mode is frozen"] = idle | {name for name in names if name.startswith("lora_")}
     elif options.lora_layers is None:
-        idle = {"lora_cache_mb"}
-    given = [f.name for f in fields(options) if getattr(options, f.name) != f.default]
-    found = sorted(idle & set(given))
-    if found:
-        why = "text_mode is frozen" if mode == "frozen" else "lora_layers is ~"
-        _log.warning(f"{', '.join(found)}: without effect, because {why}.")
+        why["lora_layers is ~"] = {"lora_cache_mb", *["masked_views"] * masked}
+    if options.text_level != "item":
+        why["text_level is interaction"] = {"item_text"}
+    if not masked:
+        why["no loss reads masked copies (alpha is 0)"] = {"masked_views", "word_mask"}
+    given = {f.name for f in fields(options) if getattr(options, f.name) != f.default}
+    for reason, idle in why.items():
+        if found := sorted(idle & given):
+            _log.warning(f"{', '.join(found)}: without effect, because {reason}.")
 
 
 def _tuned(
@@ -86,7 +112,7 @@ def _tuned(
     store: TokenStore,
     options: TextOptions,
     device: torch.device,
-    views: int,
+    masking: Masking,
 ) -> TunedReviews:
     encoder.add_lora(
         options.lora_rank,
@@ -104,20 +130,22 @@ def _tuned(
             encoder,
             tokenizer,
             store,
-            views=views,
-            probability=options.word_mask,
-            seed=_MASK_SEED,
+            views=masking.views,
+            probability=masking.probability,
+            seed=masking.seed,
             memory=None if options.lora_cache_mb is None else 10**6 * options.lora_cache_mb,
             directory=Path(options.cache_dir) / "layers",
         )
-    masking = (options.word_mask, tokenizer.mask_token_id, store.pad_token_id)
-    return TunedReviews(encoder, *masking, options.encode_chunk_tokens, kept)
+    words = (options.word_mask, tokenizer.mask_token_id, store.pad_token_id)
+    return TunedReviews(encoder, *words, options.encode_chunk_tokens, kept)
 
 
 def item_vectors(
     dataset: Any, options: EncoderOptions, device: torch.device
 ) -> tuple[torch.Tensor, dict[str, Any], TokenStore]:
     """Frozen vectors of the items' texts (see `item_texts`), from the one cache of text vectors.
+
+    Reviews are joined; their mean is `item_text_vectors`.
 
     Args:
         dataset: the training split.
@@ -165,9 +193,9 @@ def encoded(
     what: str,
     options: EncoderOptions,
     device: torch.device,
-    masking: tuple[int, float] = (0, 0.0),
+    masking: Masking = _UNMASKED,
 ) -> TextVectors:
-    """Vectors of texts and, with ``masking`` (copies, share of words), of masked copies."""
+    """Vectors of texts and, with ``masking``, of masked copies."""
     _log.info(
         f"{len(store):,} distinct {what}, encoded once by {options.text_encoder} and kept in "
         f"{options.cache_dir}"
@@ -177,8 +205,8 @@ def encoded(
         tokenizer,
         store,
         directory=Path(options.cache_dir) / "vectors",
-        masked_views=masking[0],
-        mask_probability=masking[1],
-        seed=_MASK_SEED,
+        masked_views=masking.views,
+        mask_probability=masking.probability,
+        seed=masking.seed,
         device=device,
     )

@@ -196,7 +196,7 @@ def _seen(loader: Any) -> Iterator[torch.Tensor]:
     for batch in loader:
         yield from _tensors(batch)
         if TEXT_ID in batch and REVIEW_IDS not in batch:
-            yield from loader.reviews.take(batch[TEXT_ID].numpy())
+            yield from loader.reviews.read(batch[TEXT_ID].numpy())
 
 
 def _tensors(batch: Interaction) -> Iterator[torch.Tensor]:

@@ -16,6 +16,7 @@ _SHARING = frozenset(
     }
 )
 """The models that have that setting."""
+_ITEM_TEXT = {"item_text": "joined"}  # CollabContext read an item's reviews as one text
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,8 +27,9 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     name = str(settings.get("model"))
     own = adopted(name)
-    shares = not _SHARING.isdisjoint(lineage(own) if own else [name])
-    found = _TIES | (_PROPAGATION if shares else {}) | dict(settings)
+    names = lineage(own) if own else [name]
+    found: dict[str, Any] = _TIES | (_PROPAGATION if not _SHARING.isdisjoint(names) else {})
+    found = found | (_ITEM_TEXT if "CollabContext" in names else {}) | dict(settings)
     reg, blend = found.pop("blend_ease_reg", 100.0), found.get("blend")
     if isinstance(blend, str):  # of two experts; their weights are other ones
         ease = f"ease_{reg:.0f}"

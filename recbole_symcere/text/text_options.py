@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option
 
-__all__ = ["CacheOptions", "ControlOptions", "EncoderOptions", "TextControl", "TextOptions"]
+__all__ = [
+    "CacheOptions",
+    "ControlOptions",
+    "EncoderOptions",
+    "ItemTextOptions",
+    "TextControl",
+    "TextOptions",
+]
 
 TextControl = Literal["none", "shuffled", "constant", "random"]
 """What may stand in the place of the reviews."""
@@ -37,14 +45,41 @@ class EncoderOptions(CacheOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOptions(EncoderOptions):
+class ItemTextOptions:
+    """How an item's training reviews become its text."""
+
+    item_text: Literal["joined", "mean"] = option(
+        "joined",
+        "of an item's training reviews, where no <dataset>.items.parquet is read: joined in order "
+        "of time, as far as max_length reads, or the mean of their frozen vectors",
+    )
+
+    def by_mean(self, text_mode: str) -> bool:
+        """Whether it is the mean of vectors.
+
+        Args:
+            text_mode: "frozen" or "lora".
+
+        Raises:
+            InputError: where the mean is asked for and the vectors change at each step.
+        """
+        if self.item_text == "mean" and text_mode == "lora":
+            raise InputError(
+                "item_text=mean: the mean is of vectors that stay, but text_mode is lora. Set "
+                "item_text: joined, or text_mode: frozen."
+            )
+        return self.item_text == "mean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(EncoderOptions, ItemTextOptions):
     """How a batch's reviews become vectors, frozen or tuned."""
 
     text_mode: Literal["auto", "lora", "frozen"] = option(
         "auto", "auto: lora on an accelerator, frozen on a CPU"
     )
     text_level: Literal["interaction", "item"] = option(
-        "interaction", "the review of the row, or all training reviews of its item, joined"
+        "interaction", "the review of the row, or all training reviews of its item, see item_text"
     )
     text_proj: Literal["linear", "fc_tanh", "mlp"] = option(
         "linear", "from the encoder's width to the graph's"
@@ -56,8 +91,11 @@ class TextOptions(EncoderOptions):
         0.15, "share of words masked in the augmented view t'", minimum=0, maximum=1
     )
     masked_views: int = option(
-        1,
-        "masked copies per review, where they are fixed: in frozen mode and with lora_layers",
+        4,
+        "masked copies per review, of which a row draws one at each step: in frozen mode and with "
+        "lora_layers, where copies are made beforehand, anew for each seed of a run; else each "
+        "step masks anew. In frozen mode each holds a vector per review: 1.5 kB by the default "
+        "encoder",
         minimum=1,
     )
     lora_rank: int = option(8, "rank of the LoRA weights", minimum=1)

@@ -1,7 +1,8 @@
 """Text vectors of the frozen encoder: computed once, kept on disk.
 
-A vector depends on the text, the model and the masking seed; not on the other texts of its batch
-(up to rounding) nor on its place in the data. Only the texts asked for are read.
+A vector depends on the text and the model, a masked copy's on the masking and its seed too; not on
+the other texts of its batch (up to rounding) nor on its place in the data. Only the texts asked for
+are read.
 """
 
 import contextlib
@@ -240,7 +241,6 @@ def _file(
     plan: Plan,
     what: What,
 ) -> str:
-    # the seed orders texts of one length, and so the rounding of the originals too
     masking = [plan.views, plan.probability, plan.seed, plan.mask_token_id]
     facts = {
         "format": _FORMAT,
@@ -249,7 +249,7 @@ def _file(
         "dtype": "float32",
         "tokenizer": store.meta["tokenizer_fingerprint"],
         "max_length": store.max_length,
-        "mask": masking if what == "masked" else [plan.seed],
+        "mask": masking if what == "masked" else [0],  # originals know no masking
     }
     after = encoder.head.fingerprint()
     if after:  # weights after the language model, which most encoders don't have

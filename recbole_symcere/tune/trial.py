@@ -32,7 +32,7 @@ from recbole_symcere.run.prepare import (
 __all__ = ["Job", "full_config", "prepare_job", "run_trial", "train_together"]
 
 # Settings that change a text's tokens; a trial that tunes them tokenises for itself.
-_TEXT_KEYS = frozenset({"text_encoder", "max_length", "text_level", "cache_dir"})
+_TEXT_KEYS = frozenset({"text_encoder", "max_length", "text_level", "item_text", "cache_dir"})
 # Settings that act where the data are read; a trial that tunes them reads for itself.
 _DATA_KEYS = frozenset(dataset_arguments)
 

@@ -56,13 +56,16 @@ def test_of_a_repeated_pair_the_earliest_review_stays(small, tmp_path):
     assert 0 not in rows
 
 
+@pytest.mark.parametrize("duplicates", ["first", None])
 @pytest.mark.parametrize("model", ["SymCERE", "BPR"])
-def test_times_half_a_minute_apart_keep_their_order(small, tmp_path, model):
-    # float32, in which RecBole stores times, has steps of 128 s here (RecBole #2204)
+def test_times_half_a_minute_apart_keep_their_order(small, tmp_path, model, duplicates):
+    # float32, in which RecBole stores times, has steps of 128 s here (RecBole #2204); where it
+    # removes duplicates, it sorts too
     rows = [*ROWS]
     np.random.default_rng(3).shuffle(rows)
     write_rows(tmp_path, "small", rows)
-    parts = built({**small, "data_path": str(tmp_path)}, model=model)
+    settings = {**small, "data_path": str(tmp_path), "rm_dup_inter": duplicates}
+    parts = built(settings, model=model)
     time = {(user, item): t for user, item, _, t, _ in rows}
     order = [[time[pair[1:]] for pair in pairs_by_row(part)] for part in parts]
     users = [[pair[1] for pair in pairs_by_row(part)] for part in parts]
@@ -148,6 +151,15 @@ def test_pieces_run_over_the_parts_of_a_benchmark(small, tmp_path, monkeypatch):
     found = [pair for piece in train.review_pieces() for pair in zip(*piece, strict=True)]
     whole = train.training_reviews().to_pylist()
     assert sorted((int(place), text.as_py()) for place, text in found) == [*enumerate(whole)]
+
+
+def test_validation_reviews_are_handed_out_by_their_split_alone(small):
+    train, valid, test = built(small)
+    expected = [ROWS[row][4] for row in valid.inter_feat[ROW_FIELD].tolist()]
+    assert valid.validation_reviews().to_pylist() == expected
+    for part in (train, test):
+        with pytest.raises(RuntimeError, match="not the validation split"):
+            part.validation_reviews()
 
 
 def test_item_texts_are_the_items_training_reviews_in_order_of_time(small):

@@ -71,8 +71,12 @@ def test_a_file_that_is_no_parquet(split):
 def test_a_data_set_without_any_text(small, tmp_path):
     write_rows(tmp_path / "d", "small", [(*row[:4], "") for row in small_rows()])
     settings = {**small, "data_path": str(tmp_path / "d")}
-    with pytest.raises(InputError, match=r"No item of small has a text \(training reviews\)"):
-        prepare("CollabContext", settings)
+    for how, message in (
+        ("joined", r"No item of small has a text \(training reviews\)"),
+        ("mean", "All training reviews of small are empty"),
+    ):
+        with pytest.raises(InputError, match=message):
+            prepare("CollabContext", settings, item_text=how)
 
 
 def test_item_texts_belong_to_the_datas_fingerprint(split):

@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from explain.planted import ATTRIBUTES, DISLIKED, LIKED, train
 from small_data import small_rows
 
@@ -19,6 +21,9 @@ from recbole_symcere.explain.anchor import analyse
 from recbole_symcere.explain.causal import deletions, retrieval
 from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.loaded_run import load_text_run
+from recbole_symcere.explain.verdict import summarise
+from recbole_symcere.explain.verdict_page import page as page_of
+from recbole_symcere.page.page import as_markdown
 
 QUICK = {
     **{"n": 200, "n_control": "40", "n_gradients": "20", "n_retrieval": "100"},
@@ -50,14 +55,98 @@ def test_planted_attributes_come_out_on_top_and_sentiment_does_not(page):
     objective, subjective = (found["kinds"][k]["mean"] for k in ("objective", "subjective"))
     assert objective["low"] > 5 * max(subjective["high"], 0)
     answers = [test["holds"] for test in found["tests"]]
-    assert len(answers) == 8
-    assert False not in answers
+    assert len(answers) == 12
+    assert False not in answers, found["tests"]
     # shuffled pairs and a random encoder find nothing
     assert max(map(abs, found["shuffled"]["contrasts"])) < 0.2 * found["contrast"]["value"]
     assert abs(found["random_encoder"]["contrast"]["value"]) < 0.2 * found["contrast"]["value"]
     assert found["gradients"]["contrast"]["low"] > 0
     change = {name: d["change"] for name, d in found["retrieval"]["deleted"].items()}
     assert change["objective"]["high"] < change["subjective"]["low"]
+
+
+def test_validation_reviews_are_explained_beside_training_ones(page, planted_run):
+    run = load_text_run(str(planted_run))
+    held_out = run.validation()
+    table = pq.read_table(planted_run.parent / "planted" / "planted.reviews.parquet")
+    text_of = {
+        pair: text
+        for *pair, text in zip(
+            *(table[c].to_pylist() for c in ("user_id", "item_id", "text")), strict=True
+        )
+        for pair in [tuple(pair)]
+    }
+    pairs = zip(
+        held_out.tokens_of("user_id", held_out.users),
+        held_out.tokens_of("item_id", held_out.items),
+        strict=True,
+    )
+    assert held_out.texts == [text_of[pair] for pair in pairs]
+    assert len(held_out.texts) == 30
+    trained = set(zip(run.users.tolist(), run.items.tolist(), strict=True))
+    assert trained.isdisjoint(zip(held_out.users.tolist(), held_out.items.tolist(), strict=True))
+    user, item = run.model.forward()
+    expected = (user[held_out.users] + item[held_out.items]) / 2
+    expected = torch.nn.functional.normalize(expected, dim=-1)
+    torch.testing.assert_close(held_out.pairs, expected.detach(), atol=1e-6, rtol=0)
+    assert torch.equal(held_out.centre, run.pairs.mean(dim=0))
+    found = json.loads((page / "anchor.json").read_text())["validation"]
+    assert found["reviews"] == 30
+    own = held_out.text_vectors(held_out.texts)
+    similarity = (own * expected.detach()).sum(dim=1).mean()
+    assert found["similarity"] == pytest.approx(float(similarity), abs=1e-5)
+    assert found["contrast"]["low"] > 0
+    assert found["shuffled"]["p"] == found["shuffled_labels"]["p"] == 0.05
+    assert 0 < found["finding"] <= 1
+    text = (page / "verdict.md").read_text()
+    assert "## Training and validation reviews" in text
+
+
+def test_a_contrast_that_is_not_there_has_no_p_value(planted_run):
+    run = load_text_run(str(planted_run))
+    quick = {**QUICK, "n": "30", "n_gradients": "0", "n_control": "5"}
+    options = take_options(AnchorOptions, {"run": str(planted_run), **quick})
+    found = analyse(run, options)
+    kind = np.where(found.kinds.kind == 1, 0, found.kinds.kind)  # no word is subjective
+    held_out = analyse(run.validation(), options, found.kinds._replace(kind=kind))
+    assert held_out.random_encoder is None
+    numbers = summarise(run, found, None, [], [], (held_out, None))
+    assert numbers["validation"]["contrast"] is None
+    assert numbers["validation"]["shuffled"]["p"] is None
+    assert numbers["validation"]["shuffled_labels"]["p"] is None
+    answers = {test["question"]: test["holds"] for test in numbers["tests"]}
+    assert [holds for question, holds in answers.items() if "here too" in question] == [None, None]
+    page = as_markdown(page_of(numbers, found, []))
+    assert re.search(r"\| p, shuffled pairings \| 0\.\d+ \| - \|", page)
+
+
+def test_validation_reviews_may_be_left_out(planted_run, tmp_path):
+    assert explain(planted_run, tmp_path, n=40, n_gradients=0, validation=False) == 0
+    found = json.loads((tmp_path / "anchor.json").read_text())
+    assert found["validation"] is None
+    assert "validation" not in (tmp_path / "verdict.md").read_text()
+
+
+def test_no_negative_contribution_is_listed_as_most_contributing(planted_run):
+    run = load_text_run(str(planted_run))
+    quick = {**QUICK, "n": "60", "n_control": "5", "n_gradients": "0"}
+    found = analyse(run, take_options(AnchorOptions, {"run": str(planted_run), **quick}))
+    table, vocabulary = found.table, found.occlusions.vocabulary
+    enough = {vocabulary[n] for n in np.flatnonzero(table.reviews >= 5)}
+    objective = [word for word in ATTRIBUTES if word in enough]
+    # half of the objective words and all subjective ones are below 0 now
+    level = np.median([table.mean[vocabulary.index(word)] for word in objective])
+    found = replace(found, table=table._replace(mean=table.mean - level))
+    numbers = summarise(run, found, None, [], [])
+    listed = numbers["kinds"]["objective"]["top"]
+    assert 0 < len(listed) < len(objective)
+    assert numbers["kinds"]["subjective"]["top"] == []
+    tables = as_markdown(page_of(numbers, found, []))
+    tables = tables[tables.index("Most contributing objective") : tables.index("## Controls")]
+    assert [word for word in objective if f"| {word} |" in tables] == [
+        word for word in objective if word in listed
+    ]
+    assert not any(f"| {word} |" in tables for word in (*LIKED, *DISLIKED))
 
 
 def test_the_page_stands_alone(page):

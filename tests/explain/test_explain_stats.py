@@ -1,5 +1,7 @@
 """Statistics of contributions, against loops."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -8,6 +10,7 @@ from recbole_symcere.explain.anchor_stats import (
     by_kind,
     item_bootstrap,
     match,
+    shuffled_labels,
     superiority,
     word_table,
 )
@@ -114,14 +117,51 @@ def test_kinds_are_what_was_planted():
     kind = {word: KINDS[k] for word, k in zip(found.words, found.kind, strict=True)}
     assert {kind[f"thing{n}"] for n in range(10)} == {"objective"}
     assert kind["great"] == kind["awful"] == "subjective"
-    assert kind["the"] == kind["room"] == kind["day"] == "stop-word"
+    assert kind["the"] == "stop-word"
+    assert kind["room"] == kind["day"] == "unsorted"
     assert kind["einzigartig"] == "rare"
     assert kind["vino"] == kind["casa"] == "other language"
     assert found.language == "English"
     place = found.words.index("great")
     assert found.reviews[place] == sum("great" in text for text in texts)
     assert found.stars[place] > 1 > 0 > found.stars[found.words.index("awful")]
-    assert found.of(["the", "great"]).tolist() == [KINDS.index("stop-word"), 1]
+    unknown = KINDS.index("rare")
+    assert found.of(["the", "unheard", "great"]).tolist() == [KINDS.index("stop-word"), unknown, 1]
+
+
+def test_a_word_of_sentiment_that_failed_the_test_is_no_stop_word():
+    texts, items, ratings = texts_of(np.random.default_rng(0))
+    rng = np.random.default_rng(4)
+    for row, rating in enumerate(ratings):  # it follows the rating, but by little
+        if rng.random() < 0.3 + 0.02 * rating:
+            texts[row] += " lovely"
+    found = word_kinds(texts, items, ratings)
+    place = found.words.index("lovely")
+    assert found.reviews[place] > 6  # 1 % of the reviews
+    assert 0 < found.stars[place] < 0.3
+    assert KINDS[found.kind[place]] == "unsorted"
+
+
+def test_labels_are_dealt_anew_to_the_words_of_two_kinds():
+    rng = np.random.default_rng(3)
+    word, item = rng.integers(0, 9, 300), rng.integers(0, 20, 300)
+    values = rng.normal(0, 1, 300) + (word < 3) - 9.0 * (word == 8)
+    table = word_table(word, item, values, 10)  # the tenth word is nowhere
+    first = np.isin(np.arange(10), [0, 1, 2, 9])
+    second = np.isin(np.arange(10), [3, 4, 5, 6])  # 7 and 8 are of neither kind
+    found = shuffled_labels(table, first, second, 4000, 0)
+    possible = {
+        round(
+            values[np.isin(word, a)].mean()
+            - values[np.isin(word, list({*range(7)} - {*a}))].mean(),
+            9,
+        )
+        for a in combinations(range(7), 3)
+    }
+    assert {round(value, 9) for value in found} == possible
+    true = values[word < 3].mean() - values[(word > 2) & (word < 7)].mean()
+    assert np.mean(np.array(found) >= true - 1e-9) == pytest.approx(1 / 35, abs=0.01)
+    assert shuffled_labels(table, first, second & ~second, 10, 0) == []
 
 
 def test_kinds_of_shuffled_data_are_none():

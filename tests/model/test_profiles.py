@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 import torch
 from model.test_contract import prepare
+from small_data import small_rows, write_rows
+from tiny_models import WORDS
 
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data import dataset as data_set
 from recbole_symcere.model import profiles
-from recbole_symcere.model.profiles import mean_of, node_profiles
+from recbole_symcere.model.profiles import node_profiles
+from recbole_symcere.text import owners as owners_of
+from recbole_symcere.text.owners import mean_of
 from recbole_symcere.text.text_options import EncoderOptions
 
 
 @pytest.mark.parametrize("at_once", [2, 100])
 def test_means_against_numpy(monkeypatch, at_once):
-    monkeypatch.setattr(profiles, "_VECTORS", at_once)
+    monkeypatch.setattr(owners_of, "_VECTORS", at_once)
     rng = np.random.default_rng(0)
     vectors = torch.from_numpy(rng.normal(size=(9, 5)).astype(np.float32))
     chosen, owners = rng.integers(-1, 9, 60), rng.integers(0, 12, 60)
@@ -74,3 +78,43 @@ def test_profiles_of_users_are_made_where_they_are_read(small, options, sides):
     model = prepare("SymCEREPlus", small, **options)[1]
     sizes = {"users": model.n_users, "items": model.n_items}
     assert len(model.profiles) == sum(sizes[side] for side in sides)
+
+
+def test_users_words_stand_in_the_items_space(small, tmp_path):
+    """The words of users by the items' idf and directions, against NumPy."""
+    rng = np.random.default_rng(0)
+    write_rows(
+        tmp_path,
+        "small",
+        [(*row[:4], " ".join(rng.choice(WORDS[:200], 5))) for row in small_rows()],
+    )
+    _, _, _, (train, *_) = prepare("SymCEREPlus", small, data_path=str(tmp_path))
+    dataset = train.dataset
+    encoder = read_options(EncoderOptions, dataset.config)
+    found = node_profiles(dataset, encoder, torch.device("cpu"), 1000, 64, dense=False).users
+    texts = [text.split() for text in dataset.training_reviews().to_pylist()]
+    words = sorted({word for text in texts for word in text})
+    counts = {}
+    for field, size in (("item_id", dataset.item_num), ("user_id", dataset.user_num)):
+        counts[field] = np.zeros((size, len(words)))
+        for owner, text in zip(dataset.inter_feat[field].tolist(), texts, strict=True):
+            for word in text:
+                counts[field][owner, words.index(word)] += 1
+    n_with = (counts["item_id"] > 0).sum(axis=0)
+    n_rows = (counts["item_id"].sum(axis=1) > 0).sum()
+    kept = (n_with >= 2) & (n_with <= 0.3 * n_rows)
+    idf = np.log((1 + dataset.item_num) / (1 + n_with[kept])) + 1
+    items, users = (
+        np.where(rows > 0, 1 + np.log(np.maximum(rows, 1)), 0)[:, kept] * idf
+        for rows in counts.values()
+    )
+    items, users = (
+        x / np.maximum(np.linalg.norm(x, axis=1), 1e-12)[:, None] for x in (items, users)
+    )
+    _, _, directions = np.linalg.svd(items, full_matrices=False)
+    rows = users @ directions[: found.shape[1]].T
+    there = users.any(axis=1)
+    rows[there] -= rows[there].mean(axis=0)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1), 1e-12)[:, None]
+    assert found.shape[1] > 20
+    assert np.abs((found @ found.T).numpy() - rows @ rows.T).max() < 0.05

@@ -5,11 +5,13 @@ import logging
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import oracles
 import pytest
 import torch
 from model.test_contract import all_scores, prepare, trained
 from recbole.data.interaction import Interaction
+from recbole.utils import init_seed
 from small_data import small_rows, write_rows
 
 from recbole_symcere.base.errors import InputError
@@ -131,6 +133,55 @@ def test_the_golden_files_total_is_this_one():
     assert "1.206811" in json.dumps(golden)
 
 
+def oracle_terms(tau=0.2, intra_tau=0.2, *, normalised=True, literal=False, alpha=0.5, beta=0.05):
+    """The terms of the golden batch in float64, by loops."""
+    unit = oracles.unit if normalised else (lambda rows: rows)
+    users, items, text = (x.numpy() for x in (E_USER[USERS], E_ITEM[ITEMS], TEXT))
+    pairs = [(user, item) for user, known in HISTORY.items() for item in known]
+    mask = oracles.negative_mask(USERS, ITEMS, pairs)
+    pair, t = unit((users + items) / 2), unit(text)
+    back = oracles.contrastive_rows(t, pair, mask, tau)
+    if literal:  # row r against (u_r, v_s)
+        among = np.array([[unit(((u + v) / 2)[None])[0] for v in items] for u in users])
+        scores = np.exp(np.einsum("rd,rsd->rs", t, among) / tau)
+        own = np.diag(scores)
+        back = -np.log(own / (own + (scores * mask).sum(axis=1)))
+    cross = (oracles.contrastive_rows(pair, t, mask, tau).mean() + back.mean()) / 2
+    others = ~np.eye(len(USERS), dtype=bool)
+    view = unit((users + 2 * items) / 2)
+    text_view = unit(text + np.array([0.0, 1.0, 0.0]))
+    intra = sum(
+        oracles.contrastive_rows(a, b, others, intra_tau).mean()
+        for a, b in ((pair, view), (t, text_view))
+    )
+    sampled = E_ITEM[NEGATIVES].numpy()
+    u, i, j = (unit(rows) for rows in (users, items, sampled))
+    return cross, alpha * intra, beta * oracles.bpr_rows((u * i).sum(1), (u * j).sum(1)).mean()
+
+
+@pytest.mark.parametrize("literal", [False, True])
+@pytest.mark.parametrize("normalised", [True, False])
+@pytest.mark.parametrize("intra", [None, 0.7])
+def test_the_terms_are_the_oracles(literal, normalised, intra):
+    found = golden_model(
+        text_to_graph="anchor_user" if literal else "inbatch",
+        l2_normalize=normalised,
+        intra_temperature=intra,
+    ).calculate_loss(golden_batch())
+    expected = oracle_terms(intra_tau=intra or 0.2, normalised=normalised, literal=literal)
+    assert [float(term) for term in found] == pytest.approx(expected, rel=1e-9)
+
+
+def two_losses(name, small, **options):
+    """The losses of the first two batches, each a number, from the same random states."""
+    _, model, _, (train, *_) = prepare(name, small, **options)
+    model.train()
+    init_seed(5, True)
+    found = [sum(model.calculate_loss(data)).item() for data, _ in zip(train, "ab", strict=False)]
+    assert len(found) == 2
+    return found
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -140,19 +191,38 @@ def test_the_golden_files_total_is_this_one():
         {"text_to_graph": "anchor_user"},
         {"mask_orientation": "both"},
         {"text_level": "item", "max_length": 64},
+        {"text_level": "item", "item_text": "mean"},
         {"edge_dropout_per": "step"},
         {"masked_views": 3},
         {"text_proj": "fc_tanh"},
         {"intra_temperature": 0.1},
         {"n_layers": 0},
         {"history_scope": "all"},
-        {"score": "dot"},
+        {"word_mask": 0.4},
+        {"bpr_reduction": "sum"},
+        {"alpha": 0.4},
+        {"beta": 0.1},
+        {"temperature": 0.3},
+        {"edge_dropout": 0.3},
     ],
     ids=str,
 )
-def test_every_switch_trains(small, options):
+def test_every_switch_trains_and_changes_the_loss(small, options):
     model, _ = trained("SymCERE", small, epochs=1, **options)
     assert torch.isfinite(all_scores(model)).all()
+    # the tiny encoder finds all texts alike, so that masked copies need a sharp look
+    sharp = {"word_mask": 0.9, "intra_temperature": 0.01, "edge_dropout": 0.5}
+    plain = two_losses("SymCERE", small, **sharp)
+    assert plain == two_losses("SymCERE", small, **sharp)
+    changed = two_losses("SymCERE", small, **{**sharp, **options})
+    assert max(abs(a - b) for a, b in zip(plain, changed, strict=True)) > 1e-5
+
+
+def test_the_score_is_a_switch_of_its_own(small):
+    cosine, _ = trained("SymCERE", small, epochs=1)
+    dot, _ = trained("SymCERE", small, epochs=1, score="dot")
+    assert torch.equal(cosine.embedding.weight, dot.embedding.weight)
+    assert not torch.allclose(all_scores(cosine), all_scores(dot))
 
 
 def test_scores_are_cosines_unless_told_otherwise(small):
@@ -263,7 +333,7 @@ def test_the_protocol_says_what_text_was_seen(small):
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
 def test_masked_copies_are_encoded_where_the_loss_reads_them(small, name, alpha):
     _, model, _, (train, *_) = prepare(name, small, alpha=alpha)
-    assert len(model.reviews.masked) == (1 if alpha else 0)
+    assert len(model.reviews.masked) == (4 if alpha else 0)
     assert torch.isfinite(sum(model.calculate_loss(next(iter(train)))))
     _, model, _, (train, *_) = prepare(name, small, alpha=alpha, text_mode="lora")
     rows, encoder = [], model.reviews.encoder
@@ -330,7 +400,16 @@ def test_settings_of_lora_that_cannot_be(small, setting, message):
             {"text_mode": "lora", "lora_cache_mb": 5, "lora_rank": 2},
             "lora_cache_mb: without effect, because lora_layers is ~.",
         ),
-        ({"text_mode": "lora", "lora_cache_mb": 5, "lora_layers": 1}, None),
+        ({"text_mode": "lora", "lora_cache_mb": 5, "lora_layers": 1, "masked_views": 2}, None),
+        (
+            {"text_mode": "lora", "masked_views": 2},
+            "masked_views: without effect, because lora_layers is ~.",
+        ),
+        (
+            {"alpha": 0, "masked_views": 2, "word_mask": 0.3},
+            "masked_views, word_mask: without effect, because no loss reads masked copies "
+            "(alpha is 0).",
+        ),
     ],
     ids=str,
 )

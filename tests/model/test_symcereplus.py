@@ -8,6 +8,7 @@ import pytest
 import torch
 from model.parts import loss_of, mean_per, observed, silence, text_vectors_of
 from model.test_contract import all_scores, prepare, trained
+from model.test_symcere import two_losses
 from small_data import write_small
 from tiny_models import WORDS
 
@@ -114,16 +115,42 @@ def test_with_every_addition_off_it_is_symcere(small):
         {"learn_id_scale": True, "id_scale": 0.1},
         {"node_weight": 0.5},
         {"alpha": 0.5, "beta": 0.5},
-        {"item_bias": False},
         {"backbone": "NGCF", "hidden_size_list": [16, 8], "node_weight": 0.5},
         {"text_control": "constant"},
         {"text_level": "item"},
+        {"cross_weight": 0.3},
+        {"rank_weight": 0.5},
+        {"rank_temperature": 0.2},
+        {"profile_text": "dense"},
+        {"n_negatives": 5},
     ],
     ids=str,
 )
-def test_every_switch_trains(small, options):
+def test_every_switch_trains_and_changes_the_loss(small, options):
     model, _ = trained("SymCEREPlus", small, epochs=1, **options)
     assert torch.isfinite(all_scores(model)).all()
+    plain = two_losses("SymCEREPlus", small)
+    changed = two_losses("SymCEREPlus", small, **options)
+    assert max(abs(a - b) for a, b in zip(plain, changed, strict=True)) > 1e-6
+
+
+def test_without_a_bias_popularity_is_not_learned(small):
+    model, _ = trained("SymCEREPlus", small, epochs=1)  # it begins at 0, so that no loss differs
+    without, _ = trained("SymCEREPlus", small, epochs=1, item_bias=False)
+    assert model.item_bias.abs().max() > 0
+    assert not hasattr(without, "item_bias")
+    assert not torch.allclose(all_scores(model), all_scores(without))
+
+
+@pytest.mark.parametrize("weight", [0.03, 0.5])
+def test_the_cross_modal_term_is_symceres_by_its_weight(small, weight):
+    settings = {**DENSE, **OFF, "profile": None, "id_scale": 1.0, "item_bias": False}
+    ours, batch, _ = observed("SymCEREPlus", small, **{**settings, "cross_weight": weight})
+    theirs, *_ = observed("SymCERE", small, n_layers=2, alpha=0.0, beta=0.0)
+    theirs.load_state_dict({k: v for k, v in ours.state_dict().items() if k in theirs.state_dict()})
+    expected = loss_of(theirs, batch).cross
+    assert expected > 0.1
+    assert loss_of(ours, batch).cross == pytest.approx(weight * expected, rel=1e-9)
 
 
 def test_without_ids_and_without_text_there_is_nothing_to_learn(small):

@@ -13,7 +13,16 @@ from recbole_symcere.run.audit import audit
 from recbole_symcere.run.two_phase_trainer import TwoPhaseTrainer
 
 
-@pytest.mark.parametrize("extra", [{}, {"text_level": "item"}, {"text_mode": "lora"}], ids=str)
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"text_level": "item"},
+        {"text_level": "item", "item_text": "mean"},
+        {"text_mode": "lora"},
+    ],
+    ids=str,
+)
 def test_nothing_leaks(small, extra):
     result = audit("SymCERE", "small", {**small, **extra})
     assert result.clean

@@ -11,6 +11,8 @@ def test_what_held_before_there_was_a_setting_for_it():
     assert completed({"model": "LightGCN"}) == {"model": "LightGCN", "tie_order": "file"}
     ours = completed({"model": "SymCERE"})
     assert ours == {"model": "SymCERE", "tie_order": "file", "batches_per_propagation": 1}
+    joined = {"model": "CollabContext", "tie_order": "file", "item_text": "joined"}
+    assert completed({"model": "CollabContext"}) == joined
     assert completed({"model": "NotHere"}) == {"model": "NotHere", "tie_order": "file"}
 
 

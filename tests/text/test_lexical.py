@@ -1,6 +1,7 @@
 """Words as features, against scikit-learn on the words themselves."""
 
 import numpy as np
+import oracles
 import pytest
 import torch
 from hypothesis import given
@@ -91,6 +92,25 @@ def test_users_are_brought_into_the_space_of_items():
     counts = counted(texts, np.arange(40) % 20, 20)
     items, users = lexical_vectors(counts, counts[[3, 5]], 8)
     assert torch.allclose(users, items[[3, 5]], atol=1e-6)
+
+
+def test_users_words_are_weighed_as_items_words_are():
+    """By the idf of items, whatever the users' own counts would give."""
+    rng = np.random.default_rng(2)
+    texts = [" ".join(rng.choice(WORDS[:150], 8)) for _ in range(60)]
+    counts = counted(texts, np.arange(60) % 30, 30)
+    space = LexicalSpace(counts, 1000)
+    users = counts[[4, 4, 4, 9]] + counts[[11, 12, 13, 14]]  # the fourth's words are frequent here
+    found = space.transform(users).double().numpy()
+    dense = counts.toarray().astype(float)
+    n_with = (dense > 0).sum(axis=0)
+    kept = (n_with >= 2) & (n_with <= 0.3 * 30)
+    idf = np.log(31 / (1 + n_with[kept])) + 1
+    items, users = (
+        oracles.unit(np.where(rows > 0, 1 + np.log(np.maximum(rows, 1)), 0) * idf)
+        for rows in (dense[:, kept], users.toarray()[:, kept].astype(float))
+    )
+    assert np.abs(found @ space.rows.double().numpy().T - users @ items.T).max() < 0.02
 
 
 @pytest.mark.parametrize("texts", [["same words"] * 6, [""] * 6, [f"{w}" for w in WORDS[:6]]])

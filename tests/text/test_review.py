@@ -95,6 +95,34 @@ def test_frozen_vectors_are_looked_up(folder):
     assert alone.masked.shape == (0, 3)
 
 
+def test_each_row_draws_one_of_its_texts_masked_copies():
+    """From torch's own state; a row's draw says nothing of another row's."""
+    copies = torch.arange(4 * 6, dtype=torch.float32).view(4, 6, 1)
+    reviews = FrozenReviews(TextVectors(torch.full((6, 1), -1.0), copies))
+    ids = torch.arange(6)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    drawn = torch.stack([reviews(ids, masked=True).masked[:, 0] for _ in range(400)])
+    view = drawn.long() // 6  # [400, 6]
+    assert (drawn.long() % 6 == ids).all()
+    counts = torch.stack([(view == v).float().mean(dim=0) for v in range(4)])
+    assert (counts - 0.25).abs().max() < 0.1
+    alike = (view[:, :1] == view[:, 1:]).float().mean(dim=0)
+    assert (alike - 0.25).abs().max() < 0.1
+    torch.set_rng_state(state)
+    again = torch.stack([reviews(ids, masked=True).masked[:, 0] for _ in range(400)])
+    assert torch.equal(again, drawn)
+
+
+def test_tuned_copies_have_words_masked_and_are_drawn_anew(encoder):
+    batch = batch_of([0, 1])
+    views = [reviews_of(encoder, 0.5)(*batch, masked=True) for _ in range(4)]
+    for one in views:
+        assert torch.equal(one.original, views[0].original)
+        assert not torch.allclose(one.masked, one.original, atol=1e-4)
+    assert any(not torch.allclose(one.masked, views[0].masked, atol=1e-4) for one in views[1:])
+
+
 def test_the_frozen_model_has_no_dropout_and_lora_has(folder):
     batch = batch_of([1, 0])
     encoder, _ = tuned(folder, dropout=0.0)

@@ -1,0 +1,130 @@
+"""Parts of the pages of `explain anchor` that put figures beside each other."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recbole_symcere.explain.kinds import KINDS
+from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
+
+__all__ = ["both_parts", "number", "over_data_sets"]
+
+Json = Mapping[str, Any]
+
+_TWO_PARTS = (
+    "The run was fitted to its training reviews, and where reviews seed vectors of items, these "
+    "are made of them: what such a review says of its item is put there by itself. Validation "
+    "reviews are of interactions that nothing was trained on, by users and of items that are "
+    "known. The kinds of words are those of the training reviews on either side."
+)
+
+
+def number(estimate: Json | None, places: int = 4) -> str:
+    """An estimate with its interval, as a cell shows it."""
+    if estimate is None:
+        return "-"
+    value, low, high = (f"{estimate[key]:+.{places}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def both_parts(numbers: Json) -> list[Part]:
+    """Training and validation reviews beside each other."""
+    held_out = numbers["validation"]
+    if not held_out:
+        return []
+    found = {"training": numbers, "validation": held_out}
+    whole = (numbers["retrieval"] or {}).get("whole"), held_out["finding"]
+
+    def row(title: str, cells: Sequence[str]) -> list[Entry]:
+        return [Entry(title), *map(Entry, cells)]
+
+    def plain(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    def share(part: Json) -> str:
+        contrast, strength = part["contrast"], part["specific_similarity"]
+        return number(contrast and {key: x / strength for key, x in contrast.items()}, 3)
+
+    parts = list(found.values())
+    rows = [
+        row("reviews explained", [f"{part['reviews']:,}" for part in parts]),
+        row("similarity to the interaction", [f"{part['similarity']:.3f}" for part in parts]),
+        row("of which specific to it", [f"{part['specific_similarity']:.3f}" for part in parts]),
+        *(
+            row(
+                f"a mention, {name}",
+                [number(part["kinds"][name]["mean"]) for part in parts],
+            )
+            for name in KINDS
+            if any(part["kinds"][name]["mean"] for part in parts)
+        ),
+        row("objective less subjective", [number(part["contrast"]) for part in parts]),
+        row("the same, of the specific similarity", [share(part) for part in parts]),
+        row(
+            "objective and neither less subjective", [number(p["content_contrast"]) for p in parts]
+        ),
+        row("p, shuffled pairings", [plain(part["shuffled"]["p"]) for part in parts]),
+        row("p, shuffled labels of words", [plain(p["shuffled_labels"]["p"]) for p in parts]),
+        row("NDCG@10 of finding the item by a review", [plain(value) for value in whole]),
+    ]
+    return [
+        Heading("Training and validation reviews", 2),
+        Text(_TWO_PARTS),
+        TextTable(["", *(f"{name} reviews" for name in found)], rows),
+    ]
+
+
+def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
+    """Several runs beside each other, and their contrasts pooled (DerSimonian & Laird, 1986)."""
+    head = [
+        *("run", "model", "data set", "reviews", "objective", "subjective", "difference"),
+        *("of the similarity", "difference, validation", "superiority", "tests"),
+    ]
+    rows, shares = [], []
+    for one in numbers:
+        contrast, strength = one["contrast"], one["specific_similarity"]
+        share = None
+        if contrast is not None:
+            share = {key: value / strength for key, value in contrast.items()}
+            shares.append(share)
+        judged = [test["holds"] for test in one["tests"] if test["holds"] is not None]
+        rows.append(
+            [
+                Entry(one["run"]),
+                Entry(one["model"]),
+                Entry(one["dataset"]),
+                Entry(f"{one['reviews']:,}"),
+                *(Entry(number(one["kinds"][name]["mean"])) for name in KINDS[:2]),
+                Entry(number(contrast)),
+                Entry(number(share, 3)),
+                Entry(number((one["validation"] or {}).get("contrast"))),
+                Entry("-" if one["superiority"] is None else f"{one['superiority']:.3f}"),
+                Entry(f"{sum(judged)} of {len(judged)}"),
+            ]
+        )
+    parts: list[Part] = [Heading("Semantic anchoring over data sets", 1), TextTable(head, rows)]
+    if len(shares) > 1:
+        pooled, spread = _pooled(shares)
+        parts.append(
+            Text(
+                "Objective less subjective words, as a share of the review's specific similarity, "
+                f"pooled over {len(shares)} runs (random effects): {number(pooled, 3)}; standard "
+                f"deviation between runs {spread:.3f}."
+            )
+        )
+    return parts
+
+
+def _pooled(estimates: Sequence[Json]) -> tuple[dict[str, float], float]:
+    """Random-effects mean with its 95 % interval, and the deviation between studies."""
+    value = np.array([e["value"] for e in estimates])
+    variance = np.array([max((e["high"] - e["low"]) / 3.92, 1e-9) ** 2 for e in estimates])
+    weight = 1 / variance
+    fixed = (weight * value).sum() / weight.sum()
+    surplus = (weight * (value - fixed) ** 2).sum() - (len(value) - 1)
+    between = max(surplus / (weight.sum() - (weight**2).sum() / weight.sum()), 0.0)
+    weight = 1 / (variance + between)
+    mean, error = (weight * value).sum() / weight.sum(), weight.sum() ** -0.5
+    interval = {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
+    return {"value": float(mean), **interval}, float(between**0.5)
