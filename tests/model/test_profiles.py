@@ -91,7 +91,8 @@ def test_users_words_stand_in_the_items_space(small, tmp_path):
     _, _, _, (train, *_) = prepare("SymCEREPlus", small, data_path=str(tmp_path))
     dataset = train.dataset
     encoder = read_options(EncoderOptions, dataset.config)
-    found = node_profiles(dataset, encoder, torch.device("cpu"), 1000, 64, dense=False).users
+    nodes = node_profiles(dataset, encoder, torch.device("cpu"), 1000, 64, dense=False).nodes
+    found = nodes[: dataset.user_num]
     texts = [text.split() for text in dataset.training_reviews().to_pylist()]
     words = sorted({word for text in texts for word in text})
     counts = {}
