@@ -78,7 +78,9 @@ def review_encoder(
     if options.text_level == "item":
         facts["item_text"] = "mean" if options.by_mean(mode) else "joined"
     encoder.refuse_unreadable(reviews.store)
-    seed = read_options(_Seed, dataset.config).seed
+    seed = options.mask_seed
+    if seed is None:
+        seed = read_options(_Seed, dataset.config).seed
     masking = Masking(options.masked_views * masked, options.word_mask, seed)
     if mode == "lora":
         return _tuned(encoder, tokenizer, reviews.store, options, device, masking), facts

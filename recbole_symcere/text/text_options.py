@@ -91,12 +91,15 @@ class TextOptions(EncoderOptions, ItemTextOptions):
         0.15, "share of words masked in the augmented view t'", minimum=0, maximum=1
     )
     masked_views: int = option(
-        4,
+        2,
         "masked copies per review, of which a row draws one at each step: in frozen mode and with "
         "lora_layers, where copies are made beforehand, anew for each seed of a run; else each "
         "step masks anew. In frozen mode each holds a vector per review: 1.5 kB by the default "
         "encoder",
         minimum=1,
+    )
+    mask_seed: int | None = option(
+        None, "of the words that are masked in these copies; ~ is the run's seed", minimum=0
     )
     lora_rank: int = option(8, "rank of the LoRA weights", minimum=1)
     lora_alpha: int = option(16, "LoRA's update is scaled by lora_alpha / lora_rank", minimum=1)

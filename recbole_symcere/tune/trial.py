@@ -16,6 +16,7 @@ from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.storage import scratch_folder
 from recbole_symcere.model.loss_batches import grouped
+from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.checkpoint import load
 from recbole_symcere.plugin.compat_ray import ray_api
 from recbole_symcere.plugin.config import Config
@@ -93,6 +94,8 @@ def prepare_job(config: Config, settings: dict[str, Any], threads: int) -> Job:
         InputError: for a mistake in settings or data.
     """
     dataset = read_dataset(config)
+    if text_use(config["model"]) == "batch" and config["mask_seed"] is None:
+        settings = {**settings, "mask_seed": config["seed"]}  # each trial has a seed of its own
     job = Job(settings, dataset, split_dataset(config, dataset), threads)
     if not len(job.parts[1].inter_feat):
         raise InputError(

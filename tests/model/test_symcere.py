@@ -400,13 +400,13 @@ def test_settings_of_lora_that_cannot_be(small, setting, message):
             {"text_mode": "lora", "lora_cache_mb": 5, "lora_rank": 2},
             "lora_cache_mb: without effect, because lora_layers is ~.",
         ),
-        ({"text_mode": "lora", "lora_cache_mb": 5, "lora_layers": 1, "masked_views": 2}, None),
+        ({"text_mode": "lora", "lora_cache_mb": 5, "lora_layers": 1, "masked_views": 3}, None),
         (
-            {"text_mode": "lora", "masked_views": 2},
+            {"text_mode": "lora", "masked_views": 3},
             "masked_views: without effect, because lora_layers is ~.",
         ),
         (
-            {"alpha": 0, "masked_views": 2, "word_mask": 0.3},
+            {"alpha": 0, "masked_views": 3, "word_mask": 0.3},
             "masked_views, word_mask: without effect, because no loss reads masked copies "
             "(alpha is 0).",
         ),
