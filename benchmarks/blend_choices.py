@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbole_symcere.base.options import parse_pairs
-from recbole_symcere.evaluate.weights import HeldOut, bagged_weights, shortlisted, single_weights
+from recbole_symcere.evaluate.weights import HeldOut, bagged_weights, single_weights
 from recbole_symcere.model.blend_options import EXPERTS
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
@@ -50,45 +50,26 @@ def ndcg(hits: npt.NDArray[np.bool_], held_out: npt.NDArray[np.int64]) -> _Float
     return found
 
 
-def scores_of(model: str, dataset: str, settings: dict[str, Any]) -> tuple[list[str], Any]:
-    """Names of the scores, and scores [K, n_users, c], rows and places of held-out items."""
+def held_out_of(model: str, dataset: str, settings: dict[str, Any]) -> tuple[list[str], HeldOut]:
+    """Names of the scores, and what they say of the validation users."""
     config = Config(model, dataset, config_dict={**settings, "blend": ["all"]})
     train_data, valid_data, _ = split_data(config, read_dataset(config))
     trainer = build_trainer(config, build_model(config, train_data))
     trainer.in_search = True  # nothing is chosen
     trainer.fit(train_data, valid_data, verbose=False)
     checkpoint.load_weights(trainer.model, checkpoint.load(trainer.saved_model_file))
-    parts, rows, places, at = [], [], [], 0
-    for scores, masked, row, item in trainer._scored(valid_data):
-        kept, place = shortlisted(scores, masked, row, item, K)
-        parts.append(kept)
-        rows.append(row + at)
-        places.append(place)
-        at += kept.shape[1]
-    width = max(part.shape[2] for part in parts)
-    pad = [((0, 0), (0, 0), (0, width - part.shape[2])) for part in parts]
-    filled = [np.pad(p, by, constant_values=-1e30) for p, by in zip(parts, pad, strict=True)]
-    found = np.concatenate(filled, axis=1), np.concatenate(rows), np.concatenate(places)
-    return trainer.model.blend.names, found
+    return trainer.model.blend.names, HeldOut.gathered(trainer._scored(valid_data), ndcg, K)
 
 
-def measured(names: list[str], found: Any, way: str) -> float:
+def measured(names: list[str], data: HeldOut, way: str) -> float:
     """NDCG@10 of users by weights that were chosen on the others."""
     experts, choose = WAYS[way]
     taken = [0, *(names.index(name) for name in experts if name in names)]
-    scores, rows, places = found
-    half = np.random.default_rng(7).permutation(scores.shape[1]) % 2
-    values = np.zeros(scores.shape[1])
-
-    def of(side: int) -> HeldOut:
-        users = np.flatnonzero(half == side)
-        mine = half[rows] == side
-        place = np.searchsorted(users, rows[mine])
-        return HeldOut([*scores[taken][:, users]], place, places[mine], ndcg, K)
-
-    for side in (0, 1):
-        weights = choose(of(1 - side)) if choose else [1.0]
-        values[half == side] = of(side).values(tuple(weights))
+    half = np.random.default_rng(7).permutation(data.n_users) % 2 == 0
+    values = np.zeros(data.n_users)
+    for mine in (half, ~half):
+        weights = choose(data.part(taken, ~mine)) if choose else [1.0]
+        values[mine] = data.part(taken, mine).values(tuple(weights))
     return float(values.mean())
 
 
@@ -102,7 +83,7 @@ def main() -> None:
     gains: dict[str, list[float]] = {way: [] for way in WAYS}
     table: dict[str, list[float]] = {way: [] for way in WAYS}
     for dataset in datasets:
-        runs = [scores_of(model, dataset, {**settings, "seed": seed}) for seed in seeds]
+        runs = [held_out_of(model, dataset, {**settings, "seed": seed}) for seed in seeds]
         for way in WAYS:
             table[way].append(sum(measured(*run, way) for run in runs) / len(runs))
             gains[way].append(math.log(table[way][-1] / table["model alone"][-1]))

@@ -1,6 +1,6 @@
 """How much each of several scores counts in their sum: searched on held-out items, with bagging."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ _LOWEST = np.float32(-1e30)
 
 _Floats = npt.NDArray[np.floating]
 _Ints = npt.NDArray[np.int64]
+_Batch = tuple[_Floats, npt.NDArray[np.bool_], _Ints, _Ints]
 Metric = Callable[[npt.NDArray[np.bool_], _Ints], _Floats]
 """From hits [n_users, k], best rank first, and numbers of held-out items [n_users] to values."""
 
@@ -40,6 +41,37 @@ class HeldOut:
         self._metric, self._k = metric, k
         self._held_out = np.bincount(rows, minlength=self.n_users)
         self._known: dict[tuple[float, ...], _Floats] = {}
+
+    @classmethod
+    def gathered(cls, batches: Iterable[_Batch], metric: Metric, k: int) -> "HeldOut":
+        """Of users batch by batch: for each what `shortlisted` is given, but for k."""
+        parts, rows, places, n_users = [], [], [], 0
+        for scores, masked, row, item in batches:
+            kept, place = shortlisted(scores, masked, row, item, k)
+            parts.append(kept)
+            rows.append(row + n_users)
+            places.append(place)
+            n_users += kept.shape[1]
+        width = max(part.shape[2] for part in parts)
+        more = [((0, 0), (0, 0), (0, width - part.shape[2])) for part in parts]
+        # what fills up is no item of a list
+        filled = [np.pad(p, by, constant_values=_LOWEST) for p, by in zip(parts, more, strict=True)]
+        every = [*np.concatenate(filled, axis=1)]
+        return cls(every, np.concatenate(rows), np.concatenate(places), metric, k)
+
+    def part(self, scores: Sequence[int], users: npt.NDArray[np.bool_] | None = None) -> "HeldOut":
+        """Some of the scores, by their places, and of the users [n_users]."""
+        chosen = [self._scores[n] for n in scores]
+        if users is None:
+            return HeldOut(chosen, self._rows, self._places, self._metric, self._k)
+        mine, place = users[self._rows], np.cumsum(users) - 1
+        return HeldOut(
+            [one[users] for one in chosen],
+            place[self._rows[mine]],
+            self._places[mine],
+            self._metric,
+            self._k,
+        )
 
     def values(self, weights: tuple[float, ...]) -> _Floats:
         """The metric of each user's list [n_users] by the weighted sum."""

@@ -12,7 +12,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.evaluator.register import metrics_dict
 
 from recbole_symcere.base.options import read_options
-from recbole_symcere.evaluate.weights import HeldOut, bagged_weights, shortlisted
+from recbole_symcere.evaluate.weights import HeldOut, bagged_weights
 from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.plugin import checkpoint
@@ -123,29 +123,18 @@ class Blending(_Base):  # type: ignore[misc] # see above
     def _searched(self, valid_data: Any) -> list[float]:
         """Weights in the order of the blend's names."""
         name, k = self._metric()
-        parts, rows, places, at = [], [], [], 0
-        for scores, masked, row, item in self._scored(valid_data):
-            kept, place = shortlisted(scores, masked, row, item, k)
-            parts.append(kept)
-            rows.append(row + at)
-            places.append(place)
-            at += kept.shape[1]
-        speaks = np.ones(len(parts[0]), dtype=bool)
-        speaks[0] = self._spreads  # a model that scores all alike has no scale
-        width = max(part.shape[2] for part in parts)
-        # what fills up is no item of a list
-        every = np.concatenate([_filled(part[speaks], width) for part in parts], axis=1)
         metric, numbered = metrics_dict[name](self.config), name not in _ALONE
 
         def values(hits: Any, held_out: Any) -> Any:
             found = metric.metric_info(hits, *([held_out] * numbered))
             return np.asarray(found, dtype=np.float64)[:, k - 1]
 
-        data = HeldOut([*every], np.concatenate(rows), np.concatenate(places), values, k)
-        found = np.zeros(len(speaks))
-        found[speaks] = bagged_weights(data)
-        weights: list[float] = found.tolist()
-        return weights
+        data = HeldOut.gathered(self._scored(valid_data), values, k)
+        speak = [n for n in range(data.n_scores) if n or self._spreads]
+        found = [0.0] * data.n_scores  # a model that scores all alike has no scale
+        for n, weight in zip(speak, bagged_weights(data.part(speak)), strict=True):
+            found[n] = weight
+        return found
 
     def _metric(self) -> tuple[str, int]:
         """What the weights are chosen by, and its k."""
@@ -218,11 +207,6 @@ class Blending(_Base):  # type: ignore[misc] # see above
     def further_seconds(self) -> float:
         """Of the choice."""
         return float(super().further_seconds + self.chosen.get("seconds", 0.0))
-
-
-def _filled(scores: Any, width: int) -> Any:
-    more = ((0, 0), (0, 0), (0, width - scores.shape[2]))
-    return np.pad(scores, more, constant_values=-1e30)
 
 
 _ALONE = frozenset({"hit", "mrr", "precision"})

@@ -93,3 +93,23 @@ def test_several_held_out_items_of_a_user(monkeypatch):
     hits, held_out = told.values((1.0,))
     assert hits.tolist() == [[True, False], [False, True]]
     assert held_out.tolist() == [1, 3]
+
+
+def test_users_are_gathered_batch_by_batch_and_parted_again():
+    _, scores, items = planted([1.0, 0.5], n_users=40, n_items=300)
+    masked = np.zeros(scores.shape[1:], dtype=bool)
+    masked[:, 0] = True
+
+    def batches(size):
+        for start in range(0, 40, size):
+            some = slice(start, start + size)
+            held_out = items[some]
+            yield scores[:, some], masked[some], np.arange(len(held_out)), held_out
+
+    whole = HeldOut.gathered(batches(40), reciprocal, 10)
+    pieces = HeldOut.gathered(batches(7), reciprocal, 10)
+    assert pieces.values((0.7, 0.3)) == pytest.approx(whole.values((0.7, 0.3)))
+    users = np.arange(40) % 3 == 1
+    part = whole.part([1], users)
+    assert (part.n_scores, part.n_users) == (1, users.sum())
+    assert part.values((1.0,)) == pytest.approx(whole.values((0.0, 1.0))[users])
