@@ -92,18 +92,20 @@ class Blend(nn.Module):
         """Whether the model counts alone."""
         return not self.weights[1:].any()
 
+    def known_of(self, users: npt.NDArray[np.int64]) -> Histories:
+        """The training interactions of some users [b]."""
+        return Histories(self._known.flat[users], self._known.recent[users])
+
     def scores(self, users: npt.NDArray[np.int64]) -> _Floats:
         """What each expert says of all items for some users [K, b, n_items]."""
-        rows = Histories(self._known.flat[users], self._known.recent[users])
-        return np.stack([self.expert(n).scores(_of(n, rows)) for n in self.names[1:]])
+        known = self.known_of(users)
+        return np.stack([self.expert(n).scores(_of(n, known)) for n in self.names[1:]])
 
-    def added(self, scores: Tensor, users: Tensor) -> Tensor:
-        """Y [b, n_items] from the model's scores s [b, n_items] of users [b]."""
+    def added(self, scores: Tensor, known: Histories) -> Tensor:
+        """Y [b, n_items] from the model's scores s [b, n_items] of users who know ``known``."""
         if self.alone:
             return scores
         spread = _positive(scores[:, 1:].double().std(dim=1, correction=0).float()).cpu().numpy()
-        rows = users.cpu().numpy()
-        known = Histories(self._known.flat[rows], self._known.recent[rows])
         found = self._rest(known, spread, self.names[1:])
         weight: Tensor = self.weights[0]
         return weight * scores + torch.from_numpy(found).to(scores)
@@ -315,7 +317,8 @@ class _Blended:
     def full_sort_predict(self, interaction: Any) -> Tensor:
         scores = super().full_sort_predict(interaction)  # type: ignore[misc] # the model's
         users = interaction[self.USER_ID]
-        return self.blend.added(scores.view(len(users), -1), users).view(-1)
+        known = self.blend.known_of(users.cpu().numpy())
+        return self.blend.added(scores.view(len(users), -1), known).view(-1)
 
     def predict(self, interaction: Any) -> Tensor:
         if self.blend.alone:

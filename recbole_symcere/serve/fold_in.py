@@ -82,7 +82,8 @@ class VectorFold:
         if "DGCLR" in self._family:
             raise FoldError(self.name, "weighs each edge of its graph by factors that it learns")
         d = self.raw_items.shape[1]
-        self._cosine = not torch.equal(self.users[:, :d], self.raw_users)
+        # of the items: a blend weighs the users' columns
+        self._cosine = not torch.equal(self.items[:, :d], self.raw_items)
         weights = state["state_dict"]
         self._bias = "SymCEREPlus" in self._family and weights.get("item_bias") is not None
         self._own = d + self._bias

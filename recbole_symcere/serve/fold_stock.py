@@ -9,8 +9,18 @@ import torch
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.recency import histories
+from recbole_symcere.model.blend import Blend
 
-__all__ = ["Fold", "NoFold", "PopularFold", "SimilarityFold", "stock_fold"]
+__all__ = [
+    "BlendedFold",
+    "Fold",
+    "NoFold",
+    "PopularFold",
+    "SimilarityFold",
+    "stock_fold",
+    "with_blend",
+]
 
 _Ints = npt.NDArray[np.int64]
 
@@ -93,17 +103,62 @@ class PopularFold(NoFold):
 
     def __init__(self, name: str, scorer: Any) -> None:
         super().__init__(name)
-        self._scorer = scorer
+        self._scores: Tensor = scorer.scores(torch.tensor([1]))[0].clone()
 
     def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:  # noqa: ARG002
         """Scores [n_items]."""
         _refuse_texts(self.name, reviews)
-        scores: Tensor = self._scorer.scores(torch.tensor([1]))[0]
-        return scores
+        return self._scores
 
 
-def stock_fold(model: Any, scorer: Any) -> NoFold:
+class BlendedFold:
+    """A fold whose scores have those of a `Blend` added; all that a new user knows has one time.
+
+    Args:
+        fold: of the model alone.
+        blend: of the run.
+    """
+
+    def __init__(self, fold: Fold, blend: Blend) -> None:
+        self.name, self._alone, self._blend = fold.name, fold, blend
+
+    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+        """Scores [n_items]."""
+        scores = self._alone.user_scores(history, reviews)
+        known = histories(np.zeros_like(history), history, None, 1, len(scores))
+        return self._blend.added(scores[None], known)[0]
+
+    def item(self, texts: Sequence[str], users: _Ints) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"The run is of {self.name} with a blend, whose experts say nothing of a new item. "
+            "Of the same model without blend, or of SymCEREPlus, new items can be placed."
+        )
+
+
+def with_blend(fold: Fold, model: Any) -> Fold:
+    """The fold of a model alone, or with the blend that its run has."""
+    blend = getattr(model, "blend", None)
+    return fold if blend is None or blend.alone else BlendedFold(fold, blend)
+
+
+def stock_fold(model: Any, scorer: Any) -> Fold:
     """What places new users for a model of RecBole's that has no vectors of ours."""
+    blend = getattr(model, "blend", None)
+    if blend is None:
+        return _unblended(model, scorer)
+    weights = blend.weights.clone()
+    blend.weigh({"model": 1.0})  # Pop's scores are read now
+    fold = _unblended(model, scorer)
+    blend.weights.copy_(weights)
+    return fold if type(fold) is NoFold else with_blend(fold, model)
+
+
+def _unblended(model: Any, scorer: Any) -> NoFold:
     name = type(model).__name__
     if name == "EASE":
         return SimilarityFold(name, np.asarray(model.item_similarity))

@@ -12,7 +12,7 @@ from recbole_symcere.run.agreement import check_results, run_folder
 from recbole_symcere.run.catalogue import Catalogue, catalogue_of, read_catalogue
 from recbole_symcere.run.places import located
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT
-from recbole_symcere.serve.fold_stock import Fold, NoFold, stock_fold
+from recbole_symcere.serve.fold_stock import Fold, NoFold, stock_fold, with_blend
 from recbole_symcere.serve.scorers import ModelScorer, Scorer, VectorScorer
 
 __all__ = ["stored"]
@@ -95,6 +95,9 @@ def _fold_of(
             return stock_fold(model, scorer)
         with torch.no_grad():
             vectors = _on_cpu({"raw": model.forward(), "scored": None})
+        state = {**state, "state_dict": {}}
+        alone = VectorFold(catalogue, state, vectors, lambda: TextFold(run, places))
+        return with_blend(alone, model)
     try:
         return VectorFold(catalogue, state, vectors or {}, lambda: TextFold(run, places))
     except FoldError as error:

@@ -90,10 +90,10 @@ def test_all_scores_are_brought_to_one_scale(seed, weights):
 def test_scores_that_come_from_no_vectors_get_the_same(seed, weights):
     planted = Planted(seed)
     weights[2] = weights[2] or 0.5
-    blend, some = planted.blend(weights), torch.tensor([5, 0, 2])
+    blend, some = planted.blend(weights), np.array([5, 0, 2])
     own = torch.from_numpy(planted.users @ planted.items.T).float()
-    found = blend.added(own[some], some).numpy()
-    assert found == pytest.approx(planted.wanted(weights)[some.numpy()], abs=2e-3)
+    found = blend.added(own[some], blend.known_of(some)).numpy()
+    assert found == pytest.approx(planted.wanted(weights)[some], abs=2e-3)
 
 
 def test_the_model_counts_alone_until_weights_are_chosen():
@@ -103,7 +103,7 @@ def test_the_model_counts_alone_until_weights_are_chosen():
     users, items = planted.vectors()
     assert blend(users, items) == (users, items)
     scores = torch.ones(2, ITEMS)
-    assert blend.added(scores, torch.tensor([1, 2])) is scores
+    assert blend.added(scores, blend.known_of(np.array([1, 2]))) is scores
 
 
 def test_users_are_blended_in_pieces(monkeypatch):

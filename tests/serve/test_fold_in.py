@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from small_data import START, write_rows
 from tiny_models import WORDS
 
@@ -319,6 +320,35 @@ def test_a_copy_of_a_known_users_history_gets_his_list(run_of, model, least):
     extra = {"profile_text": "lexical"} if model == "SymCEREPlus" else {}
     extra |= {"backbone": backbone} if backbone else {}
     assert overlap(Recommender.load(run_of(model, **extra))) >= least
+
+
+@pytest.mark.parametrize("model", ["EASE", "ItemKNN", "Pop", "LightGCN", "XSimGCL"])
+def test_the_blend_counts_for_new_users_of_any_model(run_of, model):
+    """y = w s + sum_k w_k sd(s) / sd(x_k) x_k, with s what the model alone gives a new user."""
+    names = ["words", "knn_5", "recent_knn_5"]
+    blended = Recommender.load(run_of(model, blend=names))
+    alone = Recommender.load(run_of(model, blend=names))
+    history = np.array([3, 9, 12])
+    fold = blended._fold
+    blend = fold._blend
+    assert not blend.alone
+    if model == "XSimGCL":
+        alone._fold.__dict__["_blend"] = blend
+        alone._fold._weights = torch.eye(4)[0]
+        alone._fold.items = alone._fold.items[:, : alone._fold._own]
+        s = alone._fold.user_scores(history, []).double().numpy()
+    else:
+        s = alone._fold._alone.user_scores(history, []).double().numpy()
+    known = np.zeros(len(s))
+    known[history] = 1
+    wanted, one = blend.weights[0].item() * s, csr_matrix(known[None].astype(np.float32))
+    for name, weight in zip(names, blend.weights[1:].tolist(), strict=True):
+        x = blend.expert(name).scores(one)[0].astype(float)
+        wanted = wanted + weight * deviation(s) / deviation(x) * x
+    found = fold.user_scores(history, []).numpy()
+    # vectors of a model may have any length: what is compared is the order that they give
+    scale = (found / found.std()) - (wanted / wanted.std())
+    assert np.ptp(scale) < 1e-3
 
 
 def test_the_dial_of_popularity_turns_the_list_of_a_new_user_too(run_of):
