@@ -52,11 +52,11 @@ class FrozenReviews(nn.Module):
         original = self.original.index_select(0, text_ids)  # [B, d_t]
         if not masked:
             return ReviewViews(original, original[:0])
-        n_views = len(self.masked)
-        if n_views == 1:
-            return ReviewViews(original, self.masked[0].index_select(0, text_ids))
-        view = torch.randint(n_views, text_ids.shape, device="cpu").to(text_ids.device)
-        return ReviewViews(original, self.masked[view, text_ids])
+        n_views, n_texts, _ = self.masked.shape
+        if n_views > 1:
+            view = torch.randint(n_views, text_ids.shape, device="cpu").to(text_ids.device)
+            text_ids = view * n_texts + text_ids
+        return ReviewViews(original, self.masked.flatten(0, 1).index_select(0, text_ids))
 
 
 class TunedReviews(nn.Module):
