@@ -266,7 +266,8 @@ def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | 
     if any(kind_of(name).what == "words" for name in names):
         vectors = words()
         if not vectors.shape[1]:
-            _log.info("words take no part in the blend: no two items share one")
+            why = "no two items share one" if hasattr(dataset, "training_reviews") else "no reviews"
+            _log.info(f"words take no part in the blend: {why}")
             names = tuple(name for name in names if kind_of(name).what != "words")
     if not names:
         return None

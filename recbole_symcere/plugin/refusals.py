@@ -41,7 +41,7 @@ def check_settings(config: Any) -> None:
         read_options(group, config)
     for refuse in (
         _refuse_uncomputed_metric, _refuse_unreadable_intervals, _refuse_unusable_model,
-        _refuse_pickles, _refuse_labels, _refuse_devices, _refuse_half_a_refit,
+        _refuse_pickles, _refuse_labels, _refuse_devices, _refuse_half_a_refit, _refuse_blend,
     ):  # fmt: skip
         refuse(config)
 
@@ -106,6 +106,16 @@ def _refuse_unreadable_intervals(config: Any) -> None:
             raise InputError(
                 f"{key} is {value!r}; expected an interval such as [5,inf) or (0,10];[20,30)."
             )
+
+
+def _refuse_blend(config: Any) -> None:
+    kinds = {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.KNOWLEDGE}
+    if config["blend"] and config["MODEL_TYPE"] not in kinds:
+        kind = config["MODEL_TYPE"].name.lower()
+        raise InputError(
+            f"blend is {config['blend']}, but {config['model']} is a {kind} model, and what is "
+            "blended are scores of items for a user alone. Leave it out."
+        )
 
 
 def _refuse_unusable_model(config: Any) -> None:

@@ -234,6 +234,12 @@ def test_words_take_no_part_without_reviews(small, tmp_path):
     assert model.blend.names == ["model", "knn_5"]
 
 
+@pytest.mark.parametrize("name", ["GRU4Rec", "DeepFM"])
+def test_models_that_score_something_else_are_refused_before_data_are_read(small, name):
+    with pytest.raises(InputError, match=f"but {name} is a .* model, and what is blended"):
+        Config(name, "small", config_dict={**small, "blend": ["all"]})
+
+
 class OneByOne(GeneralRecommender):
     def __init__(self):
         """Nothing of RecBole's."""
