@@ -115,7 +115,7 @@ def explain_pair(run: ExplainedRun, user: int, item: int, k: int) -> Recommendat
     targets = (nodes_of_items, nodes_of_users)  # what a user's, an item's reviews pull towards
     sides = (np.flatnonzero(mine & ~theirs), np.flatnonzero(theirs & ~mine))
     reasons = [
-        _reasons(run, (user, item), score, chosen, vectors, at, k)
+        _reasons(run, (user, item), chosen, vectors, at, k)
         for chosen, vectors, at in zip(sides, targets, (item, user), strict=True)
     ]
     return Recommendation(
@@ -136,35 +136,37 @@ def explain_pair(run: ExplainedRun, user: int, item: int, k: int) -> Recommendat
 def _reasons(
     run: ExplainedRun,
     pair: tuple[int, int],
-    score: float,
     chosen: _Ints,
     vectors: Tensor,
     at: int,
     k: int,
 ) -> list[Reason]:
     """The k of the chosen interactions without which the score falls most."""
-    effects = {int(one): score - _score_without(run, pair, int(one)) for one in chosen}
+    every = np.arange(len(run.users))
+    score = _score(run, pair, every >= 0)  # as the others, also where columns are approximate
+    effects = {int(one): score - _score(run, pair, every != one) for one in chosen}
     best = sorted(effects, key=lambda one: (-effects[one], one))[:k]
     direction = run.unit(vectors)
     target = (direction[at] - direction[1:].mean(dim=0)).cpu()
     return [Reason(one, effects[one], *_pull(run, run.texts[one], target)) for one in best]
 
 
-def _score_without(run: ExplainedRun, pair: tuple[int, int], interaction: int) -> float:
-    """The score where one training interaction isn't in the graph."""
-    keep = np.arange(len(run.users)) != interaction
+def _score(run: ExplainedRun, pair: tuple[int, int], keep: npt.NDArray[np.bool_]) -> float:
+    """The score where only some training interactions [n] are in the graph."""
     model = run.model
     graph = BipartiteGraph(run.users[keep], run.items[keep], model.n_users, model.n_items)
     graph = graph.to(model.device)
     nodes = torch.split(model.nodes(graph), [model.n_users, model.n_items])
     users, items = model.as_scored(*nodes)
     user, item = pair
+    scores = (items @ users[user])[None]
+    if model.blend is None:
+        return float(scores[0, item])
     mine = keep & (run.users == user)
     times = None if run.times is None else run.times[mine]
     zeros = np.zeros_like(run.items[mine])
     known = histories(zeros, run.items[mine], times, 1, model.n_items)
-    users, items = model.blended(users[user : user + 1], items, known)
-    return float(users[0] @ items[item])
+    return float(model.blend.added(scores, known)[0, item])
 
 
 def _pull(run: ExplainedRun, text: str, target: Tensor) -> tuple[float | None, dict[str, float]]:

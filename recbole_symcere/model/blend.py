@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from recbole.data.interaction import Interaction
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from recbole_symcere.base.errors import InputError
@@ -16,13 +17,14 @@ from recbole_symcere.data.recency import Histories, histories
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.experts import Expert, ItemMap, expert
 
-__all__ = ["Blend", "blend_of", "deviation", "training_histories", "with_blend"]
+__all__ = ["BASIS_COLUMNS", "Blend", "blend_of", "deviation", "training_histories", "with_blend"]
 
 _log = logging.getLogger(__name__)
 
 _ROWS = 4_096  # users whose scores are made at once
 _PAIRS = 50_000_000  # scores of all users that are held as they are: 200 MB
-_RANK = 128  # of what stands in their place above
+BASIS_COLUMNS = 128
+"""Columns of the items that stand, above that, for one for each item."""
 _POWERS = 2  # of its decomposition
 _SOME = 2_048  # items that tell how far an expert's scores of a user spread
 _SEED = 0
@@ -41,8 +43,8 @@ class Blend(nn.Module):
     parameters: `Blending` chooses them on validation, and until then the model counts alone.
 
     As vectors, y has the model's columns, those of the experts "words", and one for each item that
-    all other experts fill. Where users times items are more than 50 million, 128 columns stand for
-    those: the leading directions of what they would hold (Halko et al., 2011).
+    all other experts fill. Where users or items times items are more than 50 million, 128 columns
+    stand for those: the leading directions of what they would hold (Halko et al., 2011).
 
     Args:
         names: of the experts, see `kind_of`.
@@ -107,8 +109,7 @@ class Blend(nn.Module):
             return scores
         spread = _positive(scores[:, 1:].double().std(dim=1, correction=0).float()).cpu().numpy()
         found = self._rest(known, spread, self.names[1:])
-        weight: Tensor = self.weights[0]
-        return weight * scores + torch.from_numpy(found).to(scores)
+        return self._weight("model") * scores + torch.from_numpy(found).to(scores)
 
     def forward(
         self,
@@ -177,10 +178,10 @@ class Blend(nn.Module):
 
     def _basis(self, known: Histories, spread: _Floats, names: list[str], n_items: int) -> _Floats:
         """Columns [n_items, r] of the items."""
-        if known.flat.shape[0] * n_items <= _PAIRS:
+        if n_items <= BASIS_COLUMNS or max(known.flat.shape[0], n_items) * n_items <= _PAIRS:
             return np.eye(n_items, dtype=np.float32)
         scaled = self._scaled(known, spread, names)
-        q = np.random.RandomState(_SEED).normal(size=(n_items, _RANK)).astype(np.float32)
+        q = np.random.RandomState(_SEED).normal(size=(n_items, BASIS_COLUMNS)).astype(np.float32)
         for _ in range(_POWERS):
             image = sum(scale[:, None] * one.times(rows, q) for one, rows, scale in scaled)
             back = sum(
@@ -205,7 +206,9 @@ def _of(name: str, known: Histories) -> Any:
 
 
 def _spread(one: Expert, rows: Any) -> _Floats:
-    """sd_u of an expert's scores [b], of at most `_SOME` items."""
+    """sd_u of an expert's scores [b], of at most `_SOME` items where few scores are 0."""
+    if isinstance(one, ItemMap) and not isinstance(one.near, np.ndarray):
+        return _sparse_spread(rows @ one.near)
     n_items = rows.shape[1]
     some = np.arange(1, n_items)
     if len(some) > 2 * _SOME:
@@ -215,6 +218,16 @@ def _spread(one: Expert, rows: Any) -> _Floats:
         for start in range(0, rows.shape[0], _ROWS)
     ]
     return np.concatenate(found)
+
+
+def _sparse_spread(scores: csr_matrix) -> _Floats:
+    """The deviation of each row [b], the first column left out; a sample might find zeros alone."""
+    scores = csr_matrix(scores, dtype=np.float64)[:, 1:]
+    n = max(scores.shape[1], 1)
+    mean = np.asarray(scores.sum(axis=1)).ravel() / n
+    square = np.asarray(scores.multiply(scores).sum(axis=1)).ravel() / n
+    found: _Floats = np.sqrt(np.maximum(square - mean**2, 0)).astype(np.float32)
+    return found
 
 
 def _positive(spread: Tensor) -> Tensor:
@@ -293,6 +306,10 @@ def with_blend(model: Any, blend: Blend) -> Any:
         InputError: for a model that doesn't score all items for a user.
     """
     kind = type(model)
+    if hasattr(model, "blend"):
+        raise InputError(
+            f"blend: {kind.__name__} has something of its own called blend. Leave the setting out."
+        )
     if not any("full_sort_predict" in vars(one) for one in kind.__mro__[:-1] if _is_whole(one)):
         raise InputError(
             f"blend: {kind.__name__} scores pairs of users and items one by one, so that its "

@@ -25,6 +25,7 @@ from recbole_symcere.data.dataloader import REVIEW_IDS, TEXT_ID
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
 from recbole_symcere.data.intact import copy_to_change
 from recbole_symcere.data.items import item_file
+from recbole_symcere.model.blend import Blend
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import (
     build_model,
@@ -172,7 +173,7 @@ def _observations(
     )
     build_trainer(config, model).fit(train_data, verbose=False, saved=False)
     yield "vectors after training", _digest([*model.buffers(), *model.parameters()])
-    if getattr(model, "blend", None) is not None:
+    if isinstance(getattr(model, "blend", None), Blend):
         model.blend.weights.fill_(1)  # validation may choose any: every part shall be seen
     model.eval()
     users = Interaction({model.USER_ID: torch.arange(1, model.n_users)}).to(config["device"])

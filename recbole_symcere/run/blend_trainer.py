@@ -4,6 +4,7 @@ import copy
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.evaluator.register import metrics_dict
 
+from recbole_symcere.base import processes
 from recbole_symcere.base.options import read_options
+from recbole_symcere.data.cold import mask_removed
 from recbole_symcere.evaluate.weights import HeldOut, bagged_weights
 from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.blend_options import BlendOptions
@@ -90,17 +93,22 @@ class Blending(_Base):  # type: ignore[misc] # see above
             )
         self.chosen = {name: float(weights.get(name, 0.0)) for name in names}
         if blend is not None:
-            blend.weigh(self.chosen)
-            self._forget()
+            self._weigh(self.chosen)
             self.store_best()
 
     def _choose(self, valid_data: Any) -> None:
         blend, started = self.model.blend, time.perf_counter()
-        alone, before = {"model": 1.0}, float(self.best_valid_score)
-        found = dict(zip(blend.names, self._searched(valid_data), strict=True))
         draws = np.random.get_state()  # noqa: NPY002 # RecBole may sample the items to rank
-        blend.weigh(found)
-        self._forget()
+        if not isinstance(valid_data, FullSortEvalDataLoader):  # the best epoch had other samples
+            self._weigh({"model": 1.0})
+            self.best_valid_result = self.evaluate(valid_data, load_best_model=False)
+            self.best_valid_score = float(self.best_valid_result[self.valid_metric])
+        alone, before = {"model": 1.0}, float(self.best_valid_score)
+        # one process decides: the last digits of a GPU's products may differ
+        searched = processes.from_first(self._searched(valid_data))
+        found = dict(zip(blend.names, searched, strict=True))
+        np.random.set_state(draws)  # noqa: NPY002 # as above
+        self._weigh(found)
         result = self.evaluate(valid_data, load_best_model=False)
         np.random.set_state(draws)  # noqa: NPY002 # as above
         after = float(result[self.valid_metric])
@@ -108,17 +116,19 @@ class Blending(_Base):  # type: ignore[misc] # see above
             self.best_valid_score, self.best_valid_result = after, result
         else:
             found = alone
-            blend.weigh(alone)
-            self._forget()
+            self._weigh(alone)
         self.chosen = {name: found.get(name, 0.0) for name in blend.names}
-        weights = ", ".join(
-            f"{name} {weight:.2f}" for name, weight in self.chosen.items() if weight
-        )
+        told = [f"{name} {weight:.2f}" for name, weight in self.chosen.items() if weight]
         self.chosen |= {"before": before, "seconds": time.perf_counter() - started}
         _log.info(
-            f"blend chosen on validation: {weights}; {self.valid_metric} {before:.4f} -> "
+            f"blend chosen on validation: {', '.join(told)}; {self.valid_metric} {before:.4f} -> "
             f"{self.best_valid_score:.4f}"
         )
+
+    def _weigh(self, weights: dict[str, float]) -> None:
+        self.model.blend.weigh(weights)
+        if hasattr(self.model, "forget"):
+            self.model.forget()
 
     def _searched(self, valid_data: Any) -> list[float]:
         """Weights in the order of the blend's names."""
@@ -145,17 +155,14 @@ class Blending(_Base):  # type: ignore[misc] # see above
         """Scores [1 + K, b, n_items] of users, what is masked, and their held-out items."""
         loader = valid_data
         if not isinstance(loader, FullSortEvalDataLoader):
-            data = valid_data._dataset  # the loader would sort what the other one reads
-            data = data.copy(copy.deepcopy(data.inter_feat))
-            loader = FullSortEvalDataLoader(self.config, data, valid_data._sampler)
+            loader = self._over_all_items(valid_data)
         users = np.asarray(loader.uid_list)
         if len(users) > _USERS:
             users = np.sort(np.random.default_rng(0).choice(users, _USERS, replace=False))
         order = {int(user): row for row, user in enumerate(np.asarray(loader.uid_list).tolist())}
         n_items, blend = self.model.n_items, self.model.blend
         at_once = max(_SCORES // n_items, 1)
-        blend.weigh({"model": 1.0})
-        self._forget()
+        self._weigh({"model": 1.0})
         self.model.eval()
         self._spreads = False
         for start in range(0, len(users), at_once):
@@ -178,9 +185,18 @@ class Blending(_Base):  # type: ignore[misc] # see above
             scores = np.concatenate([own[None], blend.scores(some)])
             yield scores, masked, np.concatenate(rows), np.concatenate(items)
 
-    def _forget(self) -> None:
-        if hasattr(self.model, "forget"):
-            self.model.forget()
+    def _over_all_items(self, valid_data: Any) -> Any:
+        """RecBole's loader over all items, where validation samples them."""
+        data, sampler = valid_data._dataset, valid_data._sampler
+        data = data.copy(copy.deepcopy(data.inter_feat))  # the loader sorts what it reads
+        if self.config["repeatable"]:  # then it knows of no user what to leave out
+            nothing = np.array([set() for _ in range(data.user_num)])
+            sampler = SimpleNamespace(used_ids=nothing)
+        loader = FullSortEvalDataLoader(self.config, data, sampler)
+        cold = getattr(self._train_data.dataset, "cold", None) if self._train_data else None
+        if cold is not None:
+            mask_removed(loader, cold)
+        return loader
 
     def _unblended(self, state: dict[str, Any]) -> dict[str, Any]:
         """A checkpoint as it was before the choice."""

@@ -20,7 +20,7 @@ from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.everything import with_everything
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.blend import blend_of, with_blend
+from recbole_symcere.model.blend import Blend, blend_of, with_blend
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.plugin.stock_needs import refuse_columns, refuse_large_matrix
@@ -96,7 +96,7 @@ def build_model(config: Any, train_data: Any) -> Any:
 def build_trainer(config: Any, model: Any) -> Any:
     """The model's trainer, with checkpoints that survive a kill."""
     trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))
-    if getattr(model, "blend", None) is not None:
+    if isinstance(getattr(model, "blend", None), Blend):
         trainer = blending(trainer)
     with _as_input_error(config):
         return trainer(config, model)

@@ -100,6 +100,10 @@ def _settings(
     epochs = _epochs(metrics)
     settings = portable_settings(config)
     settings |= {"refit_of": short_path(folder.path), "cold_items": 0, "cold_users": 0}
+    told = ("before", "seconds")
+    blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name not in told}
+    if blend:
+        settings["refit_blend"] = blend
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         return settings
     # more interactions make more batches, so that the steps are done after at most as many epochs
@@ -110,10 +114,6 @@ def _settings(
         settings["batches_per_propagation"] = size  # more data would have more to a step
     if "phases" in metrics:
         settings["first_phase_epochs"] = epochs[0]
-    told = ("before", "seconds")
-    blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name not in told}
-    if blend:
-        settings["refit_blend"] = blend
     return settings
 
 

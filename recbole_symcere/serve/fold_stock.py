@@ -143,13 +143,13 @@ class BlendedFold:
 def with_blend(fold: Fold, model: Any) -> Fold:
     """The fold of a model alone, or with the blend that its run has."""
     blend = getattr(model, "blend", None)
-    return fold if blend is None or blend.alone else BlendedFold(fold, blend)
+    return BlendedFold(fold, blend) if isinstance(blend, Blend) and not blend.alone else fold
 
 
 def stock_fold(model: Any, scorer: Any) -> Fold:
     """What places new users for a model of RecBole's that has no vectors of ours."""
     blend = getattr(model, "blend", None)
-    if blend is None:
+    if not isinstance(blend, Blend):
         return _unblended(model, scorer)
     weights = blend.weights.clone()
     blend.weigh({"model": 1.0})  # Pop's scores are read now

@@ -58,7 +58,16 @@ class VectorScorer:
         return all_products(self.users[users], self.items, buffer)
 
     def item_vectors(self) -> Tensor:
-        """The vectors that the model gives its items, before a blend or popularity is added."""
+        """The vectors that the model gives its items, before a blend or popularity is added.
+
+        Raises:
+            InputError: if they are all zero, as those of Stack and WordKNN are.
+        """
+        if not self._raw_items.any():
+            raise InputError(
+                "The run's model has no vectors of items, so that nothing tells which are alike. "
+                "Take a run of a model that is trained."
+            )
         return torch.as_tensor(self._raw_items)
 
 

@@ -95,7 +95,7 @@ def _fold_of(
             return stock_fold(model, scorer)
         with torch.no_grad():
             vectors = _on_cpu({"raw": model.forward(), "scored": None})
-        state = {**state, "state_dict": {}}
+        state = {**state, "state_dict": {}, "blend_names": None}
         alone = VectorFold(catalogue, state, vectors, lambda: TextFold(run, places))
         return with_blend(alone, model)
     try:

@@ -118,16 +118,38 @@ def test_users_are_blended_in_pieces(monkeypatch):
 def test_few_columns_stand_for_many_items(monkeypatch):
     planted, weights = Planted(4), [0.2, 0.3, 0.4, 0.1]
     monkeypatch.setattr(module, "_PAIRS", 10)
-    monkeypatch.setattr(module, "_RANK", 7)  # as many as users: nothing is lost
+    monkeypatch.setattr(module, "BASIS_COLUMNS", 7)  # as many as users: nothing is lost
     left, right = planted.blend(weights)(*planted.vectors())
     assert left.shape[1] == 4 + 3 + 7
     assert (left @ right.T).numpy() == pytest.approx(planted.wanted(weights), abs=2e-3)
-    monkeypatch.setattr(module, "_RANK", 2)
+    monkeypatch.setattr(module, "BASIS_COLUMNS", 2)
     fewer = planted.blend(weights)(*planted.vectors())
     exact = planted.wanted([0, 0, 0.4, 0.1])
     found = (fewer[0][:, 7:] @ fewer[1][:, 7:].T).numpy()
     best = np.linalg.svd(exact, compute_uv=False)[2:]
     assert np.linalg.norm(found - exact) < 1.2 * np.linalg.norm(best)
+
+
+def test_few_items_get_a_column_each_however_many_users(monkeypatch):
+    planted, weights = Planted(4), [0.2, 0.3, 0.4, 0.1]
+    monkeypatch.setattr(module, "_PAIRS", 10)  # of 9 items, fewer than the columns
+    left, right = planted.blend(weights)(*planted.vectors())
+    assert (left @ right.T).numpy() == pytest.approx(planted.wanted(weights), abs=2e-3)
+
+
+def test_the_deviation_of_few_scores_is_exact(monkeypatch):
+    """An expert of neighbours scores most items 0, and a sample of items would see nothing else."""
+    monkeypatch.setattr(module, "_SOME", 3)
+    rng = np.random.default_rng(0)
+    near = rng.random((200, 200)) * (rng.random((200, 200)) < 0.02)
+    known = csr_matrix(rng.random((9, 200)) < 0.02, dtype=np.float32)
+    for one in (ItemMap(csr_matrix(near)), ItemMap(near)):
+        found = module._spread(one, known)
+        exact = (known.toarray() @ near)[:, 1:].std(axis=1)
+        if one.near is near:
+            assert (found[exact > 0] == 0).any()  # so it would be, were it no sparse matrix
+        else:
+            assert found == pytest.approx(exact, abs=1e-6)
 
 
 def test_other_users_and_more_words():
@@ -243,6 +265,13 @@ def test_models_that_score_something_else_are_refused_before_data_are_read(small
 class OneByOne(GeneralRecommender):
     def __init__(self):
         """Nothing of RecBole's."""
+
+
+def test_a_model_with_something_of_its_own_called_blend_is_left_alone():
+    model = OneByOne()
+    model.__dict__["blend"] = 0.5
+    with pytest.raises(InputError, match="OneByOne has something of its own called blend"):
+        with_blend(model, Planted(1).blend([1, 0, 0, 0]))
 
 
 def test_a_model_that_scores_pairs_alone_is_refused():

@@ -10,7 +10,9 @@ from model.test_contract import prepare
 from recbole.utils import get_trainer
 
 from recbole_symcere.plugin import checkpoint
+from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.blend_trainer import Blending, BlendTrainer, blending
+from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
 from recbole_symcere.run.trainer import Resumable, ReviewTrainer
 
@@ -144,13 +146,23 @@ def test_the_values_are_recboles(small, tmp_path, monkeypatch):
     assert seen == [pytest.approx(trainer.best_valid_score, abs=1e-6)]
 
 
-def test_sampled_items_are_ranked_anew_the_same(small, tmp_path, monkeypatch):
-    given = {"eval_args": {"mode": {"valid": "uni5", "test": "uni5"}}}
-    config, model, _, loaders = prepare("SymCEREPlus", small, run_dir=str(tmp_path), **given)
-    trainer = BlendTrainer(config, model)
-    trainer.best_valid_score, trainer.best_valid_result = 0.0, {}
+@pytest.mark.parametrize("extra", [{}, {"repeatable": True}, {"cold_users": 0.2}], ids=str)
+def test_where_items_are_sampled_both_are_judged_on_the_same(small, tmp_path, monkeypatch, extra):
+    given = {"eval_args": {"mode": {"valid": "uni5", "test": "uni5"}}, **extra}
+    config = Config("SymCEREPlus", "small", config_dict={**small, **given})
+    loaders = split_data(config, read_dataset(config))
+    trainer = BlendTrainer(config, build_model(config, loaders[0]))
+    trainer._train_data = loaders[0]
     before = np.random.get_state()[1].tolist()  # noqa: NPY002 # RecBole samples from it
+    drawn, evaluate = [], trainer.evaluate
+
+    def watched(*args, **kwargs):
+        drawn.append(np.random.get_state()[1].tolist())  # noqa: NPY002 # likewise
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(trainer, "evaluate", watched)
     trainer._choose(loaders[1])
+    assert drawn == [before, before]
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 # likewise
     assert sum(weights_of({"blend": trainer.chosen}).values()) == pytest.approx(1)
 

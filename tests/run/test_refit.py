@@ -178,6 +178,19 @@ def test_a_phase_that_was_not_kept_is_left_out(small, tmp_path, monkeypatch):
     assert new["kept_phase"] == 1
 
 
+@pytest.mark.parametrize("model", ["Pop", "ItemKNN"])
+def test_a_model_that_counts_keeps_its_blend(small, model):
+    run_recbole(model, "small", config_dict={**small, "blend": ["ease_5"], "run_dir": "run"})
+    chosen = metrics_of("run")["blend"]
+    assert chosen["ease_5"] > 0
+    refit("run")
+    kept = metrics_of("run-refit")["blend"]
+    assert kept == {name: chosen[name] for name in ("model", "ease_5")}
+    assert best_of("run-refit")["state_dict"]["blend.weights"].tolist() == pytest.approx(
+        [*kept.values()]
+    )
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["words", "no words"])
 def test_the_weights_of_a_blend_are_kept_and_not_chosen(
     small, tmp_path, monkeypatch, caplog, known

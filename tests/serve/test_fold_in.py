@@ -192,6 +192,18 @@ def test_what_is_recent_counts_alike_for_new_users(place):
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
 
 
+def test_columns_that_no_blend_has_are_refused(run_of):
+    """WordKNN's own columns, beside a blend's."""
+    recommender = Recommender.load(run_of("WordKNN", blend=["knn_5"]))
+    with pytest.raises(InputError, match="of WordKNN, which adds columns of its own"):
+        recommender.fold_in(["i0_0"])
+
+
+def test_models_without_vectors_of_items_know_none_that_are_alike(run_of):
+    with pytest.raises(InputError, match="has no vectors of items"):
+        Recommender.load(run_of("Stack", blend=["knn_5"])).similar("i0_0")
+
+
 def test_the_blend_of_a_run_of_before_is_refused(place):
     config = Config("SymCEREPlus", "small", config_dict={**place, "profile_text": "lexical"})
     loaders = split_data(config, read_dataset(config))
