@@ -20,8 +20,9 @@ from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.everything import with_everything
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.blend import Blend, blend_of, with_blend
+from recbole_symcere.model.blend import Blend, blend_of
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
+from recbole_symcere.model.blended_stock import with_blend
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.plugin.stock_needs import refuse_columns, refuse_large_matrix
 from recbole_symcere.run.blend_trainer import blending

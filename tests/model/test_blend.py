@@ -15,7 +15,8 @@ from scipy.sparse import csr_matrix
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import Histories
 from recbole_symcere.model import blend as module
-from recbole_symcere.model.blend import Blend, deviation, with_blend
+from recbole_symcere.model.blend import Blend, deviation
+from recbole_symcere.model.blended_stock import with_blend
 from recbole_symcere.model.experts import ItemMap
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
