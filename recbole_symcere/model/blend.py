@@ -206,17 +206,14 @@ def _of(name: str, known: Histories) -> Any:
 
 def _spread(one: Expert, rows: Any) -> _Floats:
     """sd_u of an expert's scores [b], of at most `_SOME` items where few scores are 0."""
+    starts, n_items = range(0, rows.shape[0], _ROWS), rows.shape[1]
     if isinstance(one, ItemMap) and not isinstance(one.near, np.ndarray):
-        return _sparse_spread(rows @ one.near)
-    n_items = rows.shape[1]
+        near = one.near
+        return np.concatenate([_sparse_spread(rows[n : n + _ROWS] @ near) for n in starts])
     some = np.arange(1, n_items)
     if len(some) > 2 * _SOME:
         some = np.linspace(1, n_items - 1, _SOME).astype(np.int64)
-    found = [
-        one.scores(rows[start : start + _ROWS], some).std(axis=1)
-        for start in range(0, rows.shape[0], _ROWS)
-    ]
-    return np.concatenate(found)
+    return np.concatenate([one.scores(rows[n : n + _ROWS], some).std(axis=1) for n in starts])
 
 
 def _sparse_spread(scores: csr_matrix) -> _Floats:
