@@ -16,14 +16,13 @@ from recbole_symcere.data.recency import Histories, histories
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.experts import Expert, ItemMap, expert
 
-__all__ = ["BASIS_COLUMNS", "Blend", "blend_of", "deviation", "training_histories"]
+__all__ = ["Blend", "basis_columns", "blend_of", "deviation", "training_histories"]
 
 _log = logging.getLogger(__name__)
 
 _ROWS = 4_096  # users whose scores are made at once
 _PAIRS = 50_000_000  # scores of all users that are held as they are: 200 MB
-BASIS_COLUMNS = 128
-"""Columns of the items that stand, above that, for one for each item."""
+_COLUMNS = (128, 1_024)  # fewest and most that stand in their place above
 _POWERS = 2  # of its decomposition
 _SOME = 2_048  # items that tell how far an expert's scores of a user spread
 _SEED = 0
@@ -42,8 +41,9 @@ class Blend(nn.Module):
     parameters: `Blending` chooses them on validation, and until then the model counts alone.
 
     As vectors, y has the model's columns, those of the experts "words", and one for each item that
-    all other experts fill. Where users or items times items are more than 50 million, 128 columns
-    stand for those: the leading directions of what they would hold (Halko et al., 2011).
+    all other experts fill. Where users or items times items are more than 50 million, 128 to 1,024
+    columns stand for those, see `basis_columns`: the leading directions of what they would hold
+    (Halko et al., 2011).
 
     Args:
         names: of the experts, see `kind_of`.
@@ -177,10 +177,11 @@ class Blend(nn.Module):
 
     def _basis(self, known: Histories, spread: _Floats, names: list[str], n_items: int) -> _Floats:
         """Columns [n_items, r] of the items."""
-        if n_items <= BASIS_COLUMNS or max(known.flat.shape[0], n_items) * n_items <= _PAIRS:
+        size = basis_columns(known.flat.shape[0], n_items)
+        if size == n_items:
             return np.eye(n_items, dtype=np.float32)
         scaled = self._scaled(known, spread, names)
-        q = np.random.RandomState(_SEED).normal(size=(n_items, BASIS_COLUMNS)).astype(np.float32)
+        q = np.random.RandomState(_SEED).normal(size=(n_items, size)).astype(np.float32)
         for _ in range(_POWERS):
             image = sum(scale[:, None] * one.times(rows, q) for one, rows, scale in scaled)
             back = sum(
@@ -198,6 +199,12 @@ class Blend(nn.Module):
         scaled = self._scaled(known, spread, names)
         total = sum(scale[:, None] * one.times(rows, basis) for one, rows, scale in scaled)
         return np.asarray(total, dtype=np.float32)
+
+
+def basis_columns(n_users: int, n_items: int) -> int:
+    """Columns of a user for what all experts but "words" say; ``n_items`` where nothing is lost."""
+    most = _PAIRS // max(n_users, n_items)
+    return n_items if n_items <= most else min(max(most, _COLUMNS[0]), _COLUMNS[1], n_items)
 
 
 def _of(name: str, known: Histories) -> Any:

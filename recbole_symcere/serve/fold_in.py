@@ -14,7 +14,7 @@ from torch import Tensor
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import histories
 from recbole_symcere.evaluate.products import all_products
-from recbole_symcere.model.blend import BASIS_COLUMNS, Blend
+from recbole_symcere.model.blend import Blend, basis_columns
 from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.model.experts import Expert, expert
 from recbole_symcere.model.registry import class_of, is_ours, lineage
@@ -92,7 +92,7 @@ class VectorFold:
         self._words = state.get("blend_words")
         if len(self._weights) > 1 and len(self._names) != len(self._weights):
             raise FoldError(self.name, "has the blend of a run before version 0.3; train it anew")
-        if self.items.shape[1] - self._own - self._word_columns not in self._rest_columns:
+        if self.items.shape[1] - self._own - self._word_columns != self._rest_columns:
             raise FoldError(self.name, "adds columns of its own to its vectors")
 
     # --- users ---------------------------------------------------------------------------------
@@ -145,11 +145,11 @@ class VectorFold:
         return int(self._words.shape[1]) if counts and self._words is not None else 0
 
     @property
-    def _rest_columns(self) -> set[int]:
-        """How many columns the other experts may have."""
+    def _rest_columns(self) -> int:
+        """How many columns the other experts have."""
         weights = dict(zip(self._names[1:], self._weights[1:].tolist(), strict=False))
         counts = any(weight for name, weight in weights.items() if name != "words")
-        return {BASIS_COLUMNS, len(self.items)} if counts else {0}
+        return basis_columns(*self._history.shape) if counts else 0
 
     @cached_property
     def _blend(self) -> Blend:

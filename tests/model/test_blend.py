@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import Histories
 from recbole_symcere.model import blend as module
-from recbole_symcere.model.blend import Blend, deviation
+from recbole_symcere.model.blend import Blend, basis_columns, deviation
 from recbole_symcere.model.blended_stock import with_blend
 from recbole_symcere.model.experts import ItemMap
 from recbole_symcere.plugin.config import Config
@@ -119,11 +119,11 @@ def test_users_are_blended_in_pieces(monkeypatch):
 def test_few_columns_stand_for_many_items(monkeypatch):
     planted, weights = Planted(4), [0.2, 0.3, 0.4, 0.1]
     monkeypatch.setattr(module, "_PAIRS", 10)
-    monkeypatch.setattr(module, "BASIS_COLUMNS", 7)  # as many as users: nothing is lost
+    monkeypatch.setattr(module, "_COLUMNS", (7, 7))  # as many as users: nothing is lost
     left, right = planted.blend(weights)(*planted.vectors())
     assert left.shape[1] == 4 + 3 + 7
     assert (left @ right.T).numpy() == pytest.approx(planted.wanted(weights), abs=2e-3)
-    monkeypatch.setattr(module, "BASIS_COLUMNS", 2)
+    monkeypatch.setattr(module, "_COLUMNS", (2, 2))
     fewer = planted.blend(weights)(*planted.vectors())
     exact = planted.wanted([0, 0, 0.4, 0.1])
     found = (fewer[0][:, 7:] @ fewer[1][:, 7:].T).numpy()
@@ -136,6 +136,21 @@ def test_few_items_get_a_column_each_however_many_users(monkeypatch):
     monkeypatch.setattr(module, "_PAIRS", 10)  # of 9 items, fewer than the columns
     left, right = planted.blend(weights)(*planted.vectors())
     assert (left @ right.T).numpy() == pytest.approx(planted.wanted(weights), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("n_users", "n_items", "columns"),
+    [
+        (5_884, 1_494, 1_494),  # 9 million scores are held as they are
+        (20_000, 5_000, 1_024),
+        (83_334, 25_001, 599),
+        (833_334, 250_001, 128),
+        (600_000, 100, 100),
+        (500, 50_000, 1_000),
+    ],
+)
+def test_columns_of_a_user(n_users, n_items, columns):
+    assert basis_columns(n_users, n_items) == columns
 
 
 def test_the_deviation_of_few_scores_is_exact(monkeypatch):
