@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from text.training_parts import expected, texts_of, tuned
 from tiny_models import tiny_bert
@@ -36,6 +36,7 @@ def reviews_of(encoder, probability=0.5):
     return TunedReviews(encoder, probability, MASK, PAD)
 
 
+@settings(max_examples=20)
 @given(text_ids=st.lists(st.integers(0, 4), min_size=1, max_size=8))
 def test_rows_get_the_vectors_of_their_texts(encoder, text_ids):
     batch = batch_of(text_ids)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from text.training_parts import assert_alike, expected, gradients, texts_of, tuned
 from tiny_models import tiny_bert, tiny_llama, tiny_roberta
@@ -43,6 +43,7 @@ def test_vectors_and_gradients_are_those_of_each_text_alone(folders, name, held,
     assert_alike(gradients(encoder, found), wanted, 1e-9)
 
 
+@settings(max_examples=20)
 @given(
     lengths=st.lists(st.integers(0, 30), min_size=1, max_size=9),
     held=st.sampled_from([MANY, 90, 1]),
