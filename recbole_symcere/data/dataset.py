@@ -216,13 +216,15 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         options = read_options(ControlOptions, self.config)
         return controlled(texts, options.text_control or "none", options.text_control_seed)
 
+    def order_of_time(self) -> np.ndarray:
+        """Places in `inter_feat`, the oldest first; rows of one time in the order of the file."""
+        timed = self.time_field in self.inter_feat
+        fields = (ROW_FIELD, self.time_field) if timed else (ROW_FIELD,)
+        return np.lexsort(tuple(self.inter_feat[field] for field in fields))
+
     def training_item_texts(self) -> pa.Array:
         """For each item id, its training reviews joined in order of time; "" for none [n_items]."""
-        order = np.lexsort(
-            (self.inter_feat[ROW_FIELD], self.inter_feat[self.time_field])
-            if self.time_field in self.inter_feat
-            else (self.inter_feat[ROW_FIELD],)
-        )
+        order = self.order_of_time()
         items = self.inter_feat[self.iid_field].numpy()[order]
         ordered = self._own_reviews().take(order).dictionary_decode()
         table = pa.table({"item": items, "text": ordered})

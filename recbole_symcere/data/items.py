@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
+from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.text.load import load_tokenizer
 from recbole_symcere.text.text_options import EncoderOptions
 from recbole_symcere.text.tokens import TokenStore, any_written, warn_of_unknown
@@ -81,11 +81,7 @@ def warn_of_cut(dataset: ReviewDataset, tokenizer: Any, max_length: int) -> None
     known = np.unique(items)
     if len(known) > _LOOKED_AT:
         known = np.random.default_rng(0).choice(known, _LOOKED_AT, replace=False)
-    order = np.argsort(dataset.inter_feat[ROW_FIELD].numpy(), kind="stable")
-    if dataset.time_field in dataset.inter_feat:
-        order = order[
-            np.argsort(dataset.inter_feat[dataset.time_field].numpy()[order], kind="stable")
-        ]
+    order = dataset.order_of_time()
     order = order[np.isin(items[order], known)]
     texts = dataset.training_reviews().take(pa.array(order)).to_pylist()
     written = [place for place, text in enumerate(texts) if text.strip()]

@@ -144,11 +144,10 @@ class Blend(nn.Module):
                 sides.append(far.to(items))
         rest = [name for name in self.names[1:] if name != "words" and self._weight(name)]
         if rest:
-            if basis is None:
-                basis = torch.from_numpy(self._basis(known, spread, rest, len(items)))
-            found = self._rest_in(known, spread, rest, basis.cpu().numpy())
+            given = None if basis is None else basis.cpu().numpy()
+            found, side = self._in_columns(known, spread, rest, given)
             columns.append(torch.from_numpy(found).to(users))
-            sides.append(basis.to(items))
+            sides.append(torch.from_numpy(side).to(items))
         return torch.cat(columns, dim=1), torch.cat(sides, dim=1)
 
     def _weight(self, name: str) -> float:
@@ -175,30 +174,37 @@ class Blend(nn.Module):
                 total[some] += scale[:, None] * one.scores(rows)
         return total
 
-    def _basis(self, known: Histories, spread: _Floats, names: list[str], n_items: int) -> _Floats:
-        """Columns [n_items, r] of the items."""
-        size = basis_columns(known.flat.shape[0], n_items)
-        if size == n_items:
-            return np.eye(n_items, dtype=np.float32)
-        scaled = self._scaled(known, spread, names)
-        q = np.random.RandomState(_SEED).normal(size=(n_items, size)).astype(np.float32)
-        for _ in range(_POWERS):
-            image = sum(scale[:, None] * one.times(rows, q) for one, rows, scale in scaled)
-            back = sum(
-                one.transposed_times(rows, scale[:, None] * image) for one, rows, scale in scaled
-            )
-            q, _ = np.linalg.qr(back)
-        return q.astype(np.float32)
+    def _in_columns(
+        self, known: Histories, spread: _Floats, names: list[str], basis: _Floats | None
+    ) -> tuple[_Floats, _Floats]:
+        """What the experts add, as columns of users [b, r] and of items [n_items, r].
 
-    def _rest_in(
-        self, known: Histories, spread: _Floats, names: list[str], basis: _Floats
-    ) -> _Floats:
-        """`_rest` times the basis [b, r]."""
-        if basis.shape[0] == basis.shape[1]:
-            return self._rest(known, spread, names)
+        The latter are ``basis`` if it is there; one column for each item is the identity.
+        """
+        n_users, n_items = known.flat.shape
+        size = basis_columns(n_users, n_items) if basis is None else basis.shape[1]
+        if size == n_items:
+            identity = np.eye(n_items, dtype=np.float32) if basis is None else basis
+            return self._rest(known, spread, names), identity
         scaled = self._scaled(known, spread, names)
+        if basis is None:
+            basis = _leading_directions(scaled, n_items, size)
         total = sum(scale[:, None] * one.times(rows, basis) for one, rows, scale in scaled)
-        return np.asarray(total, dtype=np.float32)
+        return np.asarray(total, dtype=np.float32), basis
+
+
+def _leading_directions(
+    scaled: list[tuple[Expert, Any, _Floats]], n_items: int, size: int
+) -> _Floats:
+    """Of what experts add, as columns [n_items, size] of the items."""
+    q = np.random.RandomState(_SEED).normal(size=(n_items, size)).astype(np.float32)
+    for _ in range(_POWERS):
+        image = sum(scale[:, None] * one.times(rows, q) for one, rows, scale in scaled)
+        back = sum(
+            one.transposed_times(rows, scale[:, None] * image) for one, rows, scale in scaled
+        )
+        q, _ = np.linalg.qr(back)
+    return q.astype(np.float32)
 
 
 def basis_columns(n_users: int, n_items: int) -> int:
@@ -252,7 +258,7 @@ def _refuse_other_experts(blend: Blend, state: dict[str, Any], prefix: str, *_: 
         raise InputError(
             f"The checkpoint has {len(kept)} weights of a blend, and these settings give "
             f"{len(blend.weights)}: {', '.join(blend.names)}. Its blend is another one, as those "
-            "of runs before version 0.3 are. Train anew, or give --blend as the run had it."
+            "of runs before version 0.2 are. Train anew, or give --blend as the run had it."
         )
 
 

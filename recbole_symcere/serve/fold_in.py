@@ -57,7 +57,7 @@ class VectorFold:
         text: makes what reads texts, when the first one comes.
 
     Raises:
-        FoldError: for DGCLR, for a blend of a run before version 0.3, and for vectors of a class of
+        FoldError: for DGCLR, for a blend of a run before version 0.2, and for vectors of a class of
             the user's own with columns that nothing explains.
     """
 
@@ -91,7 +91,7 @@ class VectorFold:
         self._weights = torch.ones(1) if kept is None else kept.cpu()
         self._words = state.get("blend_words")
         if len(self._weights) > 1 and len(self._names) != len(self._weights):
-            raise FoldError(self.name, "has the blend of a run before version 0.3; train it anew")
+            raise FoldError(self.name, "has the blend of a run before version 0.2; train it anew")
         if self.items.shape[1] - self._own - self._word_columns != self._rest_columns:
             raise FoldError(self.name, "adds columns of its own to its vectors")
 
