@@ -16,6 +16,9 @@ _SHARING = frozenset(
     }
 )
 """The models that have that setting."""
+_MASKS = {"mask_seed": 0}  # all runs of before shared their masked copies
+_MASKING = frozenset({"SymCERE", "SymCEREPlus"})
+"""The models that have masked copies."""
 _ITEM_TEXT = {"item_text": "joined"}  # CollabContext read an item's reviews as one text
 
 
@@ -29,6 +32,7 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     own = adopted(name)
     names = lineage(own) if own else [name]
     found: dict[str, Any] = _TIES | (_PROPAGATION if not _SHARING.isdisjoint(names) else {})
+    found = found | (_MASKS if not _MASKING.isdisjoint(names) else {})
     found = found | (_ITEM_TEXT if "CollabContext" in names else {}) | dict(settings)
     reg, blend = found.pop("blend_ease_reg", 100.0), found.get("blend")
     if isinstance(blend, str):  # of two experts; their weights are other ones

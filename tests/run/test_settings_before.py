@@ -9,8 +9,8 @@ from recbole_symcere.run.settings_before import completed
 
 def test_what_held_before_there_was_a_setting_for_it():
     assert completed({"model": "LightGCN"}) == {"model": "LightGCN", "tie_order": "file"}
-    ours = completed({"model": "SymCERE"})
-    assert ours == {"model": "SymCERE", "tie_order": "file", "batches_per_propagation": 1}
+    ours = {"model": "SymCERE", "tie_order": "file", "batches_per_propagation": 1, "mask_seed": 0}
+    assert completed({"model": "SymCERE"}) == ours
     joined = {"model": "CollabContext", "tie_order": "file", "item_text": "joined"}
     assert completed({"model": "CollabContext"}) == joined
     assert completed({"model": "NotHere"}) == {"model": "NotHere", "tie_order": "file"}
@@ -18,10 +18,12 @@ def test_what_held_before_there_was_a_setting_for_it():
 
 def test_what_a_run_tells_stays():
     told = {"model": "SymCEREPlus", "tie_order": "hash", "batches_per_propagation": None}
+    told["mask_seed"] = None
     assert completed(told) == told
 
 
+@pytest.mark.parametrize("setting", ["batches_per_propagation", "mask_seed"])
 @pytest.mark.parametrize("name", MODELS)
-def test_a_setting_is_filled_in_for_the_models_that_read_it(name):
-    reads = "batches_per_propagation" in hints_of(*class_of(name).option_groups)
-    assert ("batches_per_propagation" in completed({"model": name})) == reads
+def test_a_setting_is_filled_in_for_the_models_that_read_it(name, setting):
+    reads = setting in hints_of(*class_of(name).option_groups)
+    assert (setting in completed({"model": name})) == reads
