@@ -74,6 +74,11 @@ class BlendOptions:
         "it is made of the leading directions of the interactions",
         minimum=0,
     )
+    own_item_text: bool = option(
+        True,
+        "whether an item's own text, of <dataset>.items.parquet, counts beside its reviews in "
+        "word neighbours and SymCEREPlus's profiles, or only where it has no training review",
+    )
     refit_blend: dict[str, Any] | None = option(
         None, "set by refit: the blend's weights by name, instead of a choice"
     )

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 
+from recbole_symcere.base.options import read_options
 from recbole_symcere.base.word_counts import Vocabulary
 from recbole_symcere.data.items import item_file, item_texts
 from recbole_symcere.data.reviews import reviews_of
+from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.model.text_side import encoded, item_vectors, text_facts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
 from recbole_symcere.text.lexical import LexicalSpace, WordSums, word_counts
@@ -121,8 +123,9 @@ class NodeProfiles(NamedTuple):
     """What the training reviews say of each user and each item.
 
     A profile has two parts, each centred and brought to length 1: the mean of the owner's review
-    vectors, and the words of its reviews (`LexicalSpace`). An item without a training review has
-    the text of ``<name>.items.parquet`` instead, where there is one.
+    vectors, and the words of its reviews (`LexicalSpace`). Where there is ``<name>.items.parquet``,
+    an item's own text is half of its vector, mean of the two at length 1, and its words count too;
+    with ``own_item_text: False`` only for items without a training review.
 
     Attributes:
         nodes: float32 [n_users + n_items, d_p], those of users, if they are asked for, and then
@@ -200,6 +203,7 @@ class TextProfiles:
     ) -> None:
         self._encode, self._length = encode, lexical_length
         self._centre = _centre(_means(dataset, options, device, False)[0]) if dense else None
+        self._of_units = _reads_own_text(dataset)
         self._space: LexicalSpace | None = None
         if lexical_size:
             counts, self._vocabulary = review_words(dataset, lexical_length, False)
@@ -218,7 +222,9 @@ class TextProfiles:
         if self._centre is not None:
             vectors = self._encode(texts)
             chosen = np.where(vectors.any(dim=1).numpy(), np.arange(len(texts)), -1)
-            parts.append((mean_of(vectors, chosen, rows, len(owners)), self._centre))
+            means = mean_of(vectors, chosen, rows, len(owners))
+            means = F.normalize(means, dim=-1) if self._of_units else means
+            parts.append((means, self._centre))
         if self._space is not None:
             counts = self._vocabulary.count(texts, self._length)
             counts = word_counts(counts, np.arange(len(texts)), rows, len(owners))
@@ -267,14 +273,26 @@ def _means(
     reviews = interaction_vectors(dataset, options, device)
     means = [reviews.mean_per(ids, size) for ids, size in _owners(dataset, with_users)]
     if item_file(dataset).is_file():
-        ids, size = _owners(dataset, False)[0]
-        silent = np.setdiff1d(np.arange(size), ids[reviews.text_ids >= 0])
-        means[0][silent] = item_vectors(dataset, options, device)[0][silent]
+        own = item_vectors(dataset, options, device)[0]
+        if _reads_own_text(dataset):
+            parts = [F.normalize(part, dim=-1) for part in (means[0], own)]
+            present = sum(part.any(dim=1, keepdim=True).float() for part in parts)
+            means[0] = sum(parts) / torch.clamp(present, min=1)
+        else:
+            silent = ~means[0].any(dim=1)
+            means[0][silent] = own[silent]
     return means
+
+
+def _reads_own_text(dataset: Any) -> bool:
+    wanted = read_options(BlendOptions, dataset.config).own_item_text
+    return wanted and item_file(dataset).is_file()
 
 
 def review_words(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_matrix], Vocabulary]:
     """Word counts of items' and, if asked, users' training reviews, and the words' numbers.
+
+    An item's own text is counted as `NodeProfiles` says.
 
     Args:
         dataset: the training split.
@@ -289,10 +307,12 @@ def review_words(dataset: Any, most: int, with_users: bool) -> tuple[list[csr_ma
         for found, (ids, size) in zip(sums, owners, strict=True):
             found.add(word_counts(words, chosen, ids[places], size))
     if item_file(dataset).is_file():
-        silent = np.flatnonzero(np.diff(sums[0].total(len(vocabulary.codes)).indptr) == 0)
+        read = np.arange(dataset.item_num)
+        if not _reads_own_text(dataset):  # those without a word
+            read = read[np.diff(sums[0].total(len(vocabulary.codes)).indptr) == 0]
         texts, _ = item_texts(dataset)
-        more = vocabulary.count(texts.take(silent), most)
-        sums[0].add(word_counts(more, np.arange(len(silent)), silent, dataset.item_num))
+        more = vocabulary.count(texts.take(read), most)
+        sums[0].add(word_counts(more, np.arange(len(read)), read, dataset.item_num))
     return [found.total(len(vocabulary.codes)) for found in sums], vocabulary
 
 

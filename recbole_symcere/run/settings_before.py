@@ -21,6 +21,10 @@ _MASKING = frozenset({"SymCERE", "SymCEREPlus"})
 """The models that have masked copies."""
 _ITEM_TEXT = {"item_text": "joined"}  # CollabContext read an item's reviews as one text
 
+_OWN_TEXT = {"own_item_text": False}  # an item's own text counted only where it had no review
+_OF_WORDS = frozenset({"SymCEREPlus", "WordKNN", "Stack"})
+"""The models that count words; so does a blend."""
+
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a stored run or search, with what was so before there was a setting for it.
@@ -33,6 +37,8 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     names = lineage(own) if own else [name]
     found: dict[str, Any] = _TIES | (_PROPAGATION if not _SHARING.isdisjoint(names) else {})
     found = found | (_MASKS if not _MASKING.isdisjoint(names) else {})
+    words = not _OF_WORDS.isdisjoint(names) or bool(settings.get("blend"))
+    found = found | (_OWN_TEXT if words else {})
     found = found | (_ITEM_TEXT if "CollabContext" in names else {}) | dict(settings)
     reg, blend = found.pop("blend_ease_reg", 100.0), found.get("blend")
     if isinstance(blend, str):  # of two experts; their weights are other ones

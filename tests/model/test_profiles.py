@@ -1,6 +1,8 @@
 """Means of text vectors, and that texts which say nothing leave nothing in them."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from model.test_contract import prepare
@@ -10,6 +12,7 @@ from tiny_models import WORDS
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data import dataset as data_set
 from recbole_symcere.model import profiles
+from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.profiles import node_profiles
 from recbole_symcere.text import owners as owners_of
 from recbole_symcere.text.owners import mean_of
@@ -119,3 +122,63 @@ def test_users_words_stand_in_the_items_space(small, tmp_path):
     rows /= np.maximum(np.linalg.norm(rows, axis=1), 1e-12)[:, None]
     assert found.shape[1] > 20
     assert np.abs((found @ found.T).numpy() - rows @ rows.T).max() < 0.05
+
+
+@pytest.fixture
+def with_own_texts(small, tmp_path):
+    """The small data, where the items' own texts share words that no review has.
+
+    Two thirds of the items have one: i3 and i4 have the same, all others words of their own.
+    """
+    folder = write_rows(tmp_path, "small", small_rows())
+    names = [f"i{n}" for n in range(30) if n % 3 < 2]
+    groups = [3 if name == "i4" else int(name[1:]) for name in names]
+    texts = [" ".join(WORDS[300 + 3 * group :][:3]) for group in groups]
+    pq.write_table(pa.table({"item_id": names, "text": texts}), folder / "small.items.parquet")
+    return {**small, "data_path": str(tmp_path)}
+
+
+def test_an_items_own_text_is_half_of_its_vector(with_own_texts):
+    config, _, _, (train, *_) = prepare("SymCEREPlus", with_own_texts)
+    dataset, cpu = train.dataset, torch.device("cpu")
+    options = read_options(EncoderOptions, config)
+    found = node_profiles(dataset, options, cpu, 0, 64, True, False).nodes.double().numpy()
+    items = dataset.inter_feat["item_id"].numpy()
+    reviews = profiles.interaction_vectors(dataset, options, cpu)
+    told = profiles.item_text_vectors(dataset, options, None, cpu)[0].double().numpy()
+    wanted = np.zeros_like(found)
+    for item in range(1, dataset.item_num):
+        mine = reviews.text_ids[(items == item) & (reviews.text_ids >= 0)]
+        parts = [reviews.vectors[mine].double().numpy().mean(axis=0)] if len(mine) else []
+        parts += [told[item]] if told[item].any() else []
+        if parts:
+            wanted[item] = np.mean([part / np.linalg.norm(part) for part in parts], axis=0)
+    there = wanted.any(axis=1)
+    wanted[there] -= wanted[there].mean(axis=0)
+    wanted[there] /= np.linalg.norm(wanted[there], axis=1, keepdims=True)
+    assert 1 < told.any(axis=1).sum() < there.sum()
+    assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_words_of_an_items_own_text_count(with_own_texts):
+    def cosine(**options):
+        _, _, _, (train, *_) = prepare("WordKNN", with_own_texts, **options)
+        words = item_words(train.dataset).double().numpy()
+        a, b = (words[train.dataset.token2id("item_id", name)] for name in ("i3", "i4"))
+        return a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12)
+
+    assert cosine() > cosine(own_item_text=False) + 0.1
+
+
+@pytest.mark.parametrize("name", ["SymCEREPlus", "WordKNN"])
+def test_without_own_text_the_file_is_read_for_silent_items_alone(small, with_own_texts, name):
+    described = {**with_own_texts, "own_item_text": False}
+    pairs = [
+        profiles.review_words(prepare(name, settings)[3][0].dataset, 64, False)
+        for settings in (small, described)
+    ]
+    (plain, _), (told, _) = pairs
+    written = np.flatnonzero(np.diff(plain[0].indptr))
+    width = plain[0].shape[1]
+    assert (plain[0][written] != told[0][written, :width]).nnz == 0
+    assert len(written) < told[0].shape[0] - 1 or told[0][written].shape[1] == width

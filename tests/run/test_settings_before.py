@@ -18,8 +18,13 @@ def test_what_held_before_there_was_a_setting_for_it():
 
 def test_what_a_run_tells_stays():
     told = {"model": "SymCEREPlus", "tie_order": "hash", "batches_per_propagation": None}
-    told["mask_seed"] = None
+    told |= {"mask_seed": None, "own_item_text": True}
     assert completed(told) == told
+
+
+@pytest.mark.parametrize("settings", [{"model": "Stack"}, {"model": "BPR", "blend": ["words"]}])
+def test_words_were_those_of_reviews(settings):
+    assert completed(settings)["own_item_text"] is False
 
 
 @pytest.mark.parametrize("setting", ["batches_per_propagation", "mask_seed"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy.sparse import csr_matrix
@@ -289,7 +290,31 @@ def test_a_new_items_row_is_the_oracles(place):
     torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_profile_of_a_new_items_text_is_that_of_a_known_one(place, tmp_path):
+    """Of an item that has no review and is placed by its own text, beside others that have both."""
+    rows = [row if row[1] != "i0_2" else (*row[:4], "") for row in planted_rows()]
+    folder = write_rows(tmp_path, "small", rows)
+    names = [f"i0_{n}" for n in range(5)]
+    texts = [" ".join(WORDS[n : n + 6]) for n in range(5)]
+    pq.write_table(pa.table({"item_id": names, "text": texts}), folder / "small.items.parquet")
+    model, dataset, profiles = known_profiles({**place, "data_path": str(tmp_path)})
+    profile, _ = profiles([[texts[2]]])
+    own = model.profiles[dataset.token2id("item_id", "i0_2")]
+    torch.testing.assert_close(profile[0], own, rtol=1e-3, atol=1e-3)
+
+
 def test_the_profile_of_a_known_items_reviews_is_its_own(place):
+    model, dataset, profiles = known_profiles(place)
+    texts = dataset.training_reviews().to_pylist()
+    of_item = dataset.inter_feat["item_id"].numpy()
+    for item in (1, 5, 20):
+        mine = [text for text, owner in zip(texts, of_item, strict=True) if owner == item]
+        profile, _ = profiles([mine])
+        own = model.profiles[item]
+        torch.testing.assert_close(profile[0], own, rtol=1e-3, atol=1e-3)
+
+
+def known_profiles(place):
     config = Config("SymCEREPlus", "small", config_dict=place)
     loaders = split_data(config, read_dataset(config))
     model, dataset = build_model(config, loaders[0]).eval(), loaders[0].dataset
@@ -306,13 +331,7 @@ def test_the_profile_of_a_known_items_reviews_is_its_own(place):
         dataset, options, cpu, 256, 512, True,
         lambda texts: encode_texts(encoder, tokenizer, texts, 16, cpu),
     )  # fmt: skip
-    texts = dataset.training_reviews().to_pylist()
-    of_item = dataset.inter_feat["item_id"].numpy()
-    for item in (1, 5, 20):
-        mine = [text for text, owner in zip(texts, of_item, strict=True) if owner == item]
-        profile, _ = profiles([mine])
-        own = model.profiles[item]
-        torch.testing.assert_close(profile[0], own, rtol=1e-3, atol=1e-3)
+    return model, dataset, profiles
 
 
 # --- planted truth ---------------------------------------------------------------------------
