@@ -23,7 +23,8 @@ from recbole_symcere.compare.paper_tables import preset_rows, printed_values
 from recbole_symcere.compare.plan import Row
 from recbole_symcere.compare.table import make_block
 from recbole_symcere.compare.write import as_csv, sets_as_csv
-from recbole_symcere.page.page import as_html, as_markdown
+from recbole_symcere.page.html_page import as_html
+from recbole_symcere.page.page import as_markdown
 
 USERS = [f"u{n}" for n in range(40)]
 ROWS = [

@@ -15,7 +15,8 @@ from recbole_symcere.explain.kinds import KINDS, WordKinds
 from recbole_symcere.explain.lime_page import marked, summarise
 from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.surrogate import Explanation, explain_review, explain_reviews
-from recbole_symcere.page.page import Heading, Marked, Piece, Text, as_html, as_markdown
+from recbole_symcere.page.html_page import as_html
+from recbole_symcere.page.page import Heading, Marked, Piece, Text, as_markdown
 
 
 @pytest.fixture(scope="module")

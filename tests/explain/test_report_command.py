@@ -11,7 +11,8 @@ from explain.planted import train
 from small_data import write_rows
 
 from recbole_symcere.cli import main
-from recbole_symcere.page.page import Entry, Heading, Picture, TextTable, as_html, as_markdown
+from recbole_symcere.page.html_page import as_html
+from recbole_symcere.page.page import Entry, Heading, Picture, TextTable, as_markdown
 
 VOID = {"meta", "link", "img", "br"}
 

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from recbole_symcere.page.html_page import as_html
 from recbole_symcere.page.markdown_text import readable
 from recbole_symcere.page.page import (
     Entry,
@@ -18,7 +19,6 @@ from recbole_symcere.page.page import (
     Piece,
     Text,
     TextTable,
-    as_html,
     as_markdown,
 )
 from recbole_symcere.tune.trial_table import TrialRecord, write_markdown
