@@ -75,7 +75,7 @@ def _by_word(found: Anchoring) -> Picture:
                 axes.scatter(table.reviews[chosen], table.mean[chosen], **look)
                 shown.append((name, colour, marker))
         if enough.any():
-            count_axis(axes.xaxis, table.reviews[enough].max())
+            count_axis(axes.xaxis, table.reviews[enough])
             axes.set_xlim(left=4.5)
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set_xlabel("reviews explained that have the word")
@@ -127,7 +127,7 @@ def _shuffled(found: Anchoring) -> Picture:
     true = found.contrast.value if found.contrast else 0.0
     drawn = np.asarray(found.shuffled)
     with drawing(5.2, 2.6) as (figure, axes):
-        edges = np.linspace(drawn.min(), max(drawn.max(), drawn.min() + 1e-9), 21)
+        edges = np.linspace(drawn.min(), max(drawn.max(), drawn.min() + 1e-9), 13)
         counts(axes, drawn, edges, color=GREY)
         axes.axvline(true, color=_LOOK["objective"][0], linewidth=2)
         axes.set_xlabel("objective less subjective words")

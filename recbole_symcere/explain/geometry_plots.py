@@ -26,7 +26,7 @@ _NOISE = 1e-3  # of the largest singular value; what is below is rounding or nea
 _BINS = 28
 _OF_PAIRS = {
     "training": COLOURS[0],
-    "held out": COLOURS[2],
+    "held out": COLOURS[1],
     "unobserved": GREY,
     "review and its interaction": COLOURS[0],
     "review and another": GREY,
@@ -89,7 +89,7 @@ def norm_plots(found: Geometry) -> list[Picture]:
             }
             axes.scatter(often, norms[there], **look)
             if len(often):
-                count_axis(axes.xaxis, often.max())
+                count_axis(axes.xaxis, often)
             axes.set_ylim(bottom=0)
             axes.set_xlabel(
                 f"training interactions of {'a user' if name == 'users' else 'an item'}"
@@ -126,8 +126,9 @@ def recommended(found: Geometry) -> Picture:
     with drawing(5.6, 3.0) as (figure, axes):
         look: dict[str, Any] = {"s": 9, "alpha": 0.45, "linewidths": 0, "color": _OF_SIDES["items"]}
         axes.scatter(found.counts["items"], found.recommended, **look)
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_yscale("symlog", linthresh=1)
         for axis, values in ((axes.xaxis, found.counts["items"]), (axes.yaxis, found.recommended)):
-            getattr(axes, f"set_{axis.axis_name}scale")("symlog", linthresh=1)
             highest = int(np.log10(max(values.max(), 1))) + 1
             axis.set_major_locator(FixedLocator([0, *(10**e for e in range(highest + 1))]))
             axis.set_minor_locator(NullLocator())

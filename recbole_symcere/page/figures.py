@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -46,7 +48,7 @@ GREY = "#7f7f7f"
 COLOURS = ("#1f7fc4", "#d55e00", "#0b9470", "#b0559a", "#a6761d")
 """Of series, in their order: each has a contrast of 3.5 or more to a light and to a dark page."""
 
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     **{"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9},
     **{"axes.labelsize": 9, "axes.titlesize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8},
     **{"legend.fontsize": 8.5, "legend.frameon": False, "figure.titlesize": 10},
@@ -56,11 +58,12 @@ _LOOK = {
     **{"axes.formatter.limits": (-5, 7), "figure.dpi": 150, "lines.markersize": 4},
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color"), INK),
-    **{"axes.prop_cycle": matplotlib.cycler(color=COLOURS), "axes.facecolor": "none"},
+    **{"axes.prop_cycle": cycler(color=COLOURS), "axes.facecolor": "none"},
     **{"svg.fonttype": "none", "svg.hashsalt": "figure"},
 }
+_FEWEST_TICKS = 3
 _LINE = 11.5  # points from a line of text to the next
-_FONT = re.compile(r"(?<=px )'DejaVu Sans'[^;\"]*")
+_FONT = re.compile(r"font-family: [^;\"]*")
 _STYLE = "<style>svg{color:#1c2127}@media(prefers-color-scheme:dark){svg{color:#e7e9ec}}</style>"
 
 
@@ -68,9 +71,9 @@ _STYLE = "<style>svg{color:#1c2127}@media(prefers-color-scheme:dark){svg{color:#
 def drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """A figure of that size in inches with one pair of axes, while it is drawn and saved."""
     with matplotlib.rc_context(_LOOK):
-        figure = Figure((width, height), layout="constrained")
         # a reader's font may be a little wider than the one that is measured
-        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.05)  # type: ignore[union-attr]
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.05)
+        figure = Figure((width, height), layout=layout)
         FigureCanvasAgg(figure)
         yield figure, figure.add_subplot()
 
@@ -83,7 +86,7 @@ def svg(figure: Figure) -> bytes:
         figure.savefig(content, format="svg", transparent=True, metadata=nothing)
     text = content.getvalue()
     text = re.sub(r"<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = _FONT.sub("system-ui, sans-serif", text).replace(INK, "currentColor")
+    text = _FONT.sub("font-family: system-ui, sans-serif", text).replace(INK, "currentColor")
     place = text.index(">") + 1
     return f"{text[:place]}{_STYLE}{text[place:]}".encode()
 
@@ -110,20 +113,34 @@ def whole_numbers(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 
-def count_axis(axis: Axis, largest: float) -> None:
+def count_axis(axis: Axis, values: npt.ArrayLike) -> None:
     """A logarithmic axis of counts from 1 on, whose ticks are written in full: 1, 10, 1,000."""
-    log_ticks(axis, 1, max(largest, 2))
+    log_ticks(axis, max(float(np.min(values)), 1), max(float(np.max(values)), 2), whole=True)
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
 
 
-def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """A logarithmic axis with four ticks or so, at 1, 3 or 10 times a power of ten."""
-    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+_STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(map(float, range(1, 10))))
+
+
+def log_ticks(axis: Axis, low: float, high: float, whole: bool = False) -> None:
+    """A logarithmic axis with some round ticks between two values, written in full.
+
+    Args:
+        axis: of the figure.
+        low: the least value, above 0.
+        high: the largest.
+        whole: whether ticks are whole numbers.
+    """
+    axes = axis.axes
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    if last - first <= 3:
-        ticks = [m * 10.0**e for e in range(first, last + 1) for m in (1, 3)]
-    else:
-        ticks = [10.0**e for e in range(first, last + 1, -(-(last - first) // 5))]
+    ticks: list[float] = []
+    for steps in _STEPS:
+        every = -(-(last - first) // 6) if len(steps) == 1 else 1
+        ticks = [m * 10.0**e for e in range(first, last + 1, every) for m in steps]
+        ticks = [tick for tick in ticks if not whole or tick == int(tick)]
+        if sum(low <= tick <= high for tick in ticks) >= _FEWEST_TICKS:
+            break
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
