@@ -61,9 +61,8 @@ class Recommendation(NamedTuple):
         known: whether the pair is a training interaction.
         interactions: training interactions of the item.
         popularity_rank: place of the item by these.
-        from_user: the user's other training interactions that raise the score, the largest effects
-            first.
-        from_item: the item's training interactions with others that raise it, likewise.
+        from_user: the user's other training interactions, the largest effects first.
+        from_item: the item's training interactions with others, the largest effects first.
     """
 
     user: int
@@ -142,12 +141,11 @@ def _reasons(
     at: int,
     k: int,
 ) -> list[Reason]:
-    """The k of the chosen interactions without which the score falls most, as far as it falls."""
+    """The k of the chosen interactions without which the score falls most."""
     every = np.arange(len(run.users))
     score = _score(run, pair, every >= 0)  # as the others, also where columns are approximate
     effects = {int(one): score - _score(run, pair, every != one) for one in chosen}
-    falls = [one for one in effects if effects[one] > 0]
-    best = sorted(falls, key=lambda one: (-effects[one], one))[:k]
+    best = sorted(effects, key=lambda one: (-effects[one], one))[:k]
     direction = run.unit(vectors)
     target = (direction[at] - direction[1:].mean(dim=0)).cpu()
     return [Reason(one, effects[one], *_pull(run, run.texts[one], target)) for one in best]

@@ -25,14 +25,13 @@ def page(run: ExplainedRun, found: Recommendation) -> list[Part]:
         run.tokens_of(run.dataset.uid_field, [found.user]),
         run.named_items([found.item]),
     )
-    largest = max(
-        (
-            abs(pull)
-            for reason in (*found.from_user, *found.from_item)
-            for pull in reason.words.values()
-        ),
-        default=0.0,
+    # what lowers the score is no reason for it
+    mine, theirs = (
+        [reason for reason in reasons if reason.effect > 0]
+        for reasons in (found.from_user, found.from_item)
     )
+    pulls = [abs(pull) for reason in (*mine, *theirs) for pull in reason.words.values()]
+    largest = max(pulls, default=0.0)
     known = " They are a training interaction of each other." if found.known else ""
     parts: list[Part] = [
         Heading(f"Why item {item} for user {user}", 1),
@@ -56,9 +55,9 @@ def page(run: ExplainedRun, found: Recommendation) -> list[Part]:
         ),
         Text(_HOW),
         Heading("The user's interactions", 2),
-        *_side(run, found.from_user, "item", largest),
+        *_side(run, mine, "item", largest),
         Heading("The item's interactions", 2),
-        *_side(run, found.from_item, "user", largest),
+        *_side(run, theirs, "user", largest),
     ]
     return parts
 
