@@ -88,7 +88,7 @@ def _forest(
         (label, [estimate if _ROLES[role] == colour else None for colour in colours])
         for label, estimate, role in shown
     ]
-    with drawing(5.6, 0.8 + _HEIGHT * max(len(shown), 3)) as (figure, axes):
+    with drawing(4.8, 0.8 + _HEIGHT * max(len(shown), 3)) as (figure, axes):
         estimates(axes, rows, colours, apart=False)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(escaped(axis))
@@ -104,7 +104,7 @@ def cost_plot(block: Block) -> Picture | None:
     metric = metric_title(block.metric)
     roles = [_role(line.row, block) for line in lines]
     seconds = [float(line.seconds or 0) for line in lines]
-    with drawing(5.6, max(2.8, 0.9 + _HEIGHT * len(lines))) as (figure, axes):
+    with drawing(4.8, max(2.8, 1.2 + _HEIGHT * len(lines))) as (figure, axes):
         for line, role, x in zip(lines, roles, seconds, strict=True):
             cell = line.cells[block.metric]
             spread = cell.deviation or 0.0

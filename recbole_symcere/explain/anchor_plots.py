@@ -46,7 +46,7 @@ def pictures(found: Anchoring) -> list[Picture]:
 
 def _by_kind(found: Anchoring) -> Picture:
     shown = [(name, mean) for name, mean in zip(KINDS, found.by_kind, strict=True) if mean]
-    with drawing(5.2, 0.7 + 0.26 * max(len(shown), 2)) as (figure, axes):
+    with drawing(4.6, 0.7 + 0.26 * max(len(shown), 2)) as (figure, axes):
         rows = [(name, [Estimate(mean.value, *mean.interval)]) for name, mean in shown]
         estimates(axes, rows, [COLOURS[0]])
         axes.axvline(0, color=INK, linewidth=0.8)
@@ -60,7 +60,7 @@ def _by_word(found: Anchoring) -> Picture:
     table = found.table
     enough = table.reviews >= 5
     shown = []
-    with drawing(5.8, 3.6) as (figure, axes):
+    with drawing(5.0, 3.6) as (figure, axes):
         for kind, name in enumerate(KINDS):
             chosen = enough & (found.kind_of == kind)
             if chosen.any():
@@ -126,7 +126,7 @@ def _overlap(
 def _shuffled(found: Anchoring) -> Picture:
     true = found.contrast.value if found.contrast else 0.0
     drawn = np.asarray(found.shuffled)
-    with drawing(5.2, 2.6) as (figure, axes):
+    with drawing(4.6, 2.6) as (figure, axes):
         edges = np.linspace(drawn.min(), max(drawn.max(), drawn.min() + 1e-9), 13)
         counts(axes, drawn, edges, color=GREY)
         axes.axvline(true, color=_LOOK["objective"][0], linewidth=2)

@@ -57,7 +57,7 @@ def histograms(found: Geometry) -> list[Picture]:
         edges = (
             np.linspace(low, high, _BINS + 1) if high > low else np.linspace(low - 1, low + 1, 3)
         )
-        with drawing(5.2, 2.8) as (figure, axes):
+        with drawing(4.6, 2.8) as (figure, axes):
             for name, column in zip(there, values, strict=True):
                 inside = np.clip(column, edges[0], edges[-1])
                 counts(axes, inside, edges, color=_OF_PAIRS[name], histtype="step", linewidth=1.5)
@@ -79,7 +79,7 @@ def norm_plots(found: Geometry) -> list[Picture]:
     pictures = []
     for name, norms in found.norms.items():
         there = found.counts[name] > 0
-        with drawing(5.2, 2.8) as (figure, axes):
+        with drawing(4.6, 2.8) as (figure, axes):
             often = found.counts[name][there]
             look: dict[str, Any] = {
                 "s": 9,
@@ -103,7 +103,7 @@ def norm_plots(found: Geometry) -> list[Picture]:
 def spectra(found: Geometry) -> Picture:
     """The singular values that aren't noise."""
     ends = []
-    with drawing(5.6, 2.9) as (figure, axes):
+    with drawing(4.8, 2.9) as (figure, axes):
         lowest = 1.0
         for name, values in found.spectrum.items():
             kept = values[values >= _NOISE * values[0]]
@@ -123,7 +123,7 @@ def spectra(found: Geometry) -> Picture:
 
 def recommended(found: Geometry) -> Picture:
     """How often an item is recommended against how often it occurs in training."""
-    with drawing(5.6, 3.0) as (figure, axes):
+    with drawing(4.8, 3.0) as (figure, axes):
         look: dict[str, Any] = {"s": 9, "alpha": 0.45, "linewidths": 0, "color": _OF_SIDES["items"]}
         axes.scatter(found.counts["items"], found.recommended, **look)
         axes.set_xscale("symlog", linthresh=1)

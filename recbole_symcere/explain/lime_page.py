@@ -220,7 +220,7 @@ def _stability(found: LimeSummary, repeats: int) -> str:
 
 def _figure(found: LimeSummary) -> Picture:
     known = found.stability[np.isfinite(found.stability)]
-    with drawing(5.2, 2.6) as (figure, axes):
+    with drawing(4.6, 2.6) as (figure, axes):
         counts(axes, known, np.linspace(min(known.min(), 0.0), 1.0, 21))
         axes.axvline(known.mean(), color=COLOURS[1])
         axes.set_xlabel("rank correlation of a review's weights between repeats")

@@ -78,7 +78,7 @@ def validation_pictures(metrics: Json) -> list[Part]:
     best = metrics["best_epoch"]
     blended = best is not None and _blended(metrics, history, names)
     ends, colours = [], dict(zip(names, COLOURS, strict=False))
-    with drawing(5.2, 2.9) as (figure, axes):
+    with drawing(4.6, 2.9) as (figure, axes):
         for name, colour in colours.items():
             points = [(e["epoch"], e["valid"][name]) for e in history if name in e["valid"]]
             _line(axes, points, colour)
@@ -148,7 +148,7 @@ def groups_picture(measured: Sequence[Measured], k: int) -> Picture | None:
     if not rows:
         return None
     colours = COLOURS[: len(measured)]
-    with drawing(5.6, 0.9 + 0.1 * len(rows) * (len(measured) + 1.4)) as (figure, axes):
+    with drawing(4.8, 0.9 + 0.1 * len(rows) * (len(measured) + 1.4)) as (figure, axes):
         estimates(axes, rows, colours)
         axes.set_xlabel(f"NDCG@{k} on the test split, 95 % interval over users")
         axes.set_xlim(left=0)

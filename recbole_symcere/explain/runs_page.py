@@ -183,7 +183,7 @@ def _validation(
     runs: Sequence[OneRun], main: str, dataset: str, colours: Mapping[str, str]
 ) -> Picture | None:
     ends = []
-    with drawing(5.6, 3.0) as (figure, axes):
+    with drawing(4.8, 3.0) as (figure, axes):
         for run in runs:
             points = [
                 (epoch["epoch"], epoch["valid"][main])
