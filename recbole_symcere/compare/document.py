@@ -1,19 +1,27 @@
 """What a comparison says, as headings, paragraphs and tables that any format can show."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from recbole_symcere.compare.compare_options import CompareOptions
+from recbole_symcere.compare.comparison_plots import (
+    cost_plot,
+    gains_over_sets,
+    gains_plot,
+    groups_plots,
+)
 from recbole_symcere.compare.over_sets import OverSets
-from recbole_symcere.compare.paper_tables import BACKBONES, printed_values
+from recbole_symcere.compare.paper_document import paper_parts
 from recbole_symcere.compare.table import Block, Cell, Line
-from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
+from recbole_symcere.page.metric_words import metrics_note
+from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
 __all__ = ["describe"]
 
 
 _NONE = Entry("-")
+_CHANCE = 0.05
 
 
 def describe(
@@ -27,17 +35,43 @@ def describe(
         options: what was asked for.
     """
     metric = metric_title(blocks[0].metric)
-    parts: list[Part] = [Heading("Comparison", 1), Text(_how_to_read(metric, blocks, options))]
+    parts: list[Part] = [Heading("Comparison", 1)]
+    parts += [Text(said) for block in blocks if (said := _verdict(block))]
+    parts += [Text(text) for text in _how_to_read(metric, blocks, options)]
     if over:
         parts += _over_sets(over, metric, len(blocks))
+        parts += _pictures(gains_over_sets(over, [line.row for line in blocks[0].lines], metric))
     if options.preset:
-        parts += _preset(blocks, options.preset)
+        parts += paper_parts(blocks, options.preset)
     for block in blocks:
         parts += _block(block, options)
     return parts
 
 
-def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) -> str:
+def _pictures(*found: Picture | None) -> list[Part]:
+    there = [picture for picture in found if picture is not None]
+    return [Gallery(there)] if there else []
+
+
+def _verdict(block: Block) -> str:
+    """Which row is the best on a data set, and whether that is more than chance."""
+    lines = [line for line in block.lines if block.metric in line.cells and not line.row.control]
+    if len(lines) < 2:
+        return ""
+    best = max(lines, key=lambda line: line.cells[block.metric].mean)
+    metric, value = metric_title(block.metric), best.cells[block.metric].mean
+    text = f"On {block.dataset} {best.row.label} has the best {metric}, {value:.4f}"
+    if best.row.label == block.reference:
+        return f"{text}; it is the best baseline on validation, too."
+    if best.improvement is not None:
+        text += f": {best.improvement:+.1f} % against {block.reference}, the best baseline"
+    if best.p_value is None:
+        return f"{text}. Whether that is more than chance wasn't tested."
+    sure = "more than chance" if best.p_value < _CHANCE else "no more than chance could be"
+    return f"{text}, which is {sure} (p (Holm) {best.p_value:.4f})."
+
+
+def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) -> list[str]:
     n = len(options.seeds)
     text = (
         f"Mean over {n} seeds ± sample standard deviation"
@@ -52,22 +86,24 @@ def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) 
         f"{metric} over the best baseline: of the models that aren't proposed (of all, if every "
         f"one is) the one that is best on {_chosen_on(blocks)}."
     )
+    told = [text]
     if options.significance:
-        text += (
-            f" Difference is that of {metric} to the best baseline, averaged over users and seeds, "
+        told.append(
+            f"Difference is that of {metric} to the best baseline, averaged over users and seeds, "
             "with a 95 % interval; p is of the paired sign-flip test that it is 0. Both are of the "
             "same random flips, over users like these and seeds like these, and are not adjusted: "
             "the interval excludes 0 exactly when p < .05. p (Holm) is adjusted for the number of "
             "rows: where it is below .05, the finding stands among all of them."
         )
+    text = ""
     if options.tune:
         text += (
-            f" Each model got a search of {options.tune} trials on validation, except those that "
-            "have nothing to tune."
+            f"Each model got a search of {options.tune} trials on validation, except those that "
+            "have nothing to tune. "
         )
     if options.untuned:
-        text += ' Rows "as given" keep the settings that their models come with.'
-    return text
+        text += 'Rows "as given" keep the settings that their models come with.'
+    return [*told, text.strip()] if text else told
 
 
 def _chosen_on(blocks: Sequence[Block]) -> str:
@@ -135,12 +171,15 @@ def _block(block: Block, options: CompareOptions) -> list[Part]:
     shown = [n for n in names if n == block.metric or (at_k and n.endswith(at_k))]
     accuracy = [n for n in shown if "/" not in n and not _beyond(n)]
     parts.append(_accuracy(block, accuracy, options))
+    parts += _pictures(gains_plot(block), cost_plot(block))
     popularity = [n for n in shown if _beyond(n)]
     if popularity:
-        parts += [Heading("What is recommended", 3), _table(block.lines, popularity)]
+        parts.append(Heading("What is recommended", 3))
+        parts.append(_table(block.lines, popularity, note=metrics_note(popularity)))
     groups = [n for n in names if n.startswith(f"{block.metric}/")]
     if groups:
         parts += [Heading(f"{metric_title(block.metric)} of groups", 3), Text(_groups_note(groups))]
+        parts += _pictures(*groups_plots(block))
         parts += [_table(block.lines, groups, [n.partition("/")[2] for n in groups])]
     if block.problems:
         parts += [Heading("Crashes", 3), *(Text(problem) for problem in block.problems)]
@@ -164,30 +203,36 @@ def _beyond(name: str) -> bool:
 
 
 def _accuracy(block: Block, names: Sequence[str], options: CompareOptions) -> TextTable:
-    head = ["model", *map(metric_title, names)]
+    """The main metric with what is to be said of its differences, other metrics, costs."""
     several = len(block.lines) > 1
-    if several:
-        head.append("improvement")
+    main = [name for name in names if name == block.metric]
+    others = [name for name in names if name != block.metric]
+    tests = ["improvement"] if several else []
     if options.significance and several:
-        head += ["difference", "p", "p (Holm)"]
-    if options.tune:
-        head.append("trials")
-    head += ["s/run", "peak MB"]
+        tests += ["difference [95 %]", "p", "p (Holm)"]
+    head = ["model", *map(metric_title, main), *tests, *map(metric_title, others)]
+    head += [*(["trials"] if options.tune else []), "seconds per run", "peak memory, MB"]
     rows = []
     for line in block.lines:
-        row = [_label(line, block, len(options.seeds)), *(_cell(line.cells.get(n)) for n in names)]
+        row = [_label(line, block, len(options.seeds))]
+        row += [_cell(line.cells.get(name)) for name in main]
         if several:
             change = line.improvement
             row.append(_NONE if change is None else Entry(f"{change:+.1f} %"))
         if options.significance and several:
             row += _test(line)
+        row += [_cell(line.cells.get(name)) for name in others]
         if options.tune:
             row.append(_NONE if line.trials is None else Entry(str(line.trials)))
         seconds, memory = line.seconds, line.memory_mb
         row.append(_NONE if seconds is None else Entry(f"{seconds:.1f}"))
         row.append(_NONE if memory is None else Entry(f"{memory:,.0f}"))
         rows.append(row)
-    return TextTable(head, rows)
+    note = (
+        f"{metrics_note(names)} Seconds of wall time to prepare, train and evaluate, mean over "
+        "seeds; memory: the largest at once of any seed."
+    )
+    return TextTable(head, rows, note)
 
 
 def _label(line: Line, block: Block, n_seeds: int) -> Entry:
@@ -212,7 +257,10 @@ def _test(line: Line) -> list[Entry]:
 
 
 def _table(
-    lines: Sequence[Line], names: Sequence[str], titles: Sequence[str] | None = None
+    lines: Sequence[Line],
+    names: Sequence[str],
+    titles: Sequence[str] | None = None,
+    note: str = "",
 ) -> TextTable:
     return TextTable(
         ["model", *(titles or map(metric_title, names))],
@@ -220,6 +268,7 @@ def _table(
             [Entry(line.row.label), *(_cell(line.cells.get(name)) for name in names)]
             for line in lines
         ],
+        note,
     )
 
 
@@ -231,74 +280,3 @@ def _cell(cell: Cell | None) -> Entry:
     if cell.deviation is not None:
         text += f" ± {cell.deviation:.{places}f}"
     return Entry(text, cell.mark)
-
-
-# --- the paper's tables --------------------------------------------------------------------------
-
-
-def _preset(blocks: Sequence[Block], preset: str) -> list[Part]:
-    number = preset[-1]
-    labels = [line.row.label for line in blocks[0].lines]
-    changes = ["max. improvement"] if number == "2" else [f"max. drop {b}" for b in BACKBONES]
-    rows = []
-    for block in blocks:
-        printed = printed_values(preset, block.dataset)
-        for n, (metric, name) in enumerate((("hit@10", "HR@10"), ("ndcg@10", "NDCG@10"))):
-            ours = {
-                line.row.label: line.cells[metric].mean
-                for line in block.lines
-                if metric in line.cells
-            }
-            theirs = {label: cell[n] for label, cell in printed.items()}
-            for source, values in (("here", ours), ("paper", theirs)):
-                if values:
-                    rows.append(_preset_row(block, name, source, values, labels, number))
-    note = (
-        f"Laid out as Table {number} of arXiv 2504.02195 v2. Rows marked paper hold what is "
-        "printed there, as far as it could be checked; they can't be compared directly, because "
-        "the paper doesn't say how its data sets were sampled."
-    )
-    head = ["data set", "metric", "source", *labels, *changes]
-    return [Heading(f"The paper's Table {number}", 2), Text(note), TextTable(head, rows)]
-
-
-def _preset_row(
-    block: Block,
-    name: str,
-    source: str,
-    values: Mapping[str, float],
-    labels: Sequence[str],
-    number: str,
-) -> list[Entry]:
-    top = sorted(set(values.values()))[::-1]
-    marks = dict(zip(top, ("best", "second"), strict=False)) if len(values) > 1 else {}
-    cells = [
-        Entry(f"{values[label]:.3f}", marks.get(values[label], "")) if label in values else _NONE
-        for label in labels
-    ]
-    if number == "2":
-        changes = [_improvement(block, values)]
-    else:
-        changes = [_drop(backbone, block, values) for backbone in BACKBONES]
-    return [Entry(block.dataset), Entry(name), Entry(source), *cells, *changes]
-
-
-def _improvement(block: Block, values: Mapping[str, float]) -> Entry:
-    """The best proposed model over the best baseline."""
-    lines = [line for line in block.lines if line.row.label in values and not line.row.control]
-    ours = [values[line.row.label] for line in lines if line.row.proposed]
-    others = [values[line.row.label] for line in lines if not line.row.proposed]
-    if not ours or not others or not max(others):
-        return _NONE
-    return Entry(f"{100 * (max(ours) / max(others) - 1):+.1f} %")
-
-
-def _drop(backbone: str, block: Block, values: Mapping[str, float]) -> Entry:
-    """The largest loss of an ablation against the whole model; a gain has a plus."""
-    full = f"SymCERE ({backbone})"
-    rows = [line.row for line in block.lines if not line.row.control]
-    labels = [row.label for row in rows if row.label.startswith((f"{full}, w/o", f"{full}, MM"))]
-    ablated = [values[label] for label in labels if label in values]
-    if not ablated or not values.get(full):
-        return _NONE
-    return Entry(f"{100 * (min(ablated) / values[full] - 1):+.1f} %")

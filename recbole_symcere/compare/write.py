@@ -13,7 +13,8 @@ from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.table import Block, metrics_of, values_of
 from recbole_symcere.evaluate.significance import Comparison
-from recbole_symcere.page.page import Part, as_html, as_markdown
+from recbole_symcere.page.html_page import as_html
+from recbole_symcere.page.page import Part, as_markdown, pictures_of
 
 __all__ = ["as_csv", "sets_as_csv", "write_tables"]
 
@@ -25,13 +26,15 @@ def write_tables(
     over: Sequence[OverSets],
     runs: Sequence[Done],
 ) -> None:
-    """Write the three files, and runs.csv with the metrics, times and memory of every run.
+    """Write the three files, the plots, and runs.csv with metrics, times and memory of every run.
 
     Of several data sets there is sets.csv, too.
     """
     (out / "sets.csv").unlink(missing_ok=True)
     if over:
         write_bytes(out / "sets.csv", sets_as_csv(over).encode())
+    for picture in pictures_of(parts):
+        write_bytes(out / picture.name, picture.content)
     for name, text in (
         ("runs.csv", runs_as_csv(runs)),
         ("table.md", as_markdown(parts)),

@@ -249,11 +249,11 @@ def _write_page(
     ``more`` stands at the end of the HTML alone.
     """
     from recbole_symcere.base.files import write_bytes
-    from recbole_symcere.page.page import Picture, as_html, as_markdown
+    from recbole_symcere.page.html_page import as_html
+    from recbole_symcere.page.page import as_markdown, pictures_of
 
-    for part in parts:
-        if isinstance(part, Picture):
-            write_bytes(out / part.name, part.content)
+    for picture in pictures_of(parts):
+        write_bytes(out / picture.name, picture.content)
     write_bytes(out / f"{name}.md", as_markdown(parts).encode())
     write_bytes(out / f"{name}.html", as_html([*parts, *more], title).encode())
 

@@ -83,6 +83,11 @@ class RecommendationOptions(_Page):
 class ReportOptions(PlaceOptions):
     """What `report` does."""
 
-    run: str = option(help="the run's folder")
-    out: str | None = option(None, "the file; RUN/report.html if not given")
+    run: str = option(help="the run's folder; folders separated by commas are put side by side")
+    out: str | None = option(
+        None, "the file; RUN/report.html if not given, of several runs runs.html in the first"
+    )
+    baselines: bool = option(
+        True, "whether popularity and EASE are measured on the run's split, to stand beside it"
+    )
     geometry: bool = option(True, "whether to compute what needs the run's vectors")

@@ -7,18 +7,11 @@ from typing import Any
 import numpy as np
 
 from recbole_symcere.explain.geometry import Geometry
-from recbole_symcere.page.figures import new_figure, png
-from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.explain.geometry_plots import histograms, norm_plots, recommended, spectra
+from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Text, TextTable
 
 __all__ = ["as_json", "page"]
 
-_COLOURS = {
-    "training": "#1f5fa8",
-    "held out": "#2ca02c",
-    "unobserved": "#999999",
-    "review and its interaction": "#1f5fa8",
-    "review and another": "#999999",
-}
 _NOT_TABLE_4 = (
     "The paper's Table 4 gives standard deviations of cosines of about 0.01 and calls larger ones "
     "more uniform; random unit vectors of d dimensions have 1/sqrt(d), and spread isn't "
@@ -84,7 +77,7 @@ def page(found: Geometry) -> list[Part]:
         Heading("Alignment and uniformity", 2),
         Text(_NOT_TABLE_4),
         TextTable(
-            ["", "alignment", "uniformity", "effective rank"],
+            ["vectors", "alignment", "uniformity", "effective rank"],
             [
                 *(
                     [Entry(name), Entry(f"{value:.4f}"), Entry("-"), Entry("-")]
@@ -100,27 +93,29 @@ def page(found: Geometry) -> list[Part]:
                     for name, value in found.uniformity.items()
                 ),
             ],
+            "Alignment: mean squared distance of the pairs, 0 to 4. Uniformity: a logarithm, at "
+            "most 0. Effective rank: dimensions that are in use, of those that there are.",
         ),
-        _spectra(found),
+        spectra(found),
         Heading("Positives and negatives", 2),
         _products(found),
-        *_histograms(found),
+        Gallery(histograms(found)),
         Heading("Norm and popularity", 2),
         _norms(found),
-        *(_norm_plot(found, name) for name in found.norms),
+        Gallery(norm_plots(found)),
         Heading("Score: angle and magnitude", 2),
         Text(
             "A dot product is |u| |i| cos(u, i). The user's norm doesn't change the order of a "
             "user's items; means over users:"
         ),
-        _table(["", "value"], [[name, _number(value)] for name, value in found.ranking.items()]),
+        _table(["figure", "value"], [[n, _number(value)] for n, value in found.ranking.items()]),
         Heading("What is recommended", 2),
         Text(
             "How often an item is among the first ten of a user and its training interactions have "
             f"a rank correlation of {_number(found.recommended_popularity)}; recommended items are "
             f"{found.amplification:.2f} times as popular as those of the training interactions."
         ),
-        _recommended(found),
+        recommended(found),
     ]
     return parts
 
@@ -163,8 +158,8 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
-    return TextTable(head, [[Entry(cell) for cell in row] for row in rows])
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> TextTable:
+    return TextTable(head, [[Entry(cell) for cell in row] for row in rows], note)
 
 
 def _products(found: Geometry) -> TextTable:
@@ -182,7 +177,12 @@ def _products(found: Geometry) -> TextTable:
             ]
         )
     head = ["pairs", "product", "number", "mean", "deviation", "5 %", "median", "95 %"]
-    return _table([*head, "above a negative"], rows)
+    note = (
+        "Of pairs drawn at random: training and held-out ones, and ones without an interaction. "
+        "Above a negative: chance that such a pair lies above a random pair without one; 0.5 is "
+        "chance. The columns 5 %, median and 95 % are quantiles."
+    )
+    return _table([*head, "above a negative"], rows, note)
 
 
 def _norms(found: Geometry) -> TextTable:
@@ -192,65 +192,8 @@ def _norms(found: Geometry) -> TextTable:
         shown = (f"{told[k]:.3f}" for k in ("mean", "deviation", "minimum", "median", "maximum"))
         rows.append([name, *shown, _number(found.norm_popularity[name])])
     head = ["norms of", "mean", "deviation", "least", "median", "largest"]
-    return _table([*head, "rank correlation with interactions"], rows)
-
-
-def _histograms(found: Geometry) -> list[Picture]:
-    shown = [
-        ("cosines.png", "cosine", ("training", "held out", "unobserved"), "user and item"),
-        ("products.png", "dot product", ("training", "held out", "unobserved"), "user and item"),
-        (
-            "reviews.png",
-            "cosine",
-            ("review and its interaction", "review and another"),
-            "review and interaction",
-        ),
-    ]
-    pictures = []
-    for file, how, names, what in shown:
-        there = [name for name in names if (name, how) in found.products]
-        if not there:
-            continue
-        figure, axes = new_figure(6.5, 3.2)
-        values = [found.products[(name, how)] for name in there]
-        edges = np.histogram_bin_edges(np.concatenate(values), bins=60).tolist()
-        for name, column in zip(there, values, strict=True):
-            axes.hist(
-                column, edges, density=True, histtype="step", color=_COLOURS[name], label=name
-            )
-        axes.set_xlabel(f"{how} of {what}")
-        axes.set_ylabel("density")
-        axes.legend(frameon=False)
-        pictures.append(Picture(file, png(figure), f"Distribution of the {how} of {what}"))
-    return pictures
-
-
-def _norm_plot(found: Geometry, name: str) -> Picture:
-    figure, axes = new_figure(6.5, 3.2)
-    there = found.counts[name] > 0
-    axes.scatter(found.counts[name][there], found.norms[name][there], s=6, alpha=0.5)
-    axes.set_xscale("log")
-    axes.set_xlabel(f"training interactions of {name}")
-    axes.set_ylabel("norm")
-    return Picture(f"norms_{name}.png", png(figure), f"Norm and popularity of {name}")
-
-
-def _spectra(found: Geometry) -> Picture:
-    figure, axes = new_figure(6.5, 3.2)
-    for name, values in found.spectrum.items():
-        axes.plot(np.arange(1, len(values) + 1), values, label=name)
-    axes.set_yscale("log")
-    axes.set_xlabel("singular value")
-    axes.set_ylabel("share of the sum")
-    axes.legend(frameon=False)
-    return Picture("spectrum.png", png(figure), "Singular values of the vectors")
-
-
-def _recommended(found: Geometry) -> Picture:
-    figure, axes = new_figure(6.5, 3.2)
-    axes.scatter(found.counts["items"], found.recommended, s=6, alpha=0.5)
-    axes.set_xscale("symlog")
-    axes.set_yscale("symlog")
-    axes.set_xlabel("training interactions of an item")
-    axes.set_ylabel("users who have it in their first ten")
-    return Picture("recommended.png", png(figure), "Popularity and recommendation of items")
+    note = (
+        "Lengths of vectors. Rank correlation (Spearman, -1 to 1) with the number of training "
+        "interactions."
+    )
+    return _table([*head, "rank correlation with interactions"], rows, note)

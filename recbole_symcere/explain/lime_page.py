@@ -15,7 +15,7 @@ from recbole_symcere.base.words import segment
 from recbole_symcere.explain.kinds import KINDS, WordKinds
 from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.explain.surrogate import Explanation
-from recbole_symcere.page.figures import new_figure, png
+from recbole_symcere.page.figures import COLOURS, counts, drawing, key, svg
 from recbole_symcere.page.page import (
     Entry,
     Heading,
@@ -130,7 +130,7 @@ def page(run: ExplainedRun, found: LimeSummary, n_samples: int, repeats: int) ->
             "and ratings alone, as in explain anchor. The share is of the sum of absolute weights."
         ),
         _types(found),
-        _strongest(found),
+        *_strongest(found),
         Heading("Stability", 2),
         Text(_stability(found, repeats)),
     ]
@@ -150,23 +150,42 @@ def _types(found: LimeSummary) -> TextTable:
         words = np.flatnonzero(found.kind == number)
         # a word of one review says little of its type
         known = words[found.reviews[words] >= min(3, found.reviews[words].max())]
+        known = known[found.mean[known] > 0]
         best = known[np.argsort(-found.mean[known], kind="stable")][:_SHOWN]
         share = np.abs(found.weight[chosen]).sum() / total if total else 0.0
         rows.append(
             [
                 Entry(name),
-                Entry(", ".join(found.words[n] for n in best)),
+                Entry(", ".join(found.words[n] for n in best) or "-"),
                 Entry(f"{found.weight[chosen].mean():+.4f}"),
                 Entry(f"{100 * share:.1f} %"),
                 Entry(f"{chosen.sum():,}"),
             ]
         )
-    return TextTable(["keyword type", "words", "contribution", "share", "mentions"], rows)
+    note = (
+        "Words: those that raise the similarity most. Contribution: mean weight of a mention, as a "
+        "difference of cosines. Share: of the sum of absolute weights. Mentions: number of them."
+    )
+    return TextTable(["keyword type", "words", "contribution", "share", "mentions"], rows, note)
 
 
-def _strongest(found: LimeSummary) -> TextTable:
+def _strongest(found: LimeSummary) -> list[Part]:
+    """Words that raise the similarity most, and words that lower it most."""
     known = np.flatnonzero(found.reviews >= 3)
-    order = known[np.argsort(-found.mean[known], kind="stable")][:20]
+    order = known[np.argsort(-found.mean[known], kind="stable")]
+    raising = order[found.mean[order] > 0][:20]
+    lowering = order[::-1][found.mean[order[::-1]] < 0][:10]
+    return [
+        _word_table(found, words, title)
+        for words, title in (
+            (raising, "words that raise it most"),
+            (lowering, "words that lower it most"),
+        )
+        if len(words)
+    ]
+
+
+def _word_table(found: LimeSummary, order: npt.NDArray[np.int64], title: str) -> TextTable:
     rows = [
         [
             Entry(found.words[n]),
@@ -176,9 +195,11 @@ def _strongest(found: LimeSummary) -> TextTable:
         ]
         for n in order
     ]
-    return TextTable(
-        ["word (of 3 reviews or more)", "keyword type", "contribution", "reviews"], rows
+    note = (
+        "Of words in 3 explained reviews or more. Contribution: mean weight, as a difference of "
+        "cosines."
     )
+    return TextTable([title, "keyword type", "contribution", "reviews"], rows, note)
 
 
 def _stability(found: LimeSummary, repeats: int) -> str:
@@ -198,39 +219,50 @@ def _stability(found: LimeSummary, repeats: int) -> str:
 
 
 def _figure(found: LimeSummary) -> Picture:
-    figure, axes = new_figure(6.5, 3.2)
     known = found.stability[np.isfinite(found.stability)]
-    axes.hist(known, bins=20, color="#1f5fa8")
-    axes.axvline(known.mean(), color="#d62728", label=f"mean {known.mean():.3f}")
-    axes.set_xlabel("rank correlation of a review's weights between repeats")
-    axes.set_ylabel("reviews")
-    axes.legend(frameon=False)
-    return Picture("stability.png", png(figure), "Stability of LIME between repeats, by review")
+    with drawing(4.6, 2.6) as (figure, axes):
+        counts(axes, known, np.linspace(min(known.min(), 0.0), 1.0, 21))
+        axes.axvline(known.mean(), color=COLOURS[1])
+        axes.set_xlabel("rank correlation of a review's weights between repeats")
+        axes.set_ylabel("reviews")
+        key(figure, [("reviews", COLOURS[0]), (f"mean {known.mean():.3f}", COLOURS[1])])
+        content = svg(figure)
+    return Picture("stability.svg", content, "Stability of LIME between repeats, by review")
 
 
 def reviews_of_page(run: ExplainedRun, found: Sequence[Explanation]) -> list[Part]:
     """The reviews with their words marked, those of the highest similarity first."""
     order = sorted(found, key=lambda one: (-one.similarity, one.review))
     users = run.tokens_of(run.dataset.uid_field, run.users[[one.review for one in order]])
-    items = run.tokens_of(run.dataset.iid_field, run.items[[one.review for one in order]])
+    items = run.named_items(run.items[[one.review for one in order]])
+    largest = max((float(np.abs(one.weights.mean(axis=0)).max()) for one in order), default=0.0)
     parts: list[Part] = [
         Heading("Reviews", 2),
-        Text("Green words raise the similarity of review and interaction, red words lower it."),
+        Text(
+            "Blue words raise the similarity of review and interaction, orange words lower it; the "
+            "colour is as strong as the word's weight, on one scale for all reviews."
+        ),
     ]
     for one, user, item in zip(order, users, items, strict=True):
         caption = f"user {user}, item {item}, similarity {one.similarity:.3f}"
         weights = dict(zip(one.words, one.weights.mean(axis=0).tolist(), strict=True))
-        parts.append(marked(caption, run.texts[one.review], weights))
+        parts.append(marked(caption, run.texts[one.review], weights, largest))
     return parts
 
 
-def marked(caption: str, text: str, weights: dict[str, float]) -> Marked:
-    """A text whose words are coloured by weight; the strongest has the full colour."""
-    largest = max(map(abs, weights.values()), default=0.0) or 1.0
+def marked(caption: str, text: str, weights: dict[str, float], largest: float) -> Marked:
+    """A text whose words are coloured by weight.
+
+    Args:
+        caption: what it is.
+        text: the text.
+        weights: word -> weight.
+        largest: weight that has the full colour, of all texts that stand beside each other.
+    """
     pieces, at = [], 0
     for start, end, word in segment(text):
         pieces.append(Piece(text[at:start]))
-        pieces.append(Piece(text[start:end], weights.get(word, 0.0) / largest))
+        pieces.append(Piece(text[start:end], weights.get(word, 0.0) / (largest or 1.0)))
         at = end
     return Marked(caption, [piece for piece in (*pieces, Piece(text[at:])) if piece.text])
 

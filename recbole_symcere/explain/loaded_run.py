@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from recbole_symcere.base.options import read_options
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.model.stored_vectors import StoredVectors
 from recbole_symcere.run.agreement import run_folder
+from recbole_symcere.run.catalogue import read_catalogue
+from recbole_symcere.run.run_directory import RunDirectory
 from recbole_symcere.run.stored_run import load_data_and_model
 from recbole_symcere.text.encode import encode_texts
 from recbole_symcere.text.encoder import TextEncoder, load_encoder
@@ -179,6 +182,21 @@ class ExplainedRun:
         if n is None or n >= len(there):
             return there
         return np.sort(np.random.default_rng(seed).choice(there, n, replace=False))
+
+    def named_items(self, ids: npt.ArrayLike) -> list[str]:
+        """The file's names of inner item ids, each with its title where the catalogue has one."""
+        names = self.tokens_of(self.dataset.iid_field, ids)
+        return [
+            f"{name}: {self._titles[name]}" if self._titles.get(name) else name for name in names
+        ]
+
+    @cached_property
+    def _titles(self) -> dict[str, str]:
+        """An item's name -> its title, as far as there is one."""
+        catalogue = read_catalogue(self.path, RunDirectory(self.path).read_metrics() or {})
+        if catalogue is None:
+            return {}
+        return dict(zip(catalogue.items.to_pylist(), catalogue.titles.to_pylist(), strict=True))
 
     def tokens_of(self, field: str, ids: npt.ArrayLike) -> list[str]:
         """The file's names of inner user or item ids."""

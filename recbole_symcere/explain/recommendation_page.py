@@ -13,16 +13,25 @@ _HOW = (
     "The effect of an interaction is what the score loses where it is taken out of the graph and "
     "all vectors are computed again with the same weights and item profiles. A review's pull isn't "
     "part of the score: it is its similarity to the other side of the pair, which training aims "
-    "at, less the mean over all items or users; words without which it falls are green, others red."
+    "at, less the mean over all items or users. Words without which the pull falls are blue, words "
+    "without which it rises orange; the colour is as strong as the word's part of the pull, on one "
+    "scale for the page."
 )
 
 
 def page(run: ExplainedRun, found: Recommendation) -> list[Part]:
     """The page of one pair."""
-    fields = run.dataset.uid_field, run.dataset.iid_field
     (user,), (item,) = (
-        run.tokens_of(field, [n]) for field, n in zip(fields, (found.user, found.item), strict=True)
+        run.tokens_of(run.dataset.uid_field, [found.user]),
+        run.named_items([found.item]),
     )
+    # what lowers the score is no reason for it
+    mine, theirs = (
+        [reason for reason in reasons if reason.effect > 0]
+        for reasons in (found.from_user, found.from_item)
+    )
+    pulls = [abs(pull) for reason in (*mine, *theirs) for pull in reason.words.values()]
+    largest = max(pulls, default=0.0)
     known = " They are a training interaction of each other." if found.known else ""
     parts: list[Part] = [
         Heading(f"Why item {item} for user {user}", 1),
@@ -38,6 +47,7 @@ def page(run: ExplainedRun, found: Recommendation) -> list[Part]:
                 [Entry("personal"), Entry(f"{found.score - found.common:+.4f}")],
                 [Entry("score"), Entry(f"{found.score:+.4f}")],
             ],
+            "In units of the score, by which a user's items are ranked; it has no other meaning.",
         ),
         Text(
             f"The item has {found.interactions:,} training interactions: number "
@@ -45,29 +55,36 @@ def page(run: ExplainedRun, found: Recommendation) -> list[Part]:
         ),
         Text(_HOW),
         Heading("The user's interactions", 2),
-        *_side(run, found.from_user, "item"),
+        *_side(run, mine, "item", largest),
         Heading("The item's interactions", 2),
-        *_side(run, found.from_item, "user"),
+        *_side(run, theirs, "user", largest),
     ]
     return parts
 
 
-def _side(run: ExplainedRun, reasons: Sequence[Reason], other: str) -> Iterator[Part]:
+def _side(
+    run: ExplainedRun, reasons: Sequence[Reason], other: str, largest: float
+) -> Iterator[Part]:
     if not reasons:
-        yield Text("There are none in training.")
+        yield Text("There are none in training that raise the score.")
         return
-    dataset = run.dataset
-    ids, field = (
-        (run.items, dataset.iid_field) if other == "item" else (run.users, dataset.uid_field)
+    places = [reason.interaction for reason in reasons]
+    names = (
+        run.named_items(run.items[places])
+        if other == "item"
+        else run.tokens_of(run.dataset.uid_field, run.users[places])
     )
-    names = run.tokens_of(field, ids[[reason.interaction for reason in reasons]])
     rows = []
     for name, reason in zip(names, reasons, strict=True):
         rating = "-" if run.ratings is None else f"{run.ratings[reason.interaction]:g}"
         pull = "no review" if reason.pull is None else f"{reason.pull:+.4f}"
         rows.append([Entry(name), Entry(rating), Entry(f"{reason.effect:+.4f}"), Entry(pull)])
-    yield TextTable([other, "rating", "effect on the score", "pull of the review"], rows)
+    note = (
+        "Those that raise the score most. Rating as given; effect in units of the score; pull: "
+        "cosine of the review and the other side, less its mean."
+    )
+    yield TextTable([other, "rating", "effect on the score", "pull of the review"], rows, note)
     for name, reason in zip(names, reasons, strict=True):
         if reason.words:
             caption = f"{other} {name}"
-            yield marked(caption, run.texts[reason.interaction], reason.words)
+            yield marked(caption, run.texts[reason.interaction], reason.words, largest)

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
@@ -11,15 +11,22 @@ from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.explain.explain_options import ReportOptions
 from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.place_options import refuse_missing_run
+from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
+
+if TYPE_CHECKING:
+    from recbole_symcere.explain.run_page import Beside
+    from recbole_symcere.explain.yardsticks import Measured
 
 __all__ = ["help_text", "run"]
 
 _HELP = """\
-report --run=RUN [--out=FILE] [--geometry=True]
+report --run=RUN[,RUN...] [--out=FILE] [--baselines=True] [--geometry=True]
 
-Writes one HTML page of a finished run that needs no network and no other file: metrics, curves of
-each loss term and metric, the run's explanations as far as they were made (explain --help), its
-geometry, data set card, settings and environment.
+Writes one HTML page of a finished run that needs no network and no other file: how it stands
+against popularity and EASE on the same split and whether that is more than chance, metrics, groups
+of items and users, curves of each loss term and metric, the run's explanations as far as they were
+made (explain --help), its geometry, data set, settings and environment. Of several runs it writes
+a page that puts them side by side: settings that differ, metrics with tests, curves and costs.
 
 """
 
@@ -46,44 +53,129 @@ def run(pairs: dict[str, Any]) -> int:
     """
     options = take_options(ReportOptions, pairs)
     refuse_unknown(pairs, "report", ReportOptions)
-    refuse_missing_run(options.run)
+    names = list(dict.fromkeys(name.strip() for name in options.run.split(",") if name.strip()))
+    if not names:
+        raise InputError("--run= names no run. Name a run's folder, such as runs/ID.")
+    for name in names:
+        refuse_missing_run(name)
     from recbole_symcere.base.files import write_bytes
-    from recbole_symcere.explain.run_page import read_manifest, run_page
-    from recbole_symcere.page.page import as_html
+    from recbole_symcere.page.html_page import as_html
+    from recbole_symcere.run.log_lines import short_path
+
+    if len(names) == 1:
+        parts, title = _of_one(names[0], options)
+    else:
+        parts, title = _of_several(names), "Runs side by side"
+    default = Path(names[0]) / ("report.html" if len(names) == 1 else "runs.html")
+    out = Path(options.out) if options.out else default
+    write_bytes(out, as_html(parts, title).encode())
+    sys.stdout.write(f"see {short_path(out)}\n")
+    return 0
+
+
+def _finished(name: str) -> tuple[RunDirectory, dict[str, Any], dict[str, Any]]:
+    """A run's folder, settings and metrics.
+
+    Raises:
+        InputError: if it hasn't finished, or its files don't belong together.
+    """
     from recbole_symcere.plugin import checkpoint
     from recbole_symcere.run.agreement import check_results
-    from recbole_symcere.run.log_lines import short_path
-    from recbole_symcere.run.places import located
-    from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
 
-    folder = RunDirectory(Path(options.run))
+    folder = RunDirectory(Path(name))
     settings, metrics = folder.read_config(), folder.read_metrics()
     if metrics is None:
         raise InputError(
-            f"--run={options.run}: the run hasn't finished, it has no metrics.json. Let it go on: "
-            f"--resume={options.run}."
+            f"--run={name}: the run hasn't finished, it has no metrics.json. Let it go on: "
+            f"--resume={name}."
         )
     best = folder.path / BEST_CHECKPOINT
     if best.is_file():
         check_results(folder, checkpoint.load(best))
+    return folder, settings, metrics
+
+
+def _of_one(name: str, options: ReportOptions) -> tuple[list[Part], str]:
+    from recbole_symcere.explain.data_page import data_parts
+    from recbole_symcere.explain.run_page import read_manifest, run_page
+    from recbole_symcere.run.catalogue import read_catalogue
+    from recbole_symcere.run.places import located
+
+    folder, settings, metrics = _finished(name)
+    catalogue = read_catalogue(folder.path, metrics)
     analyses = [part for kind in _SHOWN for part in _explained(folder.path / "explain" / kind)]
     if options.geometry:
-        analyses += _geometry(options, best)
+        analyses += _geometry(name, options, folder.path / BEST_CHECKPOINT)
     there = located(settings, folder.path, options.places, metrics.get("data_fingerprint"))
-    manifest = read_manifest(Path(there["data_path"]) / there["dataset"])
-    parts = run_page(folder.path.name, settings, metrics, manifest, analyses)
-    out = Path(options.out) if options.out else folder.path / "report.html"
-    title = f"{metrics['model']} on {metrics['dataset']}"
-    write_bytes(out, as_html(parts, title).encode())
-    sys.stdout.write(f"see {short_path(out)}\n")
-    return 0
+    place = Path(there["data_path"]) / there["dataset"]
+    manifest = read_manifest(place)
+    reviews = sorted(place.glob("*.reviews.parquet"))
+    parts = run_page(
+        folder.path.name,
+        settings,
+        metrics,
+        (manifest or {}).get("notice"),
+        _beside(folder, metrics, catalogue, options.baselines),
+        data_parts(metrics, manifest, catalogue, reviews),
+        analyses,
+    )
+    return parts, f"{metrics['model']} on {metrics['dataset']}"
+
+
+def _of_several(names: list[str]) -> list[Part]:
+    from recbole_symcere.explain.runs_page import OneRun, runs_page
+
+    last = [Path(name).absolute().name for name in names]
+    shown = last if len(set(last)) == len(last) else names
+    runs = []
+    for name, path in zip(shown, names, strict=True):
+        folder, settings, metrics = _finished(path)
+        runs.append(OneRun(name, settings, metrics, _users(folder, metrics, None)))
+    return runs_page(runs)
+
+
+def _users(folder: RunDirectory, metrics: dict[str, Any], catalogue: Any) -> "Measured | None":
+    """What each test user gets from the run; None where its metrics don't tell."""
+    from recbole_symcere.explain.yardsticks import measure_run
+
+    k = _length(metrics)
+    if not {f"ndcg@{k}", f"hit@{k}"} <= metrics["test"].keys() or not metrics.get("beyond"):
+        return None
+    return measure_run(folder, catalogue, k, str(metrics["model"]))
+
+
+def _length(metrics: dict[str, Any]) -> int:
+    """The k of the metric that epochs are chosen by, else the first of RecBole's ``topk``."""
+    protocol = metrics["protocol"]
+    k = str(protocol.get("valid_metric", "")).partition("@")[2]
+    return int(k) if k.isdigit() else int(next(iter(protocol.get("topk") or [10])))
+
+
+def _beside(
+    folder: RunDirectory, metrics: dict[str, Any], catalogue: Any, wanted: bool
+) -> "Beside":
+    """What stands beside the run's figures."""
+    from recbole_symcere.explain.run_page import Beside
+    from recbole_symcere.explain.yardsticks import refusal, tested, yardsticks
+
+    k = _length(metrics)
+    own = _users(folder, metrics, catalogue)
+    why = refusal(metrics, catalogue)
+    if own is None:
+        why = why or f"the run keeps no NDCG@{k} and Hit@{k} of single users"
+    if not wanted:
+        why = "--baselines=False"
+    if why or own is None:
+        return Beside(k, own, refusal=why or "")
+    deepest = max(metrics["protocol"]["topk"])
+    return Beside(k, own, tested(own, yardsticks(catalogue, k, deepest), f"ndcg@{k}"))
 
 
 def _explained(folder: Path) -> list[Part]:
     """What an explanation left behind: its tests, if it has any, and its pictures."""
     pictures: list[Part] = [
         Picture(path.name, path.read_bytes(), path.stem.replace("_", " "))
-        for path in sorted(folder.glob("*.png"))
+        for path in sorted(folder.glob("*.svg"))
     ]
     if not pictures:
         return []
@@ -106,7 +198,7 @@ def _tests(folder: Path) -> list[Part]:
     return [TextTable(["test", "holds"], rows)]
 
 
-def _geometry(options: ReportOptions, checkpoint: Path) -> list[Part]:
+def _geometry(name: str, options: ReportOptions, checkpoint: Path) -> list[Part]:
     if not checkpoint.is_file():
         return []
     from recbole_symcere.explain.geometry import measure
@@ -114,7 +206,7 @@ def _geometry(options: ReportOptions, checkpoint: Path) -> list[Part]:
 
     title = Heading("Geometry of the vectors", 2)
     try:
-        _, *rest = page(measure(options.run, _PAIRS, 0, options.places))
+        _, *rest = page(measure(name, _PAIRS, 0, options.places))
     except InputError as error:  # another kind of model, or changed data: the rest still stands
         return [title, Text(f"Not computed. {error}")]
     return [title, *(_lower(part) for part in rest)]

@@ -1,33 +1,58 @@
-"""One page of a run: metrics, curves, plots, data set card, settings, environment."""
+"""One page of a run: what it is worth, metrics, curves, data set, settings, environment."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.ticker import MaxNLocator
-
-from recbole_symcere.page.figures import new_figure, png
-from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.explain.run_figures import groups_picture, loss_panels, validation_pictures
+from recbole_symcere.explain.yardsticks import Measured, Tested
+from recbole_symcere.page.metric_words import metrics_note
+from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
-__all__ = ["read_manifest", "run_page"]
+__all__ = ["Beside", "read_manifest", "run_page"]
 
 Json = Mapping[str, Any]
 
 _BEYOND = {
-    "by_item_popularity": "Items by popularity (a third of the training interactions each)",
-    "by_user_activity": "Users by activity (thirds by training interactions)",
+    "by_item_popularity": "Items by popularity",
+    "by_user_activity": "Users by activity",
     "by_training_interactions": "Users who kept k training interactions",
 }
-_MOST_METRICS = 4  # curves in one plot
+_GROUPS = (
+    "Items: a third of the training interactions each, from rare to popular; only a user's "
+    "held-out items of the group count as right. Users: thirds by training interactions."
+)
+_CHANCE = 0.05
+_LARGE = 10  # from which on a figure has one decimal
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside a run's own figures.
+
+    Attributes:
+        k: length of the lists.
+        run: what the run gets for each user; None where that can't be told.
+        tests: the run against popularity and EASE.
+        refusal: why there are no tests.
+    """
+
+    k: int = 10
+    run: Measured | None = None
+    tests: Sequence[Tested] = ()
+    refusal: str = ""
 
 
 def run_page(
     name: str,
     settings: Json,
     metrics: Json,
-    manifest: Json | None,
+    notice: str | None,
+    beside: Beside,
+    data: Sequence[Part],
     analyses: Sequence[Part],
 ) -> list[Part]:
     """The parts of the page.
@@ -36,135 +61,186 @@ def run_page(
         name: of the run's folder.
         settings: config.yaml.
         metrics: metrics.json.
-        manifest: of the data set; None where it has none.
+        notice: what the data set's manifest wants to be seen.
+        beside: what the run is measured against.
+        data: on the data set.
         analyses: what the explanations of the run have to show.
     """
     return [
         Heading(f"{metrics['model']} on {metrics['dataset']}", 1),
-        Text(_headline(name, metrics)),
-        *([Text(f"Note: {manifest['notice']}")] if manifest and manifest.get("notice") else []),
+        Text(_first_words(metrics, beside)),
+        *_yardsticks(beside),
+        Text(_how_trained(name, metrics)),
+        *([Text(f"Note: {notice}")] if notice else []),
         Heading("Metrics", 2),
         _metrics(metrics),
-        *_beyond(metrics.get("beyond") or {}),
-        *_curves(metrics),
+        *_groups_parts(metrics.get("beyond") or {}, beside),
+        *_training(metrics),
         *analyses,
         Heading("Data set", 2),
-        *_data(metrics, manifest),
+        *data,
         Heading("Settings", 2),
         Text("All that was in force, as in config.yaml; the same file repeats the run."),
         _table("setting", settings),
         Heading("Environment", 2),
-        _table("", _environment(metrics)),
+        _table("what", _environment(metrics)),
     ]
 
 
-def _headline(name: str, metrics: Json) -> str:
+def _first_words(metrics: Json, beside: Beside) -> str:
+    """What was trained, on what, how good it is, and whether that is more than chance."""
+    data = metrics["data"]
+    text = (
+        f"{metrics['model']} was trained on {data['train']:,} interactions of {data['users']:,} "
+        f"users with {data['items']:,} items of {metrics['dataset']}{_read(metrics)}. "
+    )
+    if "refit_of" in metrics:
+        return text + (
+            f"It is a refit of {metrics['refit_of']}, trained on all interactions for the steps of "
+            "its best epoch; nothing is left to test it on."
+        )
+    if not metrics["test"]:
+        return text + "Nothing was held out to test it on."
+    main = str(metrics["protocol"].get("valid_metric", "")).lower()
+    main = main if main in metrics["test"] else next(iter(metrics["test"]))
+    text += (
+        f"On the {data['test']:,} interactions held out for the test it reaches "
+        f"{metric_title(main)} {metrics['test'][main]:.4f}."
+    )
+    return f"{text} {_verdict(beside)}"
+
+
+def _read(metrics: Json) -> str:
+    protocol = metrics["protocol"]
+    encoder, mode = protocol.get("text_encoder"), protocol.get("text_mode")
+    if not encoder:
+        return ""
+    return f", and on their reviews as {Path(encoder).name} reads them ({mode})"
+
+
+def _verdict(beside: Beside) -> str:
+    if not beside.tests:
+        return (
+            f"Popularity and EASE weren't measured beside it: {beside.refusal}."
+            if beside.refusal
+            else ""
+        )
+    told = []
+    for against, comparison, p_holm in beside.tests:
+        base = float(against.columns[f"ndcg@{beside.k}"].mean())
+        change = f"{abs(comparison.difference) / base:.0%}" if base else "more"
+        side = "above" if comparison.difference > 0 else "below"
+        sure = "more than chance" if p_holm < _CHANCE else "no more than chance could be"
+        told.append(f"{change} {side} {against.name} ({base:.4f}), which is {sure}")
+    return f"By NDCG@{beside.k} that is {', and '.join(told)}."
+
+
+def _yardsticks(beside: Beside) -> list[Part]:
+    if not beside.tests or beside.run is None:
+        return []
+    ndcg, hit = f"ndcg@{beside.k}", f"hit@{beside.k}"
+    head = ["model", f"NDCG@{beside.k}", "this run's gain", "difference [95 % interval]"]
+    head += ["p (Holm)", f"Hit@{beside.k}"]
+    ours = [Entry(f"{beside.run.columns[metric].mean():.4f}", "best") for metric in (ndcg, hit)]
+    rows = [[Entry(beside.run.name), ours[0], Entry("-"), Entry("-"), Entry("-"), ours[1]]]
+    rows[0] = [Entry(cell.text) for cell in rows[0]]
+    for against, comparison, p_holm in beside.tests:
+        base = float(against.columns[ndcg].mean())
+        low, high = comparison.interval
+        rows.append(
+            [
+                Entry(against.name),
+                Entry(f"{base:.4f}"),
+                Entry(f"{comparison.difference / base:+.0%}" if base else "-"),
+                Entry(f"{comparison.difference:+.4f} [{low:+.4f}, {high:+.4f}]"),
+                Entry(f"{p_holm:.4f}"),
+                Entry(f"{against.columns[hit].mean():.4f}"),
+            ]
+        )
+    how = next((t.against.how for t in beside.tests if t.against.how), "")
+    note = (
+        f"All on the same split, over {len(beside.run.users):,} users: NDCG@{beside.k} (0 to 1), "
+        f"and Hit@{beside.k}, the share of users with a held-out item among the first {beside.k}. "
+        "Difference: this run less that row, mean over users; p: the paired sign-flip test of "
+        f"users that it is 0, adjusted for the number of rows, of this one seed. EASE: {how}."
+    )
+    return [TextTable(head, rows, note)]
+
+
+def _how_trained(name: str, metrics: Json) -> str:
     seconds = metrics["seconds"]
     best = metrics["best_epoch"]
+    last = metrics["epochs_run"] - 1
     which = (
         "It has no epochs."
         if best is None
-        else f"Epoch {best} was tested, of {metrics['epochs_run']} epochs."
+        else f"Epoch {best} of 0 to {last} was the best on validation, and tested."
     )
-    if "refit_of" in metrics:
-        which = (
-            f"A refit of {metrics['refit_of']}, trained on all interactions for the steps of its "
-            "best epoch; nothing is left to test it on."
-        )
     return (
-        f"Run {name}, seed {metrics['seed']}. {which} Prepared in {seconds['prepare']:.1f} s, "
-        f"trained in {seconds['train']:.1f} s, evaluated in {seconds['evaluate']:.1f} s; peak "
-        f"memory {metrics['peak_memory_mb']:,.0f} MB; {metrics['parameters']:,} trained parameters."
+        f"Run {name}, seed {metrics['seed']}. {which if 'refit_of' not in metrics else ''} "
+        f"Prepared in {seconds['prepare']:.1f} s, trained in {seconds['train']:.1f} s, evaluated "
+        f"in {seconds['evaluate']:.1f} s on {metrics['device']}; peak memory "
+        f"{metrics['peak_memory_mb']:,.0f} MB; {metrics['parameters']:,} trained parameters."
     )
 
 
 def _metrics(metrics: Json) -> TextTable:
-    names = list(metrics["test"])
+    names = list(metrics["test"] or metrics["valid"])
     rows = [
         [Entry(part), *(_value(metrics[part].get(name)) for name in names)]
         for part in ("valid", "test")
     ]
-    return TextTable(["split", *map(metric_title, names)], rows)
+    note = metrics_note(names)
+    if "blend" in metrics:
+        note += " Both rows are with the blend."
+    return TextTable(["split", *map(metric_title, names)], rows, note)
 
 
 def _value(value: Any) -> Entry:
     if value is None:
         return Entry("-")
-    return Entry(f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+    if isinstance(value, float):
+        return Entry(f"{value:.4f}" if abs(value) < _LARGE else f"{value:,.1f}")
+    return Entry(f"{value:,}")
 
 
-def _beyond(beyond: Json) -> list[Part]:
+def _groups_parts(beyond: Json, beside: Beside) -> list[Part]:
     parts: list[Part] = []
     popularity = beyond.get("popularity")
     if popularity:
         row = [Entry("test"), *(_value(value) for value in popularity.values())]
+        head = ["split", *map(metric_title, popularity)]
         parts += [
             Heading("What is recommended", 3),
-            TextTable(["split", *map(metric_title, popularity)], [row]),
+            TextTable(head, [row], metrics_note(popularity)),
         ]
+    if any(beyond.get(key) for key in _BEYOND):
+        parts += [Heading("Groups of items and users", 3), Text(_GROUPS)]
+    if beside.run is not None:
+        measured = [beside.run, *(test.against for test in reversed(beside.tests))]
+        picture = groups_picture(measured, beside.k)
+        parts += [picture] if picture else []
     for key, title in _BEYOND.items():
         if beyond.get(key):
-            parts += [Heading(title, 3), _groups(beyond[key])]
+            parts.append(_groups(title, beyond[key]))
     if beyond.get("cold_items"):
-        parts += [Heading("Items held out of training", 3), _groups({"all": beyond["cold_items"]})]
+        note = "Items held out of training, ranked among themselves."
+        parts.append(_groups("Cold items", {"all": beyond["cold_items"]}, note))
     return parts
 
 
-def _groups(groups: Mapping[str, Json]) -> TextTable:
+def _groups(title: str, groups: Mapping[str, Json], note: str = "") -> TextTable:
     names = list(dict.fromkeys(name for values in groups.values() for name in values))
     rows = [
         [Entry(group), *(_value(values.get(name)) for name in names)]
         for group, values in groups.items()
     ]
-    return TextTable(["group", *map(metric_title, names)], rows)
+    return TextTable([title, *map(metric_title, names)], rows, note)
 
 
-def _curves(metrics: Json) -> list[Part]:
-    history = metrics["history"]
-    if not history:
-        return []
-    parts: list[Part] = [Heading("Training", 2)]
-    terms = list(dict.fromkeys(term for epoch in history for term in epoch["loss"]))
-    for term in terms:
-        points = [(e["epoch"], e["loss"][term]) for e in history if term in e["loss"]]
-        parts.append(_curve(f"loss_{term}.png", {term: points}, f"loss term {term}", metrics))
-    names = list(dict.fromkeys(name for e in history for name in e.get("valid", ())))
-    if names:
-        lines = {
-            metric_title(name): [
-                (e["epoch"], e["valid"][name]) for e in history if name in e.get("valid", ())
-            ]
-            for name in names[:_MOST_METRICS]
-        }
-        parts.append(_curve("valid.png", lines, "validation metrics", metrics))
-    return parts
-
-
-def _curve(
-    file: str, lines: Mapping[str, Sequence[tuple[int, float]]], what: str, metrics: Json
-) -> Picture:
-    figure, axes = new_figure(6.5, 2.8)
-    for name, points in lines.items():
-        axes.plot(*zip(*points, strict=True), marker="." if len(points) < 40 else "", label=name)
-    if metrics["best_epoch"] is not None:
-        axes.axvline(metrics["best_epoch"], color="#999999", linestyle=":", label="tested epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(what)
-    axes.legend(frameon=False)
-    return Picture(file, png(figure), f"{what[0].upper()}{what[1:]} over epochs")
-
-
-def _data(metrics: Json, manifest: Json | None) -> list[Part]:
-    counts = {f"{name} (of this run)": f"{n:,}" for name, n in metrics["data"].items()}
-    card: dict[str, Any] = {**counts, "fingerprint": metrics.get("data_fingerprint")}
-    if manifest:
-        for key in ("source", "synthetic", "command", "converter_version"):
-            if key in manifest:
-                card[key] = manifest[key]
-        for group in ("counts", "filters"):
-            card |= {f"{group}: {key}": value for key, value in manifest.get(group, {}).items()}
-    return [_table("", card)]
+def _training(metrics: Json) -> list[Part]:
+    parts = [*loss_panels(metrics), *validation_pictures(metrics)]
+    return [Heading("Training", 2), *parts] if parts else []
 
 
 def _environment(metrics: Json) -> dict[str, Any]:

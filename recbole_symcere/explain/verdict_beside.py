@@ -71,7 +71,12 @@ def both_parts(numbers: Json) -> list[Part]:
     return [
         Heading("Training and validation reviews", 2),
         Text(_TWO_PARTS),
-        TextTable(["", *(f"{name} reviews" for name in found)], rows),
+        TextTable(
+            ["figure", *(f"{name} reviews" for name in found)],
+            rows,
+            "Similarities and contributions are cosines and differences of cosines; in brackets "
+            "95 % intervals over items.",
+        ),
     ]
 
 
@@ -103,7 +108,15 @@ def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
                 Entry(f"{sum(judged)} of {len(judged)}"),
             ]
         )
-    parts: list[Part] = [Heading("Semantic anchoring over data sets", 1), TextTable(head, rows)]
+    note = (
+        "Objective, subjective: mean specific contribution of a mention, a difference of cosines, "
+        "with a 95 % interval; difference: objective less subjective. Superiority: chance that an "
+        "objective word contributes more than a subjective one; 0.5 is chance."
+    )
+    parts: list[Part] = [
+        Heading("Semantic anchoring over data sets", 1),
+        TextTable(head, rows, note),
+    ]
     if len(shares) > 1:
         pooled, spread = _pooled(shares)
         parts.append(

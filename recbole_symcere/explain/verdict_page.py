@@ -9,7 +9,7 @@ from recbole_symcere.explain import kinds as rules
 from recbole_symcere.explain.anchor import Anchoring
 from recbole_symcere.explain.kinds import KINDS
 from recbole_symcere.explain.verdict_beside import both_parts, number
-from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
 __all__ = ["page"]
@@ -74,7 +74,7 @@ def page(numbers: Json, found: Anchoring, drawn: Sequence[Picture]) -> list[Part
         _kinds(numbers),
         Text(_effect_sizes(numbers)),
         *both_parts(numbers),
-        *drawn,
+        Gallery(drawn),
         Heading("Words", 2),
         _words(found, "objective", "Most contributing objective words"),
         _words(found, "subjective", "Most contributing subjective words"),
@@ -140,7 +140,14 @@ def _kinds(numbers: Json) -> TextTable:
         *("kind", "words", "mentions", "specific contribution of a mention"),
         *("of the similarity", "words above / below 0 (Holm)", "most contributing"),
     ]
-    return TextTable(head, rows)
+    note = (
+        "Specific contribution: what the similarity (a cosine) of a review and its interaction "
+        "loses without a word, beyond what it loses with any interaction; mean with a 95 % "
+        "interval over items. Of the similarity: that, as a share of the mean specific similarity. "
+        "Above / below 0: words whose mean is, by p (Holm) below .05. Most contributing: words "
+        "with the largest means above 0."
+    )
+    return TextTable(head, rows, note)
 
 
 def _effect_sizes(numbers: Json) -> str:
@@ -176,7 +183,13 @@ def _words(found: Anchoring, kind: str, title: str, n: int = 15) -> TextTable:
             ]
         )
     head = [title, "contribution", "standard error", "p (Holm)", "reviews", "lift", "stars"]
-    return TextTable(head, rows)
+    note = (
+        "Contribution: mean specific contribution of a mention, a difference of cosines, with its "
+        "standard error and p-value. Reviews: those explained that have the word. Lift: how many "
+        "times as often as chance reviewers of one item share it. Stars: mean rating of its "
+        "reviews less that of the others."
+    )
+    return TextTable(head, rows, note)
 
 
 def _controls(numbers: Json) -> TextTable:

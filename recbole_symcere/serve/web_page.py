@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from recbole_symcere.page.html_page import STYLE
+
 __all__ = ["FILES", "api_list"]
 
 _FOLDER = files(__package__) / "web"
@@ -16,7 +18,7 @@ def _read(name: str) -> str:
 
 FILES = {
     "/": (_read("page.html"), "text/html"),
-    "/page.css": (_read("page.css"), "text/css"),
+    "/page.css": (STYLE + _read("page.css"), "text/css"),
     "/page.js": (_read("page.js"), "text/javascript"),
     "/parts.js": (_read("parts.js"), "text/javascript"),
 }

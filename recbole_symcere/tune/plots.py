@@ -13,11 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from recbole_symcere.base.files import write_bytes
-from recbole_symcere.page.figures import new_figure, png
+from recbole_symcere.page.figures import COLOURS, GREY, INK, drawing, png, whole_numbers
 from recbole_symcere.tune.axes import ABSENT, Axis, axis_of, label
 from recbole_symcere.tune.space import SearchSpace
 from recbole_symcere.tune.trial_table import Mode, TrialRecord, best
@@ -25,14 +24,14 @@ from recbole_symcere.tune.trial_table import Mode, TrialRecord, best
 __all__ = ["best_so_far", "importance", "parallel_coordinates"]
 
 _LOG = logging.getLogger(__name__)
-_BEST = "#d62728"
-_UNSCORED = "#999999"
+_BEST = COLOURS[1]
+_UNSCORED = GREY
 _DOTS = {  # colour and marker: they differ also in print and for the colour-blind
-    "finished": ("#1f5fa8", "o"),
-    "stopped": ("#e69f00", "v"),
-    "failed": ("#555555", "x"),
-    "running": ("#7a7a7a", "D"),
-    "paused": ("#7a7a7a", "D"),
+    "finished": (COLOURS[0], "o"),
+    "stopped": (COLOURS[4], "v"),
+    "failed": (INK, "x"),
+    "running": (GREY, "D"),
+    "paused": (GREY, "D"),
 }
 _FEWEST = 8  # scored trials from which on a forest says something
 _WEAK = 0.1  # share of variance up to which the importance plot warns
@@ -57,29 +56,29 @@ def best_so_far(
     top = best(trials, mode)
     if top is None:
         return _skip(path, "no trial has a validation value")
-    figure, axes = new_figure(7.5, 4.2)
-    for status, (colour, marker) in _DOTS.items():
-        ends = [(i, t) for i, t in enumerate(trials, 1) if t.status == status and not t.scored]
-        dots = [(i, t) for i, t in enumerate(trials, 1) if t.status == status and t.scored]
-        look: dict[str, Any] = {"color": colour, "linestyle": "", "marker": marker, "zorder": 3}
-        if dots:
-            axes.plot([i for i, _ in dots], [_score(t) for _, t in dots], label=status, **look)
-        if ends:  # no score that counts: a mark at the foot
-            name = status if status == "failed" else f"{status}, no score"
-            foot, transform = [0.025] * len(ends), axes.get_xaxis_transform()
-            axes.plot([i for i, _ in ends], foot, label=name, transform=transform, **look)
-    better = np.fmax if mode == "max" else np.fmin
-    curve = better.accumulate([_score(t) if t.scored else math.nan for t in trials])
-    steps = range(1, len(trials) + 1)
-    axes.plot(steps, curve, drawstyle="steps-post", color=_BEST, label="best so far")
-    axes.set_xlim(0.5, len(trials) + 0.5)
-    axes.margins(y=0.12)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("trials in the order in which they ended")
-    axes.set_ylabel(f"{label(metric)} on the validation split")
-    axes.set_title(f"Best: trial {top.number}, {label(metric)} {_score(top):.4g}", fontsize=11)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-    return _save(figure, path)
+    with drawing(7.5, 4.2) as (figure, axes):
+        for status, (colour, marker) in _DOTS.items():
+            ends = [(i, t) for i, t in enumerate(trials, 1) if t.status == status and not t.scored]
+            dots = [(i, t) for i, t in enumerate(trials, 1) if t.status == status and t.scored]
+            look: dict[str, Any] = {"color": colour, "linestyle": "", "marker": marker, "zorder": 3}
+            if dots:
+                axes.plot([i for i, _ in dots], [_score(t) for _, t in dots], label=status, **look)
+            if ends:  # no score that counts: a mark at the foot
+                name = status if status == "failed" else f"{status}, no score"
+                foot, transform = [0.025] * len(ends), axes.get_xaxis_transform()
+                axes.plot([i for i, _ in ends], foot, label=name, transform=transform, **look)
+        better = np.fmax if mode == "max" else np.fmin
+        curve = better.accumulate([_score(t) if t.scored else math.nan for t in trials])
+        steps = range(1, len(trials) + 1)
+        axes.plot(steps, curve, drawstyle="steps-post", color=_BEST, label="best so far")
+        axes.set_xlim(0.5, len(trials) + 0.5)
+        axes.margins(y=0.12)
+        whole_numbers(axes.xaxis)
+        axes.set_xlabel("trials in the order in which they ended")
+        axes.set_ylabel(f"{label(metric)} on the validation split")
+        axes.set_title(f"Best: trial {top.number}, {label(metric)} {_score(top):.4g}", fontsize=11)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+        return _save(figure, path)
 
 
 def parallel_coordinates(
@@ -106,31 +105,36 @@ def parallel_coordinates(
         return _skip(path, "no setting is tuned" if top else "no trial has a validation value")
     scores = [_score(trial) for trial in trials if trial.scored]
     last = Axis(f"validation {label(metric)}", (), min(scores), max(scores))
-    figure, axes = new_figure(max(5.5, 1.35 * (len(scales) + 1) + 0.6), 5.2)
-    colours = colormaps["viridis_r" if mode == "max" else "viridis"]
-    norm = Normalize(last.low, last.high)
-    for trial in trials:
-        places = [scale.place(trial.config) for scale in scales]
-        look: dict[str, Any] = {"color": _UNSCORED, "linestyle": ":", "linewidth": 1, "zorder": 1}
-        if trial.scored:
-            places.append(last.position(_score(trial)))
-            look = {"color": colours(norm(_score(trial))), "linewidth": 1.2, "zorder": 2}
-        if trial is top:
-            look = {"color": _BEST, "linewidth": 3, "zorder": 3}
-        axes.plot(places, **look)
-    absent = {s.name for s in scales for trial in trials if s.name not in trial.config}
-    _draw_scales(axes, [*scales, last], absent)
-    shown: dict[str, tuple[Any, Any]] = {
-        f"best: trial {top.number}, {label(metric)} {_score(top):.4g}": (_BEST, "-")
-    }
-    if len(scores) > 1:
-        shown["others: the darker, the better"] = (colours(0.9 if mode == "max" else 0.1), "-")
-    if len(scores) < len(trials):
-        shown[f"failed or no score ({len(trials) - len(scores)})"] = (_UNSCORED, ":")
-    lines = [Line2D([], [], color=c, linestyle=s, linewidth=2) for c, s in shown.values()]
-    columns = 1 if len(scales) < 4 else 3
-    figure.legend(lines, list(shown), loc="outside lower center", ncols=columns, frameon=False)
-    return _save(figure, path)
+    with drawing(max(5.5, 1.35 * (len(scales) + 1) + 0.6), 5.2) as (figure, axes):
+        colours = colormaps["viridis_r" if mode == "max" else "viridis"]
+        norm = Normalize(last.low, last.high)
+        for trial in trials:
+            places = [scale.place(trial.config) for scale in scales]
+            look: dict[str, Any] = {
+                "color": _UNSCORED,
+                "linestyle": ":",
+                "linewidth": 1,
+                "zorder": 1,
+            }
+            if trial.scored:
+                places.append(last.position(_score(trial)))
+                look = {"color": colours(norm(_score(trial))), "linewidth": 1.2, "zorder": 2}
+            if trial is top:
+                look = {"color": _BEST, "linewidth": 3, "zorder": 3}
+            axes.plot(places, **look)
+        absent = {s.name for s in scales for trial in trials if s.name not in trial.config}
+        _draw_scales(axes, [*scales, last], absent)
+        shown: dict[str, tuple[Any, Any]] = {
+            f"best: trial {top.number}, {label(metric)} {_score(top):.4g}": (_BEST, "-")
+        }
+        if len(scores) > 1:
+            shown["others: the darker, the better"] = (colours(0.9 if mode == "max" else 0.1), "-")
+        if len(scores) < len(trials):
+            shown[f"failed or no score ({len(trials) - len(scores)})"] = (_UNSCORED, ":")
+        lines = [Line2D([], [], color=c, linestyle=s, linewidth=2) for c, s in shown.values()]
+        columns = 1 if len(scales) < 4 else 3
+        figure.legend(lines, list(shown), loc="outside lower center", ncols=columns)
+        return _save(figure, path)
 
 
 def _axes_of(trials: Sequence[TrialRecord], space: SearchSpace | None) -> list[Axis]:
@@ -146,12 +150,12 @@ def _draw_scales(axes: Axes, scales: Sequence[Axis], absent: set[str]) -> None:
     """Vertical lines with ticks; every second name is higher, so that long ones don't meet."""
     box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
     for x, scale in enumerate(scales):
-        axes.plot([x, x], [0, 1], color="black", linewidth=1, zorder=5)
+        axes.plot([x, x], [0, 1], color=INK, linewidth=1, zorder=5)
         ticks = scale.ticks()
         if scale.name in absent:
             ticks.append((ABSENT, "-"))
         for y, text in ticks:
-            axes.plot([x - 0.03, x + 0.03], [y, y], color="black", linewidth=1, zorder=5)
+            axes.plot([x - 0.03, x + 0.03], [y, y], color=INK, linewidth=1, zorder=5)
             axes.text(x + 0.05, y, text, fontsize=8, va="center", bbox=box, zorder=6)
         height = 1.05 if x % 2 else 1.12
         note = " (log)" if scale.logarithmic else ""
@@ -201,23 +205,25 @@ def importance(
     share, falls = _explained(features[:, varied], scores, seed)
     names = [label(scales[i].name, 40) for i in varied]
     order = np.argsort(falls.mean(axis=0), kind="stable")
-    figure, axes = new_figure(7.0, 1.3 + 0.36 * len(order))
-    axes.barh(
-        [names[i] for i in order],
-        np.maximum(falls.mean(axis=0)[order], 0),
-        xerr=falls.std(axis=0)[order],
-        color=_DOTS["finished"][0],
-        error_kw={"ecolor": "#555555", "capsize": 2, "linewidth": 1},
-    )
-    axes.set_xlim(left=0)
-    figure.supxlabel("fall of R² when the setting is shuffled (bar: mean, line: ± 1 SD)", size=9)
-    weak = "" if share > _WEAK else ":\ntoo little for the bars to mean anything"
-    figure.suptitle(
-        f"{label(metric)}: the settings predict {max(share, 0):.0%} of the variance of "
-        f"{len(scored)} trials{weak}",
-        size=10,
-    )
-    return _save(figure, path)
+    with drawing(7.0, 1.3 + 0.36 * len(order)) as (figure, axes):
+        axes.barh(
+            [names[i] for i in order],
+            np.maximum(falls.mean(axis=0)[order], 0),
+            xerr=falls.std(axis=0)[order],
+            color=_DOTS["finished"][0],
+            error_kw={"ecolor": INK, "capsize": 2, "linewidth": 1},
+        )
+        axes.set_xlim(left=0)
+        figure.supxlabel(
+            "fall of R² when the setting is shuffled (bar: mean, line: ± 1 SD)", size=9
+        )
+        weak = "" if share > _WEAK else ":\ntoo little for the bars to mean anything"
+        figure.suptitle(
+            f"{label(metric)}: the settings predict {max(share, 0):.0%} of the variance of "
+            f"{len(scored)} trials{weak}",
+            size=10,
+        )
+        return _save(figure, path)
 
 
 def _explained(

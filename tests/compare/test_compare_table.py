@@ -5,6 +5,7 @@ import io
 import json
 import math
 import statistics
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.stats
+from page.test_html_page import check_structure
 
+from recbole_symcere.compare import comparison_plots
 from recbole_symcere.compare.compare_options import checked_options
 from recbole_symcere.compare.differences import paired
 from recbole_symcere.compare.document import describe
@@ -23,7 +26,8 @@ from recbole_symcere.compare.paper_tables import preset_rows, printed_values
 from recbole_symcere.compare.plan import Row
 from recbole_symcere.compare.table import make_block
 from recbole_symcere.compare.write import as_csv, sets_as_csv
-from recbole_symcere.page.page import as_html, as_markdown
+from recbole_symcere.page.html_page import as_html
+from recbole_symcere.page.page import as_markdown
 
 USERS = [f"u{n}" for n in range(40)]
 ROWS = [
@@ -179,7 +183,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.links += [value for name, value in attributes if name in {"src", "href"}]
-        if tag == "meta":
+        self.links = [link for link in self.links if not link.startswith(("data:image/", "#"))]
+        if tag in {"meta", "img"}:
             return
         self.open.append(tag)
         if tag == "tr":
@@ -207,7 +212,10 @@ def test_html_is_whole_and_stands_alone(block):
             break
     else:
         raise AssertionError("the label isn't shown as it is")
-    assert head[-6:] == ["difference", "p", "p (Holm)", "trials", "s/run", "peak MB"]
+    assert head == [
+        *("model", "NDCG@10", "improvement", "difference [95 %]", "p", "p (Holm)", "Hit@10"),
+        *("trials", "seconds per run", "peak memory, MB"),
+    ]
     assert "<strong>" in text
     assert "<u>" in text
     assert "Note: SYNTHETIC" in text
@@ -468,5 +476,79 @@ def test_a_metric_without_k_has_a_column(tmp_path):
     runs = [Done("EASE", "data", 0, tmp_path / "run", None)]
     block = make_block("data", [ROWS[2]], runs, "auc", test=False)
     text = as_markdown(describe([block], [], options(seeds="0", significance="False")))
-    assert "| model | AUC | s/run |" in text
+    assert "| model | AUC | seconds per run |" in text
     assert "| EASE | 0.7500 |" in text
+
+
+# --- plots -----------------------------------------------------------------------------------
+
+
+def texts_of(picture):
+    root = ET.fromstring(picture.content)
+    return ["".join(t.itertext()) for t in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What is handed to the forest plot: label, value and interval, role."""
+    kept = []
+
+    def keeping(shown, *rest):
+        kept.append(shown)
+        return forest(shown, *rest)
+
+    forest = comparison_plots._forest
+    monkeypatch.setattr(comparison_plots, "_forest", keeping)
+    return kept
+
+
+def test_the_forest_plot_has_each_gain_with_its_interval(block, drawn):
+    picture = comparison_plots.gains_plot(block)
+    base = line_of(block, "EASE").cells["ndcg@10"].mean
+    rows = {label: (estimate, role) for label, estimate, role in drawn[0]}
+    assert rows.keys() == MEANS.keys() - {"EASE"}
+    for label, (estimate, _) in rows.items():
+        found = line_of(block, label).comparison
+        assert estimate.value == pytest.approx(100 * found.difference / base)
+        assert (estimate.low, estimate.high) == pytest.approx(
+            [100 * end / base for end in found.interval]
+        )
+    assert {role for _, role in rows.values()} == {"proposed", "baseline", "control"}
+    values = [estimate.value for _, estimate, _ in drawn[0]]
+    assert values == sorted(values, reverse=True)
+    names = texts_of(picture)
+    assert {"A<b> | c_d", "gain in NDCG@10 over EASE, % of it"} <= {*names}
+    assert comparison_plots.gains_plot(replace(block, reference=None)) is None
+
+
+def test_the_forest_plot_over_sets_is_of_the_pooled_means(blocks, drawn):
+    over = over_sets(blocks)
+    comparison_plots.gains_over_sets(over, ROWS, "NDCG@10")
+    pooled = {row.label: row.pooled for row in over}
+    assert {label for label, *_ in drawn[0]} == {
+        name for name, one in pooled.items() if one.interval
+    }
+    for label, estimate, _ in drawn[0]:
+        assert estimate.value == pytest.approx(100 * math.expm1(pooled[label].mean))
+
+
+def test_costs_and_groups_are_drawn(block):
+    names = texts_of(comparison_plots.cost_plot(block))
+    assert {*MEANS} <= {*names}
+    assert "seconds of a run: preparing, training and evaluating" in names
+    groups = comparison_plots.groups_plots(block)
+    assert [texts_of(one)[-1] for one in groups] == ["rare items", "users with k = 0", "cold items"]
+    for one in groups:
+        assert {*MEANS} <= {*texts_of(one)}
+
+
+def test_the_page_says_first_which_row_is_best_and_whether_that_is_chance(block):
+    page = as_html(describe([block], [], options()), "Comparison")
+    check_structure(page)
+    line = line_of(block, "SymCERE")
+    sure = "more than chance" if line.p_value < 0.05 else "no more than chance could be"
+    first = page[page.index("</h1>") : page.index("<h2")]
+    assert f"On data SymCERE has the best NDCG@10, {line.cells['ndcg@10'].mean:.4f}" in first
+    assert f"which is {sure} (p (Holm) {line.p_value:.4f})" in first
+    untested = replace(block, lines=[replace(one, p_value=None) for one in block.lines])
+    assert "wasn't tested" in as_markdown(describe([untested], [], options()))

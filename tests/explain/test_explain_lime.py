@@ -11,11 +11,12 @@ import scipy.stats
 from explain.planted import ATTRIBUTES, DISLIKED, LIKED
 
 from recbole_symcere.cli import main
-from recbole_symcere.explain.kinds import KINDS, WordKinds
-from recbole_symcere.explain.lime_page import marked, summarise
+from recbole_symcere.explain.kinds import KINDS, WordKinds, word_kinds
+from recbole_symcere.explain.lime_page import _strongest, _types, marked, summarise
 from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.surrogate import Explanation, explain_review, explain_reviews
-from recbole_symcere.page.page import Heading, Marked, Piece, Text, as_html, as_markdown
+from recbole_symcere.page.html_page import as_html
+from recbole_symcere.page.page import Heading, Marked, Piece, Text, as_markdown
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +120,11 @@ def test_the_tables_and_the_marked_reviews(page, run):
     assert float(rows["objective"][1]) > 3 * abs(float(rows["subjective"][1]))
     assert "rank correlation" in text
     html = (page / "lime.html").read_text()
-    assert html.count("<em>user ") == 25
+    assert html.count('<p class="caption">user ') == 25
     assert "<mark" in html
     assert "<mark" not in text
     assert not re.search(r"https?://|src=\"(?!data:)", html)
-    assert (page / "stability.png").stat().st_size > 2000
+    assert (page / "stability.svg").read_bytes().startswith(b"<svg")
     rows = list(csv.DictReader((page / "weights.csv").read_text().splitlines()))
     assert len(rows[0]) == 6
     mentions = {(row["user"], row["item"]) for row in rows}
@@ -152,13 +153,36 @@ def test_mistakes_are_told(planted_run, capsys):
 
 
 def test_marked_texts_in_both_formats():
-    part = marked("of <u1>", "A <b>good</b> room", {"good": 2.0, "room": -1.0})
+    part = marked("of <u1>", "A <b>good</b> room", {"good": 2.0, "room": -1.0}, 2.0)
     assert "".join(piece.text for piece in part.pieces) == "A <b>good</b> room"
     assert {p.text: p.weight for p in part.pieces if p.weight} == {"good": 1.0, "room": -0.5}
     page = [Heading("H", 1), Text("x"), part, Marked("none", [Piece("plain")])]
     html = as_html(page, "T & t")
-    assert '<mark style="background: rgba(26, 150, 65, 0.75)">good</mark>' in html
-    assert '<mark style="background: rgba(215, 48, 39, 0.38)">room</mark>' in html
+    assert '<mark style="background: rgba(31, 127, 196, 0.700)">good</mark>' in html
+    assert '<mark style="background: rgba(213, 94, 0, 0.350)">room</mark>' in html
     assert "&lt;b&gt;" in html
     assert "<title>T &amp; t</title>" in html
     assert r"> A \<b>**good**\</b> room" in as_markdown(page)
+
+
+def test_words_that_lower_the_similarity_are_not_among_those_that_raise_it():
+    rng = np.random.default_rng(0)
+    words = ["up", "down"]
+    weights = np.array([[0.5, -0.9]])
+    found = [Explanation(n, words, weights, 0.5, 0.5, 9) for n in range(4)]
+    kinds = word_kinds(["up down"] * 4, np.arange(4), rng.normal(size=4))
+    told = summarise(found, np.tile(weights[0], 4), kinds)
+    raising, lowering = _strongest(told)
+    assert [row[0].text for row in raising.rows] == ["up"]
+    assert [row[0].text for row in lowering.rows] == ["down"]
+    assert [row[1].text for row in _types(told).rows] == ["up"]
+
+
+def test_all_reviews_of_a_page_share_one_scale(page):
+    html = (page / "lime.html").read_text()
+    reviews = re.findall(r'<p class="review">(.*?)</p>', html, re.S)
+    strongest = [
+        max(map(float, re.findall(r", ([\d.]+)\)\">", text)), default=0) for text in reviews
+    ]
+    assert max(strongest) == pytest.approx(0.7)
+    assert sum(value == max(strongest) for value in strongest) == 1

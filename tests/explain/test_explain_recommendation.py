@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 from explain.planted import ATTRIBUTES, DISLIKED, FILLERS, LIKED
+from page.test_html_page import check_structure
 from recbole.data.interaction import Interaction
 
 from recbole_symcere.cli import main
 from recbole_symcere.explain.loaded_run import load_text_run
 from recbole_symcere.explain.recommendation import explain_pair
+from recbole_symcere.explain.recommendation_page import page
 from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model.experts import ItemMap
+from recbole_symcere.page.html_page import as_html
+from recbole_symcere.page.page import Marked, TextTable
 from recbole_symcere.run.quick_start import run_recbole
 
 SOLD = "i3"
@@ -106,7 +110,8 @@ def test_the_page_and_mistakes(planted_run, tmp_path, capsys):
     assert text.startswith(f"# Why item {SOLD} for user u2")
     assert text in capsys.readouterr().out
     html = (tmp_path / "recommendation.html").read_text()
-    assert 3 <= html.count("<em>item ") + html.count("<em>user ") <= 6
+    check_structure(html)
+    assert 3 <= html.count('"caption">item ') + html.count('"caption">user ') <= 6
     assert "<mark" in html
     parts = [float(v) for v in re.findall(r"\| ([+-]\d\.\d{4}) \|\n", text)[:3]]
     assert parts[0] + parts[1] == pytest.approx(parts[2], abs=2e-4)
@@ -117,6 +122,50 @@ def test_the_page_and_mistakes(planted_run, tmp_path, capsys):
     ):
         assert main([*base, *words]) == 2
         assert message in capsys.readouterr().err
+
+
+def texts_of(parts):
+    return [row[0].text for part in parts if isinstance(part, TextTable) for row in part.rows]
+
+
+def test_what_lowers_the_score_is_not_listed_and_titles_stand_beside_ids(run, monkeypatch):
+    monkeypatch.setitem(run.__dict__, "_titles", {"i3": "A <b>title</b>", "i5": ""})
+    user, item = 3, 7
+    found = explain_pair(run, user, item, 50)
+    effects = {reason.effect > 0 for reason in (*found.from_user, *found.from_item)}
+    assert effects == {True, False}
+    parts = page(run, found)
+    listed = texts_of(parts)[3:]
+    raising = [r for r in (*found.from_user, *found.from_item) if r.effect > 0]
+    assert len(listed) == len(raising)
+    ids = run.tokens_of("item_id", run.items[[r.interaction for r in raising]])
+    if "i3" in ids[: len(found.from_user)]:
+        assert "i3: A <b>title</b>" in listed
+    assert run.named_items([run.dataset.field2token_id["item_id"]["i3"]]) == ["i3: A <b>title</b>"]
+    assert run.named_items([run.dataset.field2token_id["item_id"]["i5"]]) == ["i5"]
+    html = as_html(parts, "T")
+    assert "<b>" not in html
+
+
+def test_the_colour_of_a_word_is_its_pull_on_one_scale_for_the_page(run):
+    found = explain_pair(run, 3, 7, 50)
+    weights = [
+        (piece.text, piece.weight)
+        for part in page(run, found)
+        if isinstance(part, Marked)
+        for piece in part.pieces
+        if piece.weight
+    ]
+    raising = [r for r in (*found.from_user, *found.from_item) if r.effect > 0]
+    largest = max(abs(pull) for reason in raising for pull in reason.words.values())
+    expected = [
+        (word, reason.words[word] / largest)
+        for reason in raising
+        for word in run.texts[reason.interaction].split()
+    ]
+    assert [text for text, _ in weights] == [word for word, weight in expected if weight]
+    assert [w for _, w in weights] == pytest.approx([w for _, w in expected if w])
+    assert max(abs(weight) for _, weight in weights) == pytest.approx(1)
 
 
 def test_neighbours_by_words_are_part_of_score_and_effect(small, tmp_path):

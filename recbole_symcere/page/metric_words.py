@@ -1,0 +1,29 @@
+"""What the columns of a table of metrics are, in a line."""
+
+from collections.abc import Iterable
+
+__all__ = ["metrics_note"]
+
+_MEANS = {
+    "ndcg": "NDCG@k: held-out items among the first k, an earlier place counting more, from 0 to 1",
+    "hit": "Hit@k: share of users with a held-out item among the first k",
+    "recall": "Recall@k: share of a user's held-out items among the first k",
+    "precision": "Precision@k: share of the first k that were held out",
+    "mrr": "MRR@k: 1 over the place of the first held-out item, 0 beyond k",
+    "map": "MAP@k: mean precision at the places of held-out items, from 0 to 1",
+    "auc": "AUC: chance that a held-out item stands above another one",
+    "gauc": "GAUC: AUC within each user",
+    "arp": "ARP@k: training interactions of a recommended item, on average",
+    "aplt": "APLT@k: share of recommended items that are rare",
+    "novelty": "Novelty@k: how unlikely a recommended item is by its popularity, in bits",
+    "gini": "Gini@k: 0 where all items are recommended equally often, 1 where one is",
+    "coverage": "Coverage@k: share of the items that are recommended to anybody",
+    "users": "Users: number of them",
+}
+
+
+def metrics_note(names: Iterable[str]) -> str:
+    """A sentence for each metric, by names such as ``ndcg@10``; nothing for unknown ones."""
+    words = dict.fromkeys(name.partition("@")[0].lower() for name in names)
+    told = [_MEANS[word] for word in words if word in _MEANS]
+    return "; ".join(told) + "." if told else ""
