@@ -2,9 +2,10 @@
 
 import inspect
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 __all__ = ["differences", "section_of", "setup", "with_sections", "without_substitutions"]
 
@@ -20,7 +21,7 @@ def with_sections(lines: list[str]) -> list[str]:
 
 def section_of(documented: Any, name: str) -> str | None:
     """The text of a section of a docstring in one line, or None where there is no such section."""
-    lines = with_sections(inspect.getdoc(documented).splitlines())
+    lines = with_sections((inspect.getdoc(documented) or "").splitlines())
     if f"{name}:" not in lines:
         return None
     found = []
@@ -50,12 +51,12 @@ def without_substitutions(lines: list[str]) -> list[str]:
 
 
 def _before_napoleon(
-    _app: Sphinx, _what: str, _name: str, _found: Any, _options: Any, lines: list[str]
+    _app: "Sphinx", _what: str, _name: str, _found: Any, _options: Any, lines: list[str]
 ) -> None:
     lines[:] = without_substitutions(with_sections(lines))
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
     """Read docstrings before napoleon does."""
     app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

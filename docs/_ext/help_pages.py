@@ -31,7 +31,9 @@ def _option_table(part: Part, written: str) -> nodes.table:
         [nodes.literal("", written.format(option.name)), option.text, option.default]
         for option in part.options
     ]
-    return table(["Option" if "--" in written else "Setting", "Meaning", "Default"], rows, "options")
+    return table(
+        ["Option" if "--" in written else "Setting", "Meaning", "Default"], rows, "options"
+    )
 
 
 def _told(parts: Sequence[Part], usage: str, written: str = "--{}") -> list[nodes.Node]:
@@ -44,14 +46,10 @@ def _told(parts: Sequence[Part], usage: str, written: str = "--{}") -> list[node
     return found
 
 
-class ProgramHelp(SphinxDirective):
+def _program() -> nodes.section:
     """What the program says before it tells of settings."""
-
-    def run(self) -> list[nodes.Node]:
-        """The words of ``--help``."""
-        words = parse(help_of([]))[0].words
-        before = words.split("What every run reads")[0].strip("\n")
-        return [nodes.literal_block(before, before, language="text")]
+    words = parse(help_of([]))[0].words.split("What every run reads")[0].strip("\n")
+    return section("The program", "program", [nodes.literal_block(words, words, language="text")])
 
 
 class RunSettings(SphinxDirective):
@@ -63,11 +61,11 @@ class RunSettings(SphinxDirective):
 
 
 class Commands(SphinxDirective):
-    """A section for each command."""
+    """A section for the program and each command."""
 
     def run(self) -> list[nodes.Node]:
         """Their help texts."""
-        return [
+        return [_program()] + [
             section(name, f"command-{name}", _told(parse(help_of([name])), name))
             for name in commands()
         ]
@@ -100,7 +98,6 @@ class ModelSettings(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives."""
-    app.add_directive("program-help", ProgramHelp)
     app.add_directive("run-settings", RunSettings)
     app.add_directive("commands", Commands)
     app.add_directive("convert-help", ConvertHelp)

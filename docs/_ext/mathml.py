@@ -1,6 +1,9 @@
 """Equations as MathML, by docutils' own converter, so that no page needs JavaScript for them."""
 
+import html
+import re
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -11,6 +14,12 @@ from sphinx.util.math import get_node_equation_number
 
 __all__ = ["setup", "to_mathml"]
 
+_NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
+_ENTITY = re.compile(r"&(\w+);")
+_ACCENTS = {"\N{MODIFIER LETTER CIRCUMFLEX ACCENT}", "~", "\N{MACRON}"}  # hat, tilde, bar
+_BARS = {"|", "‖"}
+_BRACES = {"{", "}"}
+
 
 def to_mathml(tex: str, block: bool) -> str:
     """The `<math>` element of an equation.
@@ -19,9 +28,31 @@ def to_mathml(tex: str, block: bool) -> str:
         ExtensionError: if the converter doesn't know what it finds.
     """
     try:
-        return str(tex2mathml(tex, as_block=block))
+        made = str(tex2mathml(tex, as_block=block))
     except (MathError, SyntaxError, ValueError, KeyError, IndexError) as error:
         raise ExtensionError(f"an equation can't be turned into MathML: {tex!r}: {error}") from None
+    root = ET.fromstring(_ENTITY.sub(_as_character, made.replace(_NAMESPACE, "")))
+    for node in root.iter():
+        _mend(node)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _as_character(entity: re.Match[str]) -> str:
+    kept = entity[1] in {"lt", "gt", "amp"}
+    return entity[0] if kept else html.unescape(entity[0])
+
+
+def _mend(node: ET.Element) -> None:
+    """What docutils 0.22 makes of an accent with an index, of bars and of braces."""
+    if node.tag == "munderover" and node[2].text in _ACCENTS:
+        base, index, accent = node
+        node.tag, over = "msub", ET.Element("mover", accent="true")
+        over.extend([base, accent])
+        node[:] = [over, index]
+    elif node.tag == "mo" and node.text in _BARS:
+        node.attrib |= {"lspace": "0", "rspace": "0", "stretchy": "false"}
+    elif node.tag == "mo" and node.text in _BRACES:
+        node.set("stretchy", "false")
 
 
 def _inline(writer: Any, node: nodes.math) -> None:

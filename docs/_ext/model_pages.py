@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from docstrings import differences
@@ -18,7 +19,15 @@ from recbole_symcere.model.registry import class_of
 
 __all__ = ["setup"]
 
-_COLUMNS = ("Data set", "Row", "NDCG@10", "Hit@10", "NDCG@10 beside the best baseline", "p (Holm)", "s a run")
+_COLUMNS = (
+    "Data set",
+    "Row",
+    "NDCG@10",
+    "Hit@10",
+    "NDCG@10 beside the best baseline",
+    "p (Holm)",
+    "s a run",
+)
 _CLASSIC = "Pop/ItemKNN/EASE/LightGCN/XSimGCL/WordKNN"
 _INK = "#010203"  # stands for the page's own colour of text until the figure is written
 
@@ -77,7 +86,7 @@ class ResultsFigure(SphinxDirective):
 
 
 def _forest(rows: Sequence[Over]) -> str:
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none", "svg.hashsalt": "results", "font.family": "sans-serif",
         "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK,
         "xtick.color": _INK, "ytick.color": _INK, "font.size": 10,

@@ -5,7 +5,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["RESULTS", "RULES", "Over", "Result", "data_set_name", "over_sets", "results_of", "summary"]
+__all__ = [
+    "RESULTS",
+    "RULES",
+    "Over",
+    "Result",
+    "data_set_name",
+    "over_sets",
+    "results_of",
+    "summary",
+]
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 

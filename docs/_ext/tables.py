@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from docutils import nodes
 
-__all__ = ["Cell", "paragraphs", "section", "table"]
-
-Cell = str | nodes.Node
+__all__ = ["paragraphs", "section", "table"]
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], kind: str = "") -> nodes.table:
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str | nodes.Node]], kind: str = ""
+) -> nodes.table:
     """A table of a header and rows of as many cells.
 
     Args:
@@ -26,7 +26,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], kind: str = "")
     return nodes.table("", group, classes=["generated", *[kind] * bool(kind)])
 
 
-def _row(cells: Sequence[Cell]) -> nodes.row:
+def _row(cells: Sequence[str | nodes.Node]) -> nodes.row:
     row = nodes.row()
     for cell in cells:
         content = nodes.Text(cell) if isinstance(cell, str) else cell
