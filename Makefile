@@ -34,7 +34,7 @@ lint: $(READY)
 check: lint test
 
 docs: $(DOCS)
-	$(BIN)/python -m sphinx -W --keep-going -n -q -j auto docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -n -q -j auto -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 # RecBole pins an old Ray that has no build for newer Pythons, so it comes without its requirements;

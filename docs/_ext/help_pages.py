@@ -28,12 +28,16 @@ def convert_commands() -> list[str]:
 
 def _option_table(part: Part, written: str) -> nodes.table:
     rows = [
-        [nodes.literal("", written.format(option.name)), option.text, option.default]
+        [nodes.literal("", written.format(option.name)), option.text, _default(option.default)]
         for option in part.options
     ]
     return table(
         ["Option" if "--" in written else "Setting", "Meaning", "Default"], rows, "options"
     )
+
+
+def _default(default: str) -> nodes.Node:
+    return nodes.literal("", default) if default else nodes.Text("")
 
 
 def _told(parts: Sequence[Part], usage: str, written: str = "--{}") -> list[nodes.Node]:

@@ -30,7 +30,8 @@ def _row(cells: Sequence[str | nodes.Node]) -> nodes.row:
     row = nodes.row()
     for cell in cells:
         content = nodes.Text(cell) if isinstance(cell, str) else cell
-        row += nodes.entry("", nodes.paragraph("", "", content))
+        # --key isn't to become a dash
+        row += nodes.entry("", nodes.paragraph("", "", content, support_smartquotes=False))
     return row
 
 
@@ -55,5 +56,6 @@ def paragraphs(words: str, usage: str) -> list[nodes.Node]:
         if typed:
             found.append(nodes.literal_block(block, block, language="text"))
         else:
-            found.append(nodes.paragraph("", " ".join(line.strip() for line in lines)))
+            said = " ".join(line.strip() for line in lines)
+            found.append(nodes.paragraph("", said, support_smartquotes=False))
     return found
