@@ -1,6 +1,7 @@
 # make run    make an environment, then train SymCERE on the bundled sample
 # make test   the tests
 # make test-stock  every model of RecBole's: which run, which are refused and why
+# make docs   the site, in docs/_build/html
 # make check  what a reviewer runs: format, lint, types, tests
 # Another Python: make run PYTHON=python3.13. More settings: make run ARGS="--epochs=3"
 
@@ -8,8 +9,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/installed
+DOCS := $(VENV)/docs-installed
 
-.PHONY: run test test-slow test-stock check lint clean
+.PHONY: run test test-slow test-stock check lint docs clean
 
 run: $(READY)
 	$(BIN)/python run_recbole_symcere.py --model=SymCERE --dataset=yelp $(ARGS)
@@ -31,6 +33,10 @@ lint: $(READY)
 
 check: lint test
 
+docs: $(DOCS)
+	$(BIN)/python -m sphinx -W --keep-going -n -q -j auto -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 # RecBole pins an old Ray that has no build for newer Pythons, so it comes without its requirements;
 # constraints.txt lists all of them.
 $(READY): constraints.txt setup.cfg pyproject.toml
@@ -41,5 +47,9 @@ $(READY): constraints.txt setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps recbole==1.2.1 -e .
 	touch $@
 
+$(DOCS): $(READY) docs/requirements.txt
+	$(BIN)/python -m pip install --quiet -r docs/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,7 +32,7 @@ __all__ = ["SymCERE", "SymCERELoss", "SymCEREOptions"]
 
 @dataclass(frozen=True)
 class SymCEREOptions:
-    """Hyper-parameters; a default that the paper doesn't give is our reading, see README."""
+    """Hyper-parameters; a default that the paper doesn't give is our reading."""
 
     backbone: Literal["LightGCN", "NGCF"] = option("LightGCN", "the graph encoder")
     embedding_size: int = option(64, "d", minimum=1)
@@ -103,8 +103,8 @@ class SymCERE(GraphRecommender):
         config: RecBole's configuration.
         dataset: the training split, a `ReviewDataset`.
 
-    Differs from the paper: what it leaves open is a setting, see README, "Readings". Rows without
-        a review are left out of the cross-modal and the text term.
+    Differs from the paper: what it leaves open is a setting, see docs/models/symcere.md. Rows
+        without a review are left out of the cross-modal and the text term.
     """
 
     input_type = InputType.PAIRWISE

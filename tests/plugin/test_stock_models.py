@@ -17,7 +17,7 @@ from recbole_symcere.plugin.stock_models import model_kinds
 from recbole_symcere.run.prepare import read_dataset
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "models" / "recbole.md"
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
 
 
@@ -72,9 +72,9 @@ def test_every_model_of_recbole_is_known_by_its_kind():
             assert f".{kind}." in get_model(name).__module__
 
 
-def test_readme_tells_of_every_model():
-    section = README.read_text().split("### RecBole's models")[1].split("\n## ")[0]
-    rows = [line.split("|") for line in section.splitlines() if line.startswith("| ")]
+def test_the_page_tells_of_every_model():
+    lines = PAGE.read_text().splitlines()
+    rows = [line.split("|") for line in lines if line.startswith("| ")]
     for kind, models in (("general", 33), ("context-aware", 18), ("sequential", 31),
                          ("knowledge-aware", 10), ("exlib", 2)):  # fmt: skip
         row = next(" ".join(cells[2:]) for cells in rows if cells[1].strip() == kind)
