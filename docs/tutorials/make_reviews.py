@@ -10,6 +10,7 @@ import csv
 import datetime
 import random
 import sys
+from pathlib import Path
 
 N_USERS, REVIEWS_EACH = 150, 12
 KINDS = ("kettle", "lamp", "backpack", "headphones", "chair", "blender", "tent", "watch", "jacket")
@@ -54,8 +55,8 @@ def rows(seed: int = 1) -> list[list[object]]:
 
 def main() -> None:
     """Write the file."""
-    path = sys.argv[1] if len(sys.argv) > 1 else "reviews.csv"
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    path = Path(sys.argv[1] if len(sys.argv) > 1 else "reviews.csv")
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["user_id", "item_id", "rating", "timestamp", "text"])
         writer.writerows(rows())

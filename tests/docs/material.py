@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLE = DOCS.parent / "examples" / "drop_in"
 MAKE_REVIEWS = DOCS / "tutorials" / "make_reviews.py"
 
 

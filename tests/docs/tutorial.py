@@ -87,7 +87,7 @@ class Reader:
             for command, _ in block.commands() if block.kind in _SHELL else ():
                 self._look_up(command, block.line)
         elif block.kind == "python":
-            exec(compile(block.text, f"line {block.line}", "exec"), self.names)
+            exec(compile(block.text, f"line {block.line}", "exec"), self.names)  # noqa: S102
         elif block.kind in _SHELL:
             self._run_commands(block)
 
@@ -146,6 +146,7 @@ class Reader:
         if names:
             main([*names, "--help"])
         if not names or names[0] in _TAKES_SETTINGS:
+            main(["--help"])
             main([f"--model={given.get('model', 'SymCERE')}", "--help"])
         known = set(re.findall(r"^  --(\w+)", self.capture.readouterr().out, re.M)) | {"resume"}
         assert set(given) <= known, f"line {line}: {command}\nunknown: {set(given) - known}"
