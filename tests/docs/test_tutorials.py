@@ -7,13 +7,20 @@ from docs.material import DOCS, EXAMPLE, MAKE_REVIEWS, write_amazon_2018, write_
 from docs.tutorial import Reader, assert_said, blocks_of
 from tiny_models import tiny_llama, tiny_roberta
 
+from recbole_symcere.cli import main
+
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
 
-# A short run reads and trains little.
+# A short run reads and trains little, and the bundled sample is a small one in it.
+SMALL = ["--n_users=60", "--n_items=60", "--n_reviews=600"]
 REPLACED = {
     "--num_samples=12": "--num_samples=2",
     "--seeds=0,1,2": "--seeds=0,1",
     "--n=200": "--n=8",
+    "--max_length=128": "--max_length=16",
+    "--users=u001": "--users=u01",
+    "--user=u001": "--user=u01",
+    "--item=i0176": "--item=i17",
 }
 TEXT = ["--text_encoder=TINY", "--max_length=16"]
 APPENDED = {
@@ -41,11 +48,19 @@ def roberta(tmp_path_factory):
     return tiny_roberta(tmp_path_factory.mktemp("encoder") / "roberta")
 
 
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample")
+    assert main(["convert", "synthetic", "--name=yelp", f"--output_dir={folder}", *SMALL]) == 0
+    return folder
+
+
 @pytest.fixture
-def reader(tiny_encoder, roberta, decoder, tmp_path, capfd):
+def reader(sample, tiny_encoder, roberta, decoder, tmp_path, capfd):
     """Somebody in a folder with what the tutorials start from."""
     shutil.copy(MAKE_REVIEWS, tmp_path)
     shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(sample, tmp_path / "dataset_atomic")
     write_yelp(tmp_path / "Yelp-JSON.zip")
     write_amazon_2018(tmp_path / "Gift_Cards_5.json.gz", tmp_path / "meta_Gift_Cards.json.gz")
     here = {"TINY": tiny_encoder, "hyp1231/blair-roberta-base": roberta,

@@ -148,7 +148,8 @@ class Reader:
         if not names or names[0] in _TAKES_SETTINGS:
             main(["--help"])
             main([f"--model={given.get('model', 'SymCERE')}", "--help"])
-        known = set(re.findall(r"^  --(\w+)", self.capture.readouterr().out, re.M)) | {"resume"}
+        told = set(re.findall(r"^  --(\w+)", self.capture.readouterr().out, re.M))
+        known = told | {"resume", "run_dir"}
         assert set(given) <= known, f"line {line}: {command}\nunknown: {set(given) - known}"
 
 
