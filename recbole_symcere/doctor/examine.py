@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 from recbole_symcere.base.errors import MissingPackageError
+from recbole_symcere.doctor import probe
 from recbole_symcere.doctor.doctor_options import DoctorOptions
 from recbole_symcere.doctor.findings import Facts, Finding, found, trouble
 from recbole_symcere.doctor.machine import look_at_memory, look_at_place, look_at_threads, system
 from recbole_symcere.doctor.packages_there import look_at_packages, versions
-from recbole_symcere.doctor.probe import TOLD
 from recbole_symcere.plugin.compat_install import fetch_recbole
 from recbole_symcere.version import __version__
 
@@ -54,7 +54,7 @@ def _under_torch(options: DoctorOptions) -> list[Finding]:
     try:
         with tempfile.TemporaryDirectory(prefix="recbole-symcere-doctor-") as folder:
             ended = _run_probe(folder, options)
-            told = Path(folder, TOLD)
+            told = Path(folder, probe.TOLD)
             found = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}
     except OSError as error:
         return [trouble("self-test", f"it has no place to work in: {error}", "set TMPDIR")]
@@ -66,7 +66,7 @@ def _under_torch(options: DoctorOptions) -> list[Finding]:
 
 def _run_probe(folder: str, options: DoctorOptions) -> str:
     """Run the other process; how it ended, if otherwise than it should."""
-    words = [sys.executable, "-P", "-m", "recbole_symcere.doctor.probe"]
+    words = [sys.executable, "-P", "-m", probe.__name__]
     words += [folder, options.text_encoder, str(options.self_test)]
     path = os.pathsep.join(filter(None, [str(_PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     try:

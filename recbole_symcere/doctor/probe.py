@@ -100,8 +100,8 @@ def look_at_blas() -> list[Finding]:
 
 def look_at_recbole() -> list[Finding]:
     """Whether RecBole can be imported, as we change it."""
-    from recbole_symcere import registered
     from recbole_symcere.plugin.in_force import not_in_force
+    from recbole_symcere.plugin.register import registered
 
     missing = not_in_force()
     if missing:
