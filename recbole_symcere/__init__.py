@@ -8,7 +8,6 @@ from typing import Any
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.model.registry import adopt
-from recbole_symcere.plugin.compat import check_recbole
 from recbole_symcere.plugin.register import register, registered
 from recbole_symcere.version import __version__
 
@@ -51,7 +50,6 @@ def _load_data_and_model(model_file: str, **places: str) -> Any:
     return load_data_and_model(model_file, **places)
 
 
-check_recbole()
 register(_load_data_and_model)
 
 

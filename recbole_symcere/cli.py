@@ -13,6 +13,7 @@ from recbole_symcere.base.interrupts import end_at_once, exit_status, take_signa
 from recbole_symcere.base.options import parse_pairs, suggesting, take_options
 from recbole_symcere.base.program import program
 from recbole_symcere.base.storage import storage_cause
+from recbole_symcere.plugin.compat_install import fetch_recbole
 from recbole_symcere.plugin.first_look import look_first
 from recbole_symcere.plugin.run_options import FileOptions, JobOptions, ProcessOptions
 from recbole_symcere.run import launch
@@ -66,6 +67,9 @@ Train a finished run's settings on everything, for use:
 Show that no held-out review reaches a model:
   PROGRAM audit --dataset=NAME [--model=NAME]
 
+See whether all is there and works; what to paste into a bug report:
+  PROGRAM doctor
+
 A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged
 or one of its processes died; 2, a
 mistake in the input or a place that can't be written; 130, 143 and 129, ended by SIGINT (Ctrl-C),
@@ -89,6 +93,7 @@ _COMMANDS = {
     "tune": "recbole_symcere.tune.tune_command",
     "explain": "recbole_symcere.explain.explain_command",
     "report": "recbole_symcere.explain.report_command",
+    "doctor": "recbole_symcere.doctor.doctor_command",
 }
 _RUNS = "recbole_symcere.run.quick_start"
 _THEN = {
@@ -170,8 +175,15 @@ def _run(words: list[str]) -> int:
         return int(command.main(rest, properties_path() / "dataset", _on_cluster))
     asks = _ASKS.intersection(rest)
     if name == "explain":
-        return _say(command.help_text(rest)) if asks or not rest else int(command.run(rest))
-    return _say(command.help_text()) if asks else int(command.run(parse_pairs(rest)))
+        return _say(command.help_text(rest)) if asks or not rest else int(_ready(command).run(rest))
+    return _say(command.help_text()) if asks else int(_ready(command).run(parse_pairs(rest)))
+
+
+def _ready(command: Any) -> Any:
+    """A command, once RecBole is there; the doctor sees to it itself."""
+    if command.__name__ != _COMMANDS["doctor"]:
+        fetch_recbole()
+    return command
 
 
 def _on_cluster(address: str) -> Any:
@@ -184,6 +196,8 @@ def _on_cluster(address: str) -> Any:
 def _train(words: list[str]) -> int:
     asks = not words or bool(_ASKS.intersection(words))
     pairs = parse_pairs([word for word in words if word not in _ASKS])
+    if pairs:
+        fetch_recbole()
     if asks:
         from recbole_symcere.plugin.settings_help import settings_help
 

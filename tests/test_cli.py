@@ -299,12 +299,63 @@ def test_lists_may_be_written_with_commas(small, capsys):
     assert (config["metrics"], config["topk"], config["epochs"]) == (["NDCG", "Hit"], [5], 1)
 
 
-def test_help_loads_nothing_heavy():
-    script = "import sys; from recbole_symcere.cli import main; main(['--help'])\n"
-    script += "".join(f"main([{name!r}, '--help'])\n" for name in _COMMANDS if name != "audit")
-    script += "assert not {'torch', 'recbole', 'numpy', 'pandas'} & set(sys.modules)"
+HEAVY = (
+    *("torch", "recbole", "transformers", "numpy", "scipy", "pandas", "polars", "pyarrow"),
+    *("matplotlib", "ray", "sklearn"),
+)
+# what a person waits for most often: help, and a mistake that is told
+QUICK = (
+    *("", "--version", "--help", "convrt"),
+    *(f"{name} --help" for name in _COMMANDS),
+    *("convert yelp --help", "convert stats --help", "convert attach --help"),
+    *("explain", "explain lime --help", "explain anchr", "convert ylp"),
+    *("--model=LightGCN --help", "--model=SymCRE --dataset=yelp"),
+    *("--model=SymCERE --dataset=yelpp", "--model=SymCERE --dataset=yelp --lerning_rate=1"),
+    *("tune --model=BPR --dataset=yelp --num_sampels=1", "audit --dataset=yelpp"),
+    *("compare --models=BPRR --datasets=yelp --seeds=0 --out=nowhere", "encode --dataset=yelpp"),
+    *("recommend --run=nowhere", "similar --run=nowhere --item=x", "serve --run=nowhere"),
+    *("export --run=nowhere --out=x", "refit --run=nowhere", "report --run=nowhere"),
+    *("explain lime --run=nowhere", "--resume=nowhere", "doctor --selftest=False"),
+)
+
+
+def test_help_and_mistakes_load_nothing_heavy():
+    script = f"""
+import sys
+from recbole_symcere.cli import main
+for words in {QUICK!r}:
+    status = main(words.split())
+    heavy = sorted({{*{HEAVY!r}}} & set(sys.modules))
+    assert not heavy, (words, heavy)
+    print(status, words, file=sys.stderr)
+"""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment, stdout=-3)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment, stdout=-3, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    ended = dict(re.findall(r"(?m)^(\d) (.*)$", done.stderr)[i][::-1] for i in range(len(QUICK)))
+    assert ended == {words: "0" if told(words) else "2" for words in QUICK}
+
+
+def told(words):
+    """Whether it is no mistake."""
+    return words in {"", "--version", "explain"} or words.endswith("--help")
+
+
+def test_the_package_is_imported_without_anything_heavy_and_recbole_still_runs_after_it():
+    script = f"""
+import sys
+import recbole_symcere
+heavy = sorted({{*{HEAVY!r}}} & set(sys.modules))
+assert not heavy, heavy
+from recbole.quick_start import run_recbole
+from recbole.utils import get_model
+assert get_model("SymCERE") is recbole_symcere.SymCERE
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, env=environment)
 
 
 def test_two_processes_do_not_share_a_run(small, capsys):

@@ -27,7 +27,7 @@ FLOORS = (
     ("plugin",),
     ("run",),
     ("tune", "explain", "serve"),
-    ("compare",),
+    ("compare", "doctor"),
     ("cli", "__init__"),
 )
 
@@ -38,7 +38,7 @@ LATE_BINDINGS = {
     "model.registry": {"model", "run"},
     "plugin.register": {"evaluate"},
     "compare.execute": {"model"},
-    "cli": {"compare", "convert", "explain", "run", "serve", "tune"},
+    "cli": {"compare", "convert", "doctor", "explain", "run", "serve", "tune"},
     "convert.sources": {"convert"},
 }
 
@@ -173,7 +173,7 @@ def test_version_quirks_are_known_to_the_plugin_and_rays_to_those_who_start_it_a
     # ray_cluster.py starts Ray, search.py its trials, trial.py runs in them
     search = {"run.ray_cluster", "tune.search", "tune.trial"}
     plugin = {"plugin.register", "plugin.compat_ray"}
-    assert users == {"__init__", *plugin, *search}
+    assert users == {"cli", *plugin, *search}
     for module in search:
         assert {o for o in IMPORTS[module] if "compat" in o} == {"plugin.compat_ray"}
 

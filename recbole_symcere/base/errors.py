@@ -3,7 +3,14 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "ProcessEndedError", "StorageError", "UnknownKeyError", "did_you_mean"]
+__all__ = [
+    "InputError",
+    "MissingPackageError",
+    "ProcessEndedError",
+    "StorageError",
+    "UnknownKeyError",
+    "did_you_mean",
+]
 
 
 class InputError(ValueError):
@@ -16,6 +23,10 @@ class InputError(ValueError):
 
 class StorageError(InputError):
     """A file or folder that can't be written: the disk is full, read-only, or gone."""
+
+
+class MissingPackageError(InputError, ImportError):
+    """A package that isn't installed, or isn't of the version that is needed."""
 
 
 class ProcessEndedError(RuntimeError):

@@ -6,43 +6,13 @@ isn't needed. Issue numbers are those of RUCAIBox/RecBole. `register` queues the
 imports RecBole by itself.
 """
 
-import importlib.metadata
-import sys
 from functools import partial, wraps
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-__all__ = [
-    "RECBOLE_VERSION",
-    "check_recbole",
-    "collector_shims",
-    "hyper_tuning_shims",
-    "torch_proxy",
-]
+from recbole_symcere.base.packages import version_of
 
-RECBOLE_VERSION = "1.2.1"
-
-
-def check_recbole() -> None:
-    """Stop with the command that mends it if RecBole is missing or of another version.
-
-    On Python 3.12 and newer a plain ``pip install recbole`` gives 1.2.0 without a word, because
-    1.2.1 pins a Ray that has no build there (#2105, #1820).
-
-    Raises:
-        ImportError: if RecBole 1.2.1 isn't installed.
-    """
-    command = f"{sys.executable} -m pip install --no-deps recbole=={RECBOLE_VERSION}"
-    try:
-        found = importlib.metadata.version("recbole")
-    except importlib.metadata.PackageNotFoundError:
-        raise ImportError(f"RecBole isn't installed. Install it with: {command}") from None
-    if found != RECBOLE_VERSION:
-        raise ImportError(
-            f"RecBole {found} is installed, but recbole_symcere needs {RECBOLE_VERSION}. "
-            f"Install it with: {command}"
-        )
-
+__all__ = ["collector_shims", "hyper_tuning_shims", "torch_proxy"]
 
 # --- torch ---------------------------------------------------------------------------------------
 
@@ -110,16 +80,16 @@ def collector_shims(module: ModuleType) -> None:
 # --- hyperopt ------------------------------------------------------------------------------------
 
 
+_GENERATORS = (0, 2, 6)
+
+
 def hyper_tuning_shims(module: ModuleType) -> None:
     """Hyperopt >= 0.2.6 wants a `numpy.random.Generator` where RecBole gives a RandomState (#1182).
 
     Only the search that walks the whole grid is touched.
     """
-    try:
-        version = importlib.metadata.version("hyperopt")
-    except importlib.metadata.PackageNotFoundError:
-        return
-    if tuple(int(part) for part in version.split(".")[:3]) < (0, 2, 6):
+    version = version_of("hyperopt")
+    if version is None or tuple(int(part) for part in version.split(".")[:3]) < _GENERATORS:
         return
     search = module.exhaustive_search
     numpy = module.np

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-__all__ = ["after_import", "alias_module", "before_import", "offer_model"]
+__all__ = ["after_import", "alias_module", "before_import", "explain_absence", "offer_model"]
 
 Callback = Callable[[ModuleType], None]
 
@@ -27,6 +27,17 @@ class _AliasLoader(importlib.abc.Loader):
         setattr(module, self.attribute, self.value())
 
 
+class _AbsentLoader(importlib.abc.Loader):
+    """Stands for a module that isn't installed: to import it tells how to get it."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.tell = tell
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.tell()
+        raise ModuleNotFoundError(f"No module named {module.__name__!r}", name=module.__name__)
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Answers for aliases, and lets the callbacks of the modules it knows run around import."""
 
@@ -34,6 +45,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         self.aliases: dict[str, _AliasLoader] = {}
         self.before: dict[str, list[Callable[[], None]]] = {}
         self.after: dict[str, list[Callback]] = {}
+        self.absent: dict[str, _AbsentLoader] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -43,6 +55,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         if fullname not in self.before and fullname not in self.after:
             return None
         spec = self._spec_of_others(fullname, path, target)
+        if spec is None and fullname in self.absent:
+            return importlib.util.spec_from_loader(fullname, self.absent[fullname])
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
@@ -102,3 +116,11 @@ def after_import(name: str, function: Callback) -> None:
     _installed().after.setdefault(name, []).append(function)
     if name in sys.modules:
         function(sys.modules[name])
+
+
+def explain_absence(name: str, tell: Callable[[], None]) -> None:
+    """Run ``tell()``, which raises, where module ``name`` is imported and isn't installed.
+
+    Only for a name that `before_import` or `after_import` knows.
+    """
+    _installed().absent[name] = _AbsentLoader(tell)

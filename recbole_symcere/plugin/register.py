@@ -14,10 +14,21 @@ from typing import Any
 
 from recbole_symcere.base import processes
 from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, trainer_of
-from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tables
+from recbole_symcere.plugin import (
+    compat,
+    compat_arrays,
+    compat_install,
+    compat_ray,
+    compat_tables,
+)
 from recbole_symcere.plugin.config_patches import extend_recbole_config
 from recbole_symcere.plugin.dataset_patches import change_dataset
-from recbole_symcere.plugin.import_hooks import after_import, before_import, offer_model
+from recbole_symcere.plugin.import_hooks import (
+    after_import,
+    before_import,
+    explain_absence,
+    offer_model,
+)
 from recbole_symcere.plugin.large_data import change_full_loader, change_samplers, change_split
 from recbole_symcere.plugin.metric_patches import change_metrics
 from recbole_symcere.plugin.process_patches import (
@@ -56,6 +67,8 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
     def quick_start_shims(module: ModuleType) -> None:
         compat_ray.quick_start_shims(module, load_data_and_model)
 
+    explain_absence("recbole", compat_install.check_recbole)
+    before_import("recbole", compat_install.check_recbole)
     before_import("recbole", compat_arrays.numpy_aliases)
     before_import("ray", compat_arrays.numpy_aliases)
     before_import("recbole", compat_arrays.scipy_dok_update)

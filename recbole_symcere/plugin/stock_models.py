@@ -5,6 +5,7 @@ Nothing here imports RecBole, so that ``--help`` stays quick.
 
 import ast
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -67,7 +68,9 @@ def model_kinds() -> dict[str, str]:
     """
     kinds = {}
     for path in sorted(recboles_file("").parent.glob("model/*_recommender/*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # Python 3.12 has some for RecBole
+            tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and node.name.lower() == path.stem:
                 kinds[node.name] = path.parent.name

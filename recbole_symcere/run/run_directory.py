@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import platform
 import re
@@ -19,6 +18,7 @@ from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing, sha256_of
 from recbole_symcere.base.known_hashes import known_sha256
+from recbole_symcere.base.packages import version_of
 from recbole_symcere.base.storage import remove_leftovers, writing
 from recbole_symcere.data.intact import memory_of
 from recbole_symcere.run.metrics_file import checksum, damage_of, has
@@ -320,6 +320,7 @@ def versions() -> dict[str, str]:
         *("recbole-symcere", "recbole", "torch", "numpy", "scipy", "pandas"),
         *("transformers", "tokenizers", "peft", "pyarrow"),
     ):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
+        version = version_of(name)
+        if version is not None:
+            found[name] = version
     return found

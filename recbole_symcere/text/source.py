@@ -48,12 +48,13 @@ class NoEncoderError(InputError):
     """A text encoder that can't be had: there is no such folder or hub id, or it lacks files."""
 
 
-def resolve_folder(name_or_path: str) -> Path:
+def resolve_folder(name_or_path: str, download: bool = True) -> Path:
     """The local folder of a text encoder, downloaded first if it is a hub id not yet cached.
 
     Args:
         name_or_path: ``all-MiniLM-L6-v2``, a local folder, or a hub id such as
             ``hyp1231/blair-roberta-base``. A folder goes before a hub id of the same name.
+        download: whether it may be.
 
     Returns:
         A folder with config.json, tokenizer files and safetensors weights.
@@ -73,7 +74,10 @@ def resolve_folder(name_or_path: str) -> Path:
             f"text_encoder={name}: there is no such folder. Expected an existing folder, a hub id "
             f"(owner/name) or {DEFAULT_ENCODER}."
         )
-    return _cached_snapshot(name) or _checked(_download(name), name)
+    cached = _cached_snapshot(name)
+    if cached is None and not download:
+        raise _unreachable(name, "it is not in the hub cache")
+    return cached or _checked(_download(name), name)
 
 
 def encoder_fingerprint(name_or_path: str) -> str:
