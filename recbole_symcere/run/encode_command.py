@@ -89,18 +89,6 @@ def run(pairs: dict[str, Any]) -> int:
 
 def _told(found: "Encoding") -> list[str]:
     where = f" by {found.workers} workers on {found.nodes} nodes" if found.nodes else ""
-    lines = []
-    for account in found.accounts:
-        wanted, encoded, tokens = account.done
-        what = {"original": "texts", "masked": "masked copies"}[account.what]
-        if not encoded:
-            lines.append(f"{account.texts:,} {what}: there already")
-            continue
-        rate = max(account.seconds, 1e-9)
-        lines.append(
-            f"{wanted:,} {what}: {wanted - encoded:,} there already, {encoded:,} encoded in "
-            f"{account.seconds:.1f} s{where}, {encoded / rate:,.0f} texts/s, "
-            f"{tokens / rate:,.0f} tokens/s"
-        )
+    lines = [account.words(where) for account in found.accounts]
     size = sum(account.path.stat().st_size for account in found.accounts) / 1e6
     return [*lines, f"{size:,.1f} MB of vectors are kept in {found.accounts[0].path.parent}"]
