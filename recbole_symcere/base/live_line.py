@@ -77,10 +77,10 @@ class Work:
     @property
     def share(self) -> float | None:
         """How much of it is done, 0 to 1."""
-        if not self.total:
-            return None
         if self._weight:
             return min(self._weighed / self._weight, 1.0)
+        if not self.total:
+            return None
         return min((self.done + self.part) / self.total, 1.0)
 
     @property

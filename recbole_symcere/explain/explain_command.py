@@ -1,11 +1,11 @@
 """The command ``explain``."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import parse_pairs, refuse_unknown, take_options
@@ -126,9 +126,10 @@ def _anchor(options: AnchorOptions) -> None:
         done.append(numbers)
         parts += shown
     if len(runs) > 1:
-        _write_page(out, "verdict", [*over_data_sets(done), *parts], "Semantic anchoring")
+        parts = [*over_data_sets(done), *parts]
+        _write_page(out, "verdict", parts, "Semantic anchoring")
         _write_json(out / "anchor.json", done)
-    _say(out, "verdict")
+    _say(out, "verdict", parts, done[0] if len(done) == 1 else done)
 
 
 def _refuse_untested(name: str) -> None:
@@ -207,7 +208,7 @@ def _lime(options: LimeOptions) -> None:
     parts = lime_page.page(run, summary, options.n_samples, options.repeats)
     write_bytes(out / "weights.csv", lime_page.weights_csv(run, found, kinds).encode())
     _write_page(out, "lime", parts, "LIME", lime_page.reviews_of_page(run, found))
-    _say(out, "lime")
+    _say(out, "lime", parts)
 
 
 def _geometry(options: GeometryOptions) -> None:
@@ -216,9 +217,10 @@ def _geometry(options: GeometryOptions) -> None:
 
     found = measure(options.run, options.n, options.seed, options.places)
     out = _out(options.run, options.out, "geometry")
-    _write_json(out / "geometry.json", geometry_page.as_json(found))
-    _write_page(out, "geometry", geometry_page.page(found), "Geometry")
-    _say(out, "geometry")
+    figures, parts = geometry_page.as_json(found), geometry_page.page(found)
+    _write_json(out / "geometry.json", figures)
+    _write_page(out, "geometry", parts, "Geometry")
+    _say(out, "geometry", parts, figures)
 
 
 def _recommendation(options: RecommendationOptions) -> None:
@@ -232,7 +234,7 @@ def _recommendation(options: RecommendationOptions) -> None:
     parts = recommendation_page.page(run, explain_pair(run, user, item, options.k))
     out = _out(options.run, options.out, "recommendation")
     _write_page(out, "recommendation", parts, f"Why {options.item} for {options.user}")
-    _say(out, "recommendation")
+    _say(out, "recommendation", parts)
 
 
 def _write_json(path: Path, content: Any) -> None:
@@ -258,9 +260,12 @@ def _write_page(
     write_bytes(out / f"{name}.html", as_html([*parts, *more], title).encode())
 
 
-def _say(out: Path, name: str) -> None:
-    from recbole_symcere.page.markdown_text import readable
+def _say(out: Path, name: str, parts: Sequence[Any], figures: Any = None) -> None:
+    """The page on the terminal, and where it is."""
+    from recbole_symcere.page.terminal_page import as_data, as_terminal
     from recbole_symcere.run.log_lines import short_path
 
-    sys.stdout.write(readable((out / f"{name}.md").read_text(encoding="utf-8")))
-    sys.stdout.write(f"\nsee {short_path(out / f'{name}.html')}\n")
+    page = out / f"{name}.html"
+    terminal.out(f"{as_terminal(parts)}\nsee {short_path(page)}")
+    terminal.document(page=str(page), files=sorted(map(str, out.glob("*.*"))))
+    terminal.document(**({"tables": as_data(parts)} if figures is None else {"figures": figures}))

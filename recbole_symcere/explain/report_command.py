@@ -1,10 +1,10 @@
 """The command ``report``."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
@@ -50,6 +50,7 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.base.files import write_bytes
     from recbole_symcere.explain.run_page import read_manifest, run_page
     from recbole_symcere.page.page import as_html
+    from recbole_symcere.page.terminal_page import as_data, as_terminal, first_screen
     from recbole_symcere.plugin import checkpoint
     from recbole_symcere.run.agreement import check_results
     from recbole_symcere.run.log_lines import short_path
@@ -75,7 +76,8 @@ def run(pairs: dict[str, Any]) -> int:
     out = Path(options.out) if options.out else folder.path / "report.html"
     title = f"{metrics['model']} on {metrics['dataset']}"
     write_bytes(out, as_html(parts, title).encode())
-    sys.stdout.write(f"see {short_path(out)}\n")
+    terminal.out(f"{as_terminal(first_screen(parts))}\nsee {short_path(out)}")
+    terminal.document(page=str(out), tables=as_data(parts))
     return 0
 
 

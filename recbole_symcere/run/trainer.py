@@ -103,8 +103,11 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, Any]:
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
-        self._train_data, self._valid_data = train_data, valid_data
-        self._user_callback = callback_fn
+        self._train_data, self._valid_data, self._user_callback = (
+            train_data,
+            valid_data,
+            callback_fn,
+        )
         phase, begun = self._phase_began
         steps = grouped(train_data, self.model)
         self.epochs = self._steps.last_epoch(self.epochs, phase, begun, steps)
