@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.text_table import cut
+from recbole_symcere.base.work import Work
 
 __all__ = [
-    "Work",
     "abandon",
     "begin",
     "columns",
@@ -30,88 +31,10 @@ __all__ = [
 ]
 
 _TICK = 0.25
-_A_MISTAKE = 0.4  # seconds in which most mistakes are found
+_A_MISTAKE = 0.7  # seconds of a process in which most mistakes are found
 _A_MOMENT = 0.8
-_SILENT = 3.8  # seconds without a word, where no terminal is attached
+_SILENT = 3.0  # seconds without a word, where no terminal is attached
 _WIDEST_BAR = 30
-
-
-class Work:
-    """A piece of work.
-
-    Args:
-        label: what it is, in a few words.
-        total: how many there are; None where nobody knows.
-        unit: of what, such as "texts".
-        at_most: whether it may end before.
-        weight: the whole work by which the time left is told; ``total`` if not given.
-        beside: further lines for a terminal.
-    """
-
-    def __init__(
-        self,
-        label: str,
-        total: int | None = None,
-        unit: str = "",
-        at_most: bool = False,
-        weight: float | None = None,
-        beside: Callable[[], Sequence[str]] = lambda: (),
-    ) -> None:
-        self.label, self.total, self.unit, self.at_most = label, total, unit, at_most
-        self.beside, self.note = beside, ""
-        self.done, self._before = 0, 0
-        self.part = 0.0  # of the next one
-        self._weight, self._weighed = weight, 0.0
-        self.started = time.monotonic()
-
-    def advance(self, n: int = 1, weight: float | None = None) -> None:
-        """Count what is done; ``weight`` is its part of the whole weight."""
-        self.done, self.part = self.done + n, 0.0
-        self._weighed += n if weight is None else weight
-
-    def skip(self, n: int) -> None:
-        """Count what was done before this work began: it says nothing of the speed."""
-        self.done, self._before = n, n
-        self.started = time.monotonic()
-
-    @property
-    def share(self) -> float | None:
-        """How much of it is done, 0 to 1."""
-        if self._weight:
-            return min(self._weighed / self._weight, 1.0)
-        if not self.total:
-            return None
-        return min((self.done + self.part) / self.total, 1.0)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """By what it took so far; None before anything is done."""
-        share, seconds = self.share, time.monotonic() - self.started
-        before = self._before / self.total if self.total else 0.0
-        if share is None or share <= before or seconds < 1:
-            return None
-        return seconds * (1 - share) / (share - before)
-
-    def words(self) -> tuple[str, str]:
-        """What it is and how far it is."""
-        told = []
-        if self.total is not None:
-            most = "at most " if self.at_most else ""
-            told.append(f"{self.done:,} of {most}{self.total:,} {self.unit}".rstrip())
-        elif self.done:
-            told.append(f"{self.done:,} {self.unit}".rstrip())
-        left = self.seconds_left
-        time_left = "" if left is None else f", {'at most ' * self.at_most}{_clock(left)} left"
-        told.append(_clock(time.monotonic() - self.started) + time_left)
-        if self.note:
-            told.append(self.note)
-        return self.label, "  ".join(told)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class _Screen:
@@ -126,7 +49,7 @@ class _Screen:
         self.lock = threading.RLock()
         self.works: list[Work] = []
         self.command: Work | None = None
-        self.title = ""
+        self.title, self.title_at = "", 0.0
         self.drawn = 0  # lines on the terminal
         self.spoken = time.monotonic()
         self.thread: threading.Thread | None = None
@@ -147,6 +70,9 @@ def begin(title: str, label: str, quiet: bool = False) -> None:
     with _screen.lock:
         _screen.quiet, _screen.title = quiet, title
         _screen.command = Work(label)
+        _screen.title_at = time.monotonic() + max(_A_MISTAKE - _age(), 0.0)
+        if _shown():
+            _entitle()
         _start(_screen.command)
 
 
@@ -221,19 +147,35 @@ def _shown() -> bool:
 
 def _tick() -> None:
     while True:
-        time.sleep(_TICK)
+        wait = _screen.title_at - time.monotonic() if _screen.title else _TICK
+        time.sleep(min(max(wait, 0.0), _TICK))
         with _screen.lock, contextlib.suppress(OSError, ValueError):  # a terminal that hung up
             if not _screen.works:
                 _screen.thread = None
                 return
             now = time.monotonic()
-            if _screen.title and now - _screen.works[0].started > _A_MISTAKE:
-                _say(_screen.title)
-                _screen.title = ""
+            _entitle()
             if is_terminal(sys.stderr):
                 _draw(_going_on(now))
             elif _screen.command and now - _screen.spoken >= _SILENT:
                 _say("; ".join(": ".join(work.words()) for work in _going_on(now)))
+
+
+def _entitle() -> None:
+    """Say what the command is, once, and not before a mistake would be found."""
+    if _screen.title and time.monotonic() >= _screen.title_at:
+        _say(_screen.title)
+        _screen.title = ""
+
+
+def _age() -> float:
+    """Seconds since this process was started; 0 where the system doesn't tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        begun = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - begun
+    except (OSError, ValueError, AttributeError, IndexError):
+        return 0.0
 
 
 def _say(line: str) -> None:

@@ -9,8 +9,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TextIO, TypeVar
 
 from recbole_symcere.base import live_line
 from recbole_symcere.base.errors import InputError
@@ -18,6 +18,9 @@ from recbole_symcere.base.options import parse_value
 from recbole_symcere.base.text_table import Marks, text_table
 
 __all__ = ["Mode", "document", "mode", "out", "speaking", "table", "take_flags", "tell", "warn"]
+
+
+T = TypeVar("T")
 
 
 class Mode(NamedTuple):
@@ -97,6 +100,12 @@ def speaking(how: Mode, title: str | None = None) -> Iterator[None]:
 def document(**parts: Any) -> None:
     """Add to the JSON document of the command."""
     _State.document |= parts
+
+
+def documented(name: str, kind: Callable[[], T]) -> T:
+    """A part of the document, made by ``kind`` where it isn't there yet."""
+    found: T = _State.document.setdefault(name, kind())
+    return found
 
 
 def out(text: str) -> None:

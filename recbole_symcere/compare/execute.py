@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_symcere.base import terminal
-from recbole_symcere.base.live_line import Work, working
+from recbole_symcere.base.live_line import working
+from recbole_symcere.base.work import Work
 from recbole_symcere.compare import worker
 from recbole_symcere.compare.plan import Search, Task, digest_of
 

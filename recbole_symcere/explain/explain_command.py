@@ -7,6 +7,7 @@ from typing import Any
 
 from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import parse_pairs, refuse_unknown, take_options
 from recbole_symcere.base.storage import remove_leftovers
@@ -155,18 +156,24 @@ def _anchor_one(name: str, options: AnchorOptions, out: Path) -> tuple[dict[str,
 
     if options.retrain_seeds:
         _refuse_untested(name)
+    step(f"loading {name}")
     loaded = load_text_run(name, options.places)
+    step("analysing")
     found = analyse(loaded, options)
     deleted = deletions(loaded, found, options.seed)
     whole = None
     if options.n_retrieval:
+        step("finding items by shortened reviews")
         whole, deleted = retrieval(loaded, deleted, options)
     again = (
         retrain(loaded, deleted, out / "retrained", options.retrain_seeds)
         if options.retrain_seeds
         else []
     )
-    numbers = summarise(loaded, found, whole, deleted, again, _held_out(loaded, found, options))
+    step("analysing validation reviews")
+    held_out = _held_out(loaded, found, options)
+    step("testing and drawing")
+    numbers = summarise(loaded, found, whole, deleted, again, held_out)
     _write_json(out / "anchor.json", numbers)
     write_bytes(out / "words.csv", words_csv(found).encode())
     parts = page(numbers, found, pictures(found))
@@ -197,7 +204,9 @@ def _lime(options: LimeOptions) -> None:
     from recbole_symcere.explain.occlusion import gather, occlude
     from recbole_symcere.explain.surrogate import explain_reviews
 
+    step(f"loading {options.run}")
     run = load_text_run(options.run, options.places)
+    step("analysing")
     out = _out(options.run, options.out, "lime")
     kinds = word_kinds(run.texts, run.items, run.known_ratings(), options.seed)
     exact = gather(run, occlude(run, run.sample(options.n, options.seed)))
@@ -215,6 +224,7 @@ def _geometry(options: GeometryOptions) -> None:
     from recbole_symcere.explain import geometry_page
     from recbole_symcere.explain.geometry import measure
 
+    step("measuring")
     found = measure(options.run, options.n, options.seed, options.places)
     out = _out(options.run, options.out, "geometry")
     figures, parts = geometry_page.as_json(found), geometry_page.page(found)
@@ -228,7 +238,9 @@ def _recommendation(options: RecommendationOptions) -> None:
     from recbole_symcere.explain.loaded_run import load_text_run
     from recbole_symcere.explain.recommendation import explain_pair, inner_id
 
+    step(f"loading {options.run}")
     run = load_text_run(options.run, options.places)
+    step("explaining")
     user = inner_id(run, run.dataset.uid_field, options.user)
     item = inner_id(run, run.dataset.iid_field, options.item)
     parts = recommendation_page.page(run, explain_pair(run, user, item, options.k))

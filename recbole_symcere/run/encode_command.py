@@ -1,10 +1,10 @@
 """The command ``encode``."""
 
 import shlex
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import option, suggesting, take_options
@@ -83,7 +83,15 @@ def run(pairs: dict[str, Any]) -> int:
     again = {"model": options.model} | words
     command = shlex.join(f"--{key}={value}" for key, value in again.items())
     lines = [*_told(found), f"next: {program()} {command}", ""]
-    sys.stdout.write("\n".join(lines))
+    terminal.out("\n".join(lines))
+    accounts = [
+        {
+            **{"what": account.what, "file": str(account.path), "texts": account.texts},
+            **{"encoded": account.done.encoded, "seconds": account.seconds},
+        }
+        for account in found.accounts
+    ]
+    terminal.document(encoded=accounts, workers=found.workers, nodes=found.nodes)
     return 0
 
 

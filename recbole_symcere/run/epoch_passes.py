@@ -9,7 +9,8 @@ import torch
 from recbole.trainer.trainer import Trainer
 
 from recbole_symcere.base import processes
-from recbole_symcere.base.live_line import Work, working
+from recbole_symcere.base.live_line import working
+from recbole_symcere.base.work import Work
 
 __all__ = ["EpochPasses"]
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from recbole_symcere.base.live_line import Work, showing, working
+from recbole_symcere.base.live_line import showing, working
+from recbole_symcere.base.work import Work
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.executors import Executor, Tokens, evaluating, on_threads, vectors_of
 from recbole_symcere.text.masking import draw_words, mask_words_by_draws

@@ -12,8 +12,8 @@ from ray.tune import Callback
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import write_bytes
-from recbole_symcere.base.live_line import Work
 from recbole_symcere.base.terminal import tell
+from recbole_symcere.base.work import Work
 from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.metrics_file import checksum
 from recbole_symcere.tune.trial import full_config
