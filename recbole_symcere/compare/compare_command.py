@@ -1,6 +1,5 @@
 """The command ``compare``."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,8 +94,9 @@ def run(pairs: dict[str, Any]) -> int:
 def _say(out: Path, parts: "Sequence[Part]", done: "Sequence[Done]") -> None:
     """The tables, where everything is, and what failed."""
     from recbole_symcere.page.terminal_page import as_terminal
+    from recbole_symcere.run.log_lines import short_path
 
-    place, n = os.path.relpath(out), len(done)
+    place, n = short_path(out), len(done)
     failed = [run for run in done if run.error]
     lines = [
         as_terminal(parts),
@@ -104,10 +104,10 @@ def _say(out: Path, parts: "Sequence[Part]", done: "Sequence[Done]") -> None:
     ]
     if failed:
         lines.append(f"{len(failed)} failed; the same command tries them again:")
-    lines += [f"  {run.name}: {run.error}; its log: {os.path.relpath(run.log)}" for run in failed]
+    lines += [f"  {run.name}: {run.error}; its log: {short_path(run.log)}" for run in failed]
     searches = {run.search: run.failed_trials for run in done if run.search and run.failed_trials}
     lines += [
-        f"{n} trials of a search failed; {os.path.relpath(folder)}/trials.md says why"
+        f"{n} trials of a search failed; {short_path(folder)}/trials.md says why"
         for folder, n in searches.items()
     ]
     terminal.out("\n".join(lines))

@@ -20,6 +20,7 @@ from recbole_symcere.base.live_line import working
 from recbole_symcere.base.work import Work
 from recbole_symcere.compare import worker
 from recbole_symcere.compare.plan import Search, Task, digest_of
+from recbole_symcere.run.log_lines import short_path
 
 __all__ = ["Done", "Execution", "execute"]
 
@@ -69,9 +70,9 @@ class Done:
         return f"{self.label} on {self.dataset}, seed {self.seed}"
 
     @property
-    def log(self) -> str:
+    def log(self) -> Path:
         """What the run said."""
-        return str(self.folder / worker.LOG)
+        return self.folder / worker.LOG
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Execution:
         arguments = (settings, str(folder), self._threads)
         error, attempts, crashes = self._attempts(worker.train, arguments, folder, name)
         seconds = time.perf_counter() - started
-        said = f"FAILED: {error}; its log: {os.path.relpath(done.log)}" if error else ""
+        said = f"FAILED: {error}; its log: {short_path(done.log)}" if error else ""
         said = said or f"{seconds:.1f} s" + " at the second attempt" * bool(crashes)
         terminal.tell(f"{name}: {said}")
         self._shown.advance()
@@ -196,11 +197,11 @@ class Execution:
             if self._stopped:
                 raise KeyboardInterrupt
             process = self._processes.Process(target=target, args=arguments)
+            self._running[folder] = name
+            self._shown.note = ", ".join(self._running.values())
             with self._reaping:
                 process.start()
             self._alive.add(process)
-            self._running[folder] = name
-            self._shown.note = ", ".join(self._running.values())
             try:
                 connection.wait([process.sentinel])
             except BaseException:

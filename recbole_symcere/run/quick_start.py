@@ -187,7 +187,9 @@ def _whole_run(
         logging.getLogger().info(config)
         fingerprint = _checked_fingerprint(config, folder, resumed)
         train_data, valid_data, test_data, model, trainer = _prepare(config)
-        trainer.on_epoch = EpochLines(config, _log.info)
+        # where the bar is enough the lines go to run.log alone
+        say = (logging.getLogger() if config["show_progress"] else _log).info
+        trainer.on_epoch = EpochLines(config, say)
         if state is not None:
             check_encoder(model, state)
             trainer.go_on_from(state, train_data)
@@ -196,9 +198,7 @@ def _whole_run(
         prepared = time.perf_counter() - started
         step("training")
         with in_one_line(config, "trained"):
-            best_score, best_result = trainer.fit(
-                train_data, valid_data, saved=saved, show_progress=config["show_progress"]
-            )
+            best_score, best_result = trainer.fit(train_data, valid_data, saved=saved)
         started = time.perf_counter()
         step("testing")
         with in_one_line(config, "tested"):
