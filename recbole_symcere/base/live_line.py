@@ -71,9 +71,10 @@ def begin(title: str, label: str, quiet: bool = False) -> None:
         _screen.quiet, _screen.title = quiet, title
         _screen.command = Work(label)
         _screen.title_at = time.monotonic() + max(_A_MISTAKE - _age(), 0.0)
+        _start(_screen.command)
+        _screen.spoken -= _age()  # a process may begin late where the machine is busy
         if _shown():
             _entitle()
-        _start(_screen.command)
 
 
 def end() -> None:
@@ -84,12 +85,17 @@ def end() -> None:
         _screen.works.clear()
 
 
-def hand_over() -> bool:
-    """Leave the terminal to another process; whether this one was showing a command."""
+def hand_over(label: str) -> bool:
+    """Leave the terminal to other processes; whether this one was showing a command.
+
+    Args:
+        label: what begins now.
+    """
     with _screen.lock:
         was_shown = _screen.command is not None and not _screen.quiet
-        if was_shown and _screen.title:
-            _say(_screen.title)
+        if was_shown:
+            _erase()
+            _say("\n".join(filter(None, (_screen.title, label))))
         end()
     return was_shown
 

@@ -7,6 +7,7 @@ warnings and the result; ``--json`` prints one document on stdout and all else t
 import contextlib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -71,6 +72,14 @@ def mode() -> Mode:
     return _State.mode
 
 
+class _Beside(logging.Handler):
+    """What is logged where no run listens: to stderr, beside the line that moves."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            _write(sys.stderr, self.format(record))
+
+
 @contextlib.contextmanager
 def speaking(how: Mode, title: str | None = None) -> Iterator[None]:
     """Say as much as ``how`` allows for the length of a block, and print the document at its end.
@@ -87,6 +96,7 @@ def speaking(how: Mode, title: str | None = None) -> Iterator[None]:
             if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters
                 stream.reconfigure(errors="replace")
         live_line.begin(title, "loading libraries", how.quiet)
+        logging.lastResort = _Beside(logging.WARNING)
     try:
         yield
     finally:

@@ -5,10 +5,15 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-__all__ = ["MARKS_IN_WORDS", "Marks", "cut", "paragraph", "text_table", "text_width"]
+__all__ = ["MARKS_IN_WORDS", "Marks", "cut", "paragraph", "plain", "text_table", "text_width"]
 
 _GAP = "  "
 _PARAGRAPH = 100
+
+
+def plain(text: str) -> str:
+    """A text of others on one line, without what a terminal would take for an order."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
 
 
 def text_width(text: str) -> int:
@@ -31,7 +36,7 @@ def cut(text: str, width: int) -> str:
 
 def paragraph(text: str, width: int = 0) -> str:
     """A text in lines of at most ``width`` columns, or 100 where no terminal says."""
-    return textwrap.fill(text, min(width or _PARAGRAPH, _PARAGRAPH), break_on_hyphens=False)
+    return textwrap.fill(plain(text), min(width or _PARAGRAPH, _PARAGRAPH), break_on_hyphens=False)
 
 
 Marks = Mapping[tuple[int, int], str]
@@ -61,7 +66,7 @@ def text_table(
         styled: whether a mark is a style, bold or underlined, and not a star or a plus.
         right: whether all columns but the first are aligned on the right.
     """
-    texts = [[" ".join(cell.split()) for cell in row] for row in (head, *rows)]
+    texts = [[plain(cell) for cell in row] for row in (head, *rows)]
     marked = set() if styled else {column for _, column in marks}
     for n, row in enumerate(texts):
         for column in marked:

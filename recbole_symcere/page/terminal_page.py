@@ -43,7 +43,8 @@ def _block(part: Part) -> str:
             if entry.mark
         }
         shown = terminal.table(part.head, [[e.text for e in row] for row in part.rows], marks)
-        return shown + f"{MARKS_IN_WORDS}\n" * (bool(marks) and not terminal.has_styles())
+        legend = paragraph(MARKS_IN_WORDS, width) + "\n"
+        return shown + legend * (bool(marks) and not terminal.has_styles())
     return ""
 
 

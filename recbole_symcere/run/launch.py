@@ -132,7 +132,7 @@ class _Crew:
         o = self._options
         context: Any = multiprocessing.get_context(_START)
         alone = o.all_processes == o.nproc
-        how = terminal.mode(), live_line.hand_over()
+        how = terminal.mode(), live_line.hand_over(f"starting {o.nproc} processes")
         port = o.port or (_free_port(o.ip) if alone else _RECBOLES_PORT)
         if o.group_offset:  # the first process, which tells of the run, is elsewhere
             terminal.tell(f"working with the processes that meet at {o.ip}:{port}")
