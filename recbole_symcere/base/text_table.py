@@ -1,14 +1,24 @@
 """Tables and paragraphs as a terminal shows them: aligned, and no wider than it is."""
 
-import textwrap
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 
-__all__ = ["MARKS_IN_WORDS", "Marks", "cut", "paragraph", "plain", "text_table", "text_width"]
+__all__ = [
+    "MARKS_IN_WORDS",
+    "Marks",
+    "cut",
+    "paragraph",
+    "plain",
+    "text_table",
+    "text_width",
+    "wrapped",
+]
 
 _GAP = "  "
 _PARAGRAPH = 100
+_WIDEST = 60  # a column
+_SIGNS = {"best": " *", "second": " +"}
 
 
 def plain(text: str) -> str:
@@ -34,9 +44,26 @@ def cut(text: str, width: int) -> str:
     return kept + "..."[:width]
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of at most ``width`` columns, broken between words where that can be."""
+    lines, line = [], ""
+    for word in plain(text).split(" "):
+        longer = f"{line} {word}" if line else word
+        if text_width(longer) <= width:
+            line = longer
+            continue
+        lines += [line] if line else []
+        line = word
+        while text_width(line) > width > 1:  # Japanese has no blanks
+            n = next(n for n in range(len(line), 0, -1) if text_width(line[:n]) <= width)
+            lines.append(line[:n])
+            line = line[n:]
+    return [*lines, line]
+
+
 def paragraph(text: str, width: int = 0) -> str:
     """A text in lines of at most ``width`` columns, or 100 where no terminal says."""
-    return textwrap.fill(plain(text), min(width or _PARAGRAPH, _PARAGRAPH), break_on_hyphens=False)
+    return "\n".join(wrapped(text, min(width or _PARAGRAPH, _PARAGRAPH)))
 
 
 Marks = Mapping[tuple[int, int], str]
@@ -56,7 +83,8 @@ def text_table(
 ) -> str:
     """A table with aligned columns.
 
-    What is wider than the terminal continues below, with the first column again.
+    A long cell is broken into lines; what is wider than the terminal continues below, with the
+    first column again.
 
     Args:
         head: titles.
@@ -67,29 +95,42 @@ def text_table(
         right: whether all columns but the first are aligned on the right.
     """
     texts = [[plain(cell) for cell in row] for row in (head, *rows)]
-    marked = set() if styled else {column for _, column in marks}
-    for n, row in enumerate(texts):
-        for column in marked:
-            row[column] += {"best": " *", "second": " +"}.get(marks.get((n - 1, column), ""), "  ")
-    widths = [max(text_width(row[n]) for row in texts) for n in range(len(head))]
-    if width:
-        widths[0] = min(widths[0], width // 2 if len(widths) > 1 else width)
-        rest = max(width - widths[0] - len(_GAP), 1)
-        widths[1:] = [min(wanted, rest) for wanted in widths[1:]]
+    signed = set() if styled else {column for _, column in marks}
+    widths = _widths(texts, width, signed)
+    cells = [[wrapped(text, widths[c]) for c, text in enumerate(row)] for row in texts]
+    left = {0, *(c for row in cells[1:] for c, lines in enumerate(row) if len(lines) > 1)}
+
+    def shown(n: int, column: int, k: int) -> str:
+        lines, mark = cells[n][column], marks.get((n - 1, column), "")
+        part = lines[k] if k < len(lines) else ""
+        part = _padded(part, widths[column], right and column not in left)
+        if column in signed:
+            return part + (_SIGNS.get(mark, "  ") if k == len(lines) - 1 else "  ")
+        return _styled(part, mark)
+
     blocks = []
-    for columns in _fitting(widths, width):
-        lines = []
-        for n, row in enumerate(texts):
-            cells = [_padded(row[c], widths[c], right and c > 0) for c in columns]
-            if styled:
-                cells = [
-                    _styled(cell, marks.get((n - 1, c), ""))
-                    for cell, c in zip(cells, columns, strict=True)
-                ]
-            lines.append(_GAP.join(cells).rstrip())
-        lines.insert(1, _GAP.join("-" * widths[c] for c in columns))
+    for columns in _fitting([w + 2 * (c in signed) for c, w in enumerate(widths)], width):
+        rule = _GAP.join("-" * widths[c] + "  " * (c in signed) for c in columns)
+        lines = [
+            _GAP.join(shown(n, c, k) for c in columns).rstrip()
+            for n, row in enumerate(cells)
+            for k in range(max(len(row[c]) for c in columns))
+        ]
+        lines.insert(max(len(cells[0][c]) for c in columns), rule.rstrip())
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
+
+
+def _widths(texts: Sequence[Sequence[str]], width: int, signed: Container[int]) -> list[int]:
+    """Of the columns: as wide as they need, unless that is much, or more than a terminal has."""
+    widths = [min(max(map(text_width, column)), _WIDEST) for column in zip(*texts, strict=True)]
+    if width:
+        widths[0] = min(widths[0], width // 2 if len(widths) > 1 else width)
+        rest = width - widths[0] - len(_GAP)
+        for column in range(1, len(widths)):
+            room = max(rest - 2 * (column in signed), 1)
+            widths[column] = min(widths[column], room)
+    return widths
 
 
 def _styled(cell: str, mark: str) -> str:
@@ -110,6 +151,5 @@ def _fitting(widths: Sequence[int], width: int) -> list[list[int]]:
 
 
 def _padded(text: str, width: int, right: bool) -> str:
-    text = cut(text, width)
     blank = " " * (width - text_width(text))
     return blank + text if right else text + blank

@@ -42,9 +42,12 @@ def _block(part: Part) -> str:
             for c, entry in enumerate(row)
             if entry.mark
         }
-        shown = terminal.table(part.head, [[e.text for e in row] for row in part.rows], marks)
+        rows, ranked = [[e.text for e in row] for row in part.rows], "second" in marks.values()
+        if not (ranked or terminal.has_styles()):
+            marks = {}  # they only stress something
         legend = paragraph(MARKS_IN_WORDS, width) + "\n"
-        return shown + legend * (bool(marks) and not terminal.has_styles())
+        told = legend * (ranked and not terminal.has_styles())
+        return terminal.table(part.head, rows, marks) + told
     return ""
 
 

@@ -24,7 +24,7 @@ def test_a_page_in_a_pipe():
     assert max(map(len, shown.splitlines())) <= 100
     assert (
         "Metrics\n-------\n\n"
-        "model    NDCG@10\n-------  ---------\na_b|c        0.5 *\n[31mred     0.25 +\n"
+        "model    NDCG@10\n-------  -------\na_b|c        0.5 *\n[31mred     0.25 +\n"
         "* is the best value of a column, + the second best\n"
     ) in shown
     assert "a review:\nvery *good* food\n" in shown
