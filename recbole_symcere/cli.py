@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import dropwhile, takewhile
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError, ProcessEndedError, did_you_mean
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.interrupts import end_at_once, exit_status, take_signals
+from recbole_symcere.base.live_line import paused
 from recbole_symcere.base.options import parse_pairs, suggesting, take_options
 from recbole_symcere.base.program import program
 from recbole_symcere.base.storage import storage_cause
@@ -17,6 +20,7 @@ from recbole_symcere.plugin.compat_install import fetch_recbole
 from recbole_symcere.plugin.first_look import look_first
 from recbole_symcere.plugin.run_options import FileOptions, JobOptions, ProcessOptions
 from recbole_symcere.run import launch
+from recbole_symcere.run.metrics_file import metrics_in
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.version import __version__
 
@@ -70,13 +74,16 @@ Show that no held-out review reaches a model:
 See whether all is there and works; what to paste into a bug report:
   PROGRAM doctor
 
-A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged
-or one of its processes died; 2, a
-mistake in the input or a place that can't be written; 130, 143 and 129, ended by SIGINT (Ctrl-C),
-SIGTERM and SIGHUP.
+A run that is stopped loses at most its unfinished epoch. Exit status: 0; 1, it diverged, one of its
+processes died, a run of compare or a trial of tune failed, or audit found a leak; 2, a mistake in
+the input or a place that can't be written; 130, 143 and 129, ended by SIGINT (Ctrl-C), SIGTERM and
+SIGHUP.
 
 Each command has a --help of its own; --version tells the version. Options and settings are written
 --key=value or --key value, by their whole names; yes and no are True and False.
+
+Every command takes --quiet, which leaves errors, warnings and the result, and, but for serve,
+--json, which prints one JSON document on stdout and all else on stderr.
 
 """
 
@@ -119,17 +126,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return _status(list(arguments))
     take_signals()
-    status = _status(sys.argv[1:])
+    status = _status(sys.argv[1:], alone=True)
     if status > _SIGNALLED:
         end_at_once(status)
     return status
 
 
-def _status(words: list[str]) -> int:
-    """Run a command and say in one line what kept it from its end."""
+def _status(words: list[str], alone: bool = False) -> int:
+    """Run a command and say in one line what kept it from its end.
+
+    Args:
+        words: of the command.
+        alone: whether this process is there for it.
+    """
     # Before torch is loaded: threads that wait by spinning make an epoch ten times as long where
     # another process wants the same cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    try:
+        how, words = terminal.take_flags(words)
+        if how.json and words[:1] == ["serve"]:
+            raise InputError("serve has no --json: its page and its addresses are what it gives.")
+    except InputError as error:
+        return _end(f"error: {error}", error, 2)
+    with terminal.speaking(how, _title(words) if alone else None):
+        return _ended(words)
+
+
+def _title(words: list[str]) -> str | None:
+    """What stands above all that a command says; None where it only tells of itself."""
+    if not words or {*_ASKS, "--version"}.intersection(words):
+        return None
+    with contextlib.suppress(InputError):
+        pairs = parse_pairs([*dropwhile(lambda word: not word.startswith("-"), words)])
+        named = [pairs[key] for key in ("model", "models", "run", "resume", "name") if key in pairs]
+        on = [f"on {pairs[key]}" for key in ("dataset", "datasets") if key in pairs]
+        does = [*takewhile(lambda word: not word.startswith("-"), words)]
+        return f"recbole_symcere {__version__}: {' '.join([*does, *named, *on])}"
+    return None
+
+
+def _ended(words: list[str]) -> int:
     try:
         return _run(words)
     except InputError as error:
@@ -152,7 +188,8 @@ def _end(said: str, error: BaseException, status: int) -> int:
     """Print what happened and the error's notes, which tell how to go on."""
     notes = getattr(error, "__notes__", [])
     mark = "; " if isinstance(error, KeyboardInterrupt) else " "
-    with contextlib.suppress(OSError):  # a terminal that hung up
+    terminal.document(error=mark.join([said.strip().removeprefix("error: "), *notes]))
+    with contextlib.suppress(OSError), paused():  # a terminal that hung up
         sys.stderr.write(mark.join([said, *notes]) + "\n")
         sys.stderr.flush()
     return status
@@ -217,9 +254,11 @@ def _train(words: list[str]) -> int:
 def _call(processes: ProcessOptions, function: str, *arguments: Any) -> int:
     """Call a function of the quick start, in this process or in several that work on one run."""
     if launch.several(processes):
-        launch.launch(processes, f"{_RUNS}:{function}", *arguments)
+        result = launch.launch(processes, f"{_RUNS}:{function}", *arguments)
     else:  # torch, RecBole and transformers take seconds to load; a typing error shouldn't
-        getattr(import_module(_RUNS), function)(*arguments)
+        result = getattr(import_module(_RUNS), function)(*arguments)
+    if terminal.mode().json:
+        terminal.document(**metrics_in(result["run_dir"]))
     return 0
 
 

@@ -6,6 +6,8 @@ import signal
 import sys
 from types import FrameType
 
+from recbole_symcere.base.live_line import abandon
+
 __all__ = ["end_at_once", "exit_status", "take_signals"]
 
 
@@ -32,6 +34,7 @@ def _raise(number: int, _: FrameType | None) -> None:
 
 
 def _end(number: int, _: FrameType | None) -> None:
+    abandon()
     os._exit(128 + number)
 
 

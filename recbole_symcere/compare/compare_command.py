@@ -1,17 +1,21 @@
 """The command ``compare``."""
 
-import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import suggesting, take_options
 from recbole_symcere.compare.compare_options import CompareOptions, checked_options
-from recbole_symcere.page.markdown_text import readable
 from recbole_symcere.plugin.first_look import look_first
 from recbole_symcere.plugin.run_options import FileOptions
+
+if TYPE_CHECKING:
+    from recbole_symcere.compare.execute import Done
+    from recbole_symcere.page.page import Part
 
 __all__ = ["help_text", "run"]
 
@@ -25,7 +29,8 @@ sets it writes sets.csv, too: how every row stands over all of them. Given again
 was stopped; a finished run isn't repeated while its settings, data, text encoder, kind of device
 and our code are the same, a crashed one is tried once more and reported. Beside the options below,
 any setting of a run holds for every run; without --epochs each model may train as long as its own
-file says (CollabContext for 400 epochs, the others for 300).
+file says (CollabContext for 400 epochs, the others for 300). If a run, or a trial of a search,
+failed for good, the tables are written without it and the exit status is 1.
 
 """
 
@@ -62,10 +67,12 @@ def run(pairs: dict[str, Any]) -> int:
 
     rows = plan_rows(options)
     with suggesting(CompareOptions, FileOptions):
+        step("reading the data sets")
         tasks = checked_tasks(options, rows, pairs, files)
     out = Path(options.out).absolute()
     with RunDirectory(out).locked():
         done = execute(tasks, out, options.seeds, options.jobs)
+        step("testing differences")
         metric = str(tasks[0].settings["valid_metric"]).lower()
         blocks = []
         for dataset in options.datasets:
@@ -74,17 +81,48 @@ def run(pairs: dict[str, Any]) -> int:
             notice = manifest_notice(folder / "manifest.json")
             blocks.append(make_block(dataset, rows, runs, metric, notice, options.significance))
         over = over_sets(blocks, options.against)
-        write_tables(out, describe(blocks, over, options), blocks, over, done)
+        parts = describe(blocks, over, options)
+        write_tables(out, parts, blocks, over, done)
     failed = [run for run in done if run.error]
+    _tell_machines(out, parts, done)
     if len(failed) == len(done):
         raise InputError(f"Every run failed. The first: {failed[0].error}; see {failed[0].folder}.")
-    _say(out, len(done), len(failed))
-    return 1 if failed else 0
+    _say(out, parts, done)
+    return 1 if failed or any(run.failed_trials for run in done) else 0
 
 
-def _say(out: Path, n: int, failed: int) -> None:
-    place = os.path.relpath(out)
-    sys.stdout.write(readable((out / "table.md").read_text(encoding="utf-8")))
-    sys.stdout.write(f"\n{n - failed} of {n} runs are in {place}/runs; see {place}/table.html\n")
+def _say(out: Path, parts: "Sequence[Part]", done: "Sequence[Done]") -> None:
+    """The tables, where everything is, and what failed."""
+    from recbole_symcere.page.terminal_page import as_terminal
+    from recbole_symcere.run.log_lines import short_path
+
+    place, n = short_path(out), len(done)
+    failed = [run for run in done if run.error]
+    lines = [
+        as_terminal(parts),
+        f"{n - len(failed)} of {n} runs are in {place}/runs; see {place}/table.html",
+    ]
     if failed:
-        sys.stdout.write(f"{failed} failed; the table says why. The same command tries again.\n")
+        lines.append(f"{len(failed)} failed; the same command tries them again:")
+    lines += [f"  {run.name}: {run.error}; its log: {short_path(run.log)}" for run in failed]
+    searches = {run.search: run.failed_trials for run in done if run.search and run.failed_trials}
+    lines += [
+        f"{n} trials of a search failed; {short_path(folder)}/trials.md says why"
+        for folder, n in searches.items()
+    ]
+    terminal.out("\n".join(lines))
+
+
+def _tell_machines(out: Path, parts: "Sequence[Part]", done: "Sequence[Done]") -> None:
+    from recbole_symcere.page.terminal_page import as_data
+
+    runs = [
+        {
+            **{"dataset": run.dataset, "row": run.label, "seed": run.seed},
+            **{"run_dir": str(run.folder), "error": run.error, "trials": run.trials},
+            **{"failed_trials": run.failed_trials, "attempts": run.attempts},
+        }
+        for run in done
+    ]
+    files = [str(out / name) for name in ("table.csv", "table.md", "table.html", "runs.csv")]
+    terminal.document(out=str(out), files=files, runs=runs, tables=as_data(parts))

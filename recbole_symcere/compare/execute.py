@@ -10,17 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base import terminal
+from recbole_symcere.base.live_line import working
+from recbole_symcere.base.work import Work
 from recbole_symcere.compare import worker
 from recbole_symcere.compare.plan import Search, Task, digest_of
+from recbole_symcere.run.log_lines import short_path
 
 __all__ = ["Done", "Execution", "execute"]
 
 _ATTEMPTS = 2
+_END = 4096  # bytes of a log that its last line is looked for in
 # what a run would otherwise load by itself, in seconds: torch does with its first optimizer
 _HEAVY = (
     *("torch._dynamo", "recbole_symcere.model.symcere", "transformers.generation"),
@@ -43,6 +48,8 @@ class Done:
         error: why it failed in the end; None if it is finished.
         crashes: why earlier attempts failed.
         tuned: the settings that the search found.
+        search: the folder of that search.
+        failed_trials: how many of its trials failed.
     """
 
     label: str
@@ -54,6 +61,18 @@ class Done:
     error: str | None = None
     crashes: tuple[str, ...] = ()
     tuned: Mapping[str, Any] = field(default_factory=dict)
+    search: Path | None = None
+    failed_trials: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.label} on {self.dataset}, seed {self.seed}"
+
+    @property
+    def log(self) -> Path:
+        """What the run said."""
+        return self.folder / worker.LOG
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,7 @@ class _Found:
     trials: int | None = None
     error: str | None = None
     folder: Path = Path()
+    failed_trials: int = 0
 
 
 class Execution:
@@ -78,6 +98,8 @@ class Execution:
     def __init__(self, out: Path, seeds: Sequence[int], jobs: int) -> None:
         self.out, self.seeds, self.jobs = out, seeds, jobs
         self._alive: set[Any] = set()  # processes
+        self._running: dict[Path, str] = {}  # folder -> name
+        self._shown = Work("")
         self._stopped = False
         self._processes = multiprocessing.get_context("forkserver")
         # starting a process reads the status of others; who reads it second is told 255
@@ -97,13 +119,19 @@ class Execution:
             (task, seed, of) for task, of in zip(tasks, found, strict=True) for seed in self.seeds
         ]
         pool = ThreadPoolExecutor(self.jobs)
-        try:
-            return list(pool.map(lambda run: self._run(*run), wanted))
-        except BaseException:
-            self._stop()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with working("comparing", len(wanted), "runs", beside=self._last_words) as shown:
+            self._shown = shown
+            try:
+                return list(pool.map(lambda run: self._run(*run), wanted))
+            except BaseException:
+                self._stop()
+                raise
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _last_words(self) -> list[str]:
+        """What each process that runs has said last."""
+        return [f"  {name}: {_last_line(folder)}" for folder, name in [*self._running.items()]]
 
     def _stop(self) -> None:
         """End what runs: a signal to this process alone would leave its threads waiting for it."""
@@ -120,48 +148,48 @@ class Execution:
         found = folder / "tuned.json"
         if not found.is_file():
             bound = f"{options['num_samples']} trials of at most {task.settings['epochs']} epochs"
-            _say(f"{task.dataset}  {task.row.label}: {bound}")
-            error, _, _ = self._attempts(
-                worker.search, (search.fixed, str(folder), options), folder
-            )
+            name = f"{task.dataset}  {task.row.label}"
+            terminal.tell(f"{name}: {bound}")
+            with working(f"search of {name}", beside=self._last_words):
+                error, _, _ = self._attempts(
+                    worker.search, (search.fixed, str(folder), options), folder, name
+                )
             if error is not None:
-                _say(f"{task.dataset}  {task.row.label}: FAILED: its search: {error}")
+                terminal.tell(f"{name}: FAILED: its search: {error}")
                 return _Found(error=error, folder=folder)
         tuned: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return _Found(tuned["settings"], tuned["trials"], folder=folder)
+        failed = tuned.get("failed", 0)  # searches of before don't tell
+        if failed:
+            terminal.tell(f"{task.dataset}  {task.row.label}: {failed} trials of its search FAILED")
+        return _Found(tuned["settings"], tuned["trials"], folder=folder, failed_trials=failed)
 
     def _run(self, task: Task, seed: int, found: _Found) -> Done:
+        done = Done(task.row.label, task.dataset, seed, found.folder, found.trials)
         if found.error is not None:
-            said = f"its search: {found.error}"
-            return Done(task.row.label, task.dataset, seed, found.folder, None, 1, said)
-        tuned, trials = found.settings, found.trials
-        settings = {**task.settings, **tuned, "seed": seed}
+            self._shown.advance()
+            return replace(done, attempts=1, error=f"its search: {found.error}")
+        settings = {**task.settings, **found.settings, "seed": seed}
         key = digest_of(settings, task.fingerprint)
         folder = self.out / "runs" / task.dataset / f"{task.row.slug}-seed{seed}-{key}"
+        done = replace(done, folder=folder, tuned=found.settings)
+        done = replace(done, search=found.folder / "search", failed_trials=found.failed_trials)
         name = f"{task.dataset}  {task.row.label}, seed {seed}"
         if (folder / "metrics.json").is_file():
-            _say(f"{name}: there already")
-            return Done(task.row.label, task.dataset, seed, folder, trials, tuned=tuned)
+            terminal.tell(f"{name}: there already")
+            self._shown.advance()
+            return done
         started = time.perf_counter()
         arguments = (settings, str(folder), self._threads)
-        error, attempts, crashes = self._attempts(worker.train, arguments, folder)
+        error, attempts, crashes = self._attempts(worker.train, arguments, folder, name)
         seconds = time.perf_counter() - started
-        said = f"FAILED: {error}" if error else f"{seconds:.1f} s"
-        _say(f"{name}: {said}" + (" at the second attempt" if crashes and not error else ""))
-        return Done(
-            task.row.label,
-            task.dataset,
-            seed,
-            folder,
-            trials,
-            attempts,
-            error,
-            tuple(crashes),
-            tuned,
-        )
+        said = f"FAILED: {error}; its log: {short_path(done.log)}" if error else ""
+        said = said or f"{seconds:.1f} s" + " at the second attempt" * bool(crashes)
+        terminal.tell(f"{name}: {said}")
+        self._shown.advance()
+        return replace(done, attempts=attempts, error=error, crashes=tuple(crashes))
 
     def _attempts(
-        self, target: Callable[..., None], arguments: tuple[Any, ...], folder: Path
+        self, target: Callable[..., None], arguments: tuple[Any, ...], folder: Path, name: str
     ) -> tuple[str | None, int, list[str]]:
         """Try, and after a crash try once more; why it failed or None, attempts, crashes."""
         crashes: list[str] = []
@@ -169,6 +197,8 @@ class Execution:
             if self._stopped:
                 raise KeyboardInterrupt
             process = self._processes.Process(target=target, args=arguments)
+            self._running[folder] = name
+            self._shown.note = ", ".join(self._running.values())
             with self._reaping:
                 process.start()
             self._alive.add(process)
@@ -180,6 +210,8 @@ class Execution:
                 raise
             finally:
                 self._alive.discard(process)
+                del self._running[folder]
+                self._shown.note = ", ".join(self._running.values())
             with self._reaping:
                 process.join()
             status = process.exitcode or 0
@@ -230,14 +262,19 @@ def _reason(status: int, folder: Path) -> str:
     """The last line that the process said, or the signal that ended it."""
     if status < 0:
         return f"ended by signal {signal.Signals(-status).name}"
-    file = folder / "output.txt"
-    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    said = [line.strip() for line in lines if line.strip()]
+    said = _last_line(folder)
     if not said:
+        file = folder / worker.LOG
         return f"ended with status {status} and could say nothing in {file}: is the disk full?"
-    return said[-1].removeprefix("error: ")
+    return said.removeprefix("error: ")
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def _last_line(folder: Path) -> str:
+    """What a process has said last, or nothing."""
+    try:
+        with (folder / worker.LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -26,10 +26,14 @@ from recbole_symcere.run import quick_start
 from recbole_symcere.run.run_directory import LAST_CHECKPOINT
 from recbole_symcere.tune.search_options import SearchOptions
 
-__all__ = ["INPUT_ERROR", "forget_if_all_failed", "search", "train"]
+__all__ = ["INPUT_ERROR", "LOG", "forget_if_all_failed", "search", "train"]
 
 INPUT_ERROR = 2
 """Exit status of a run whose settings or data are at fault: trying again would not help."""
+
+
+LOG = "output.txt"
+"""In the folder of a run or a search: what its process said."""
 
 
 def train(settings: dict[str, Any], folder: str, threads: int | None) -> None:
@@ -69,6 +73,7 @@ def search(settings: dict[str, Any], folder: str, options: dict[str, Any]) -> No
         tuned = {
             "settings": {k: v for k, v in found.best.config.items() if k != "seed"},
             "trials": sum(trial.status != "failed" for trial in found.trials),
+            "failed": sum(trial.status == "failed" for trial in found.trials),
         }
         write_bytes(Path(folder, "tuned.json"), json.dumps(tuned, indent=1).encode())
 
@@ -85,12 +90,12 @@ def forget_if_all_failed(search: Path) -> None:
 
 
 def _alone(run: Callable[[], None], folder: Path) -> None:
-    """Run with everything that is said in output.txt, and not longer than the parent lives."""
+    """Run with everything that is said in `LOG`, and not longer than the parent lives."""
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            said = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            said = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         for stream in (1, 2):
             os.dup2(said, stream)
         run()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import hints_of, parse_pairs, refuse_unknown, take_options
 from recbole_symcere.convert.convert_options import (
@@ -82,7 +85,7 @@ def main(words: Sequence[str], presets: Path | None = None, cluster: Cluster | N
     """
     first, rest = (words[0], words[1:]) if words else ("--help", ())
     if first in {"-h", "--help"}:
-        _say(_HELP + listing())
+        terminal.out(_HELP + listing())
         return 0
     commands: Mapping[str, Callable[[dict[str, Any]], None]] = {
         "stats": lambda pairs: _stats(pairs, presets),
@@ -95,7 +98,7 @@ def main(words: Sequence[str], presets: Path | None = None, cluster: Cluster | N
             f"Expected one of {', '.join(SOURCES)}; convert --help tells of them."
         )
     if any(word in {"-h", "--help"} for word in rest):
-        _say(_help_of(first))
+        terminal.out(_help_of(first))
         return 0
     commands[first](parse_pairs(rest))
     return 0
@@ -146,7 +149,9 @@ def _convert(
     inputs = _inputs(source, target.name, options, filters)
     with _reader(options.get(ClusterOptions), cluster) as reader:
         summary = convert(inputs, filters, folder, command, _items(source, options), reader)
-    _say(format_summary(summary, preset))
+    terminal.out(format_summary(summary, preset))
+    terminal.document(folder=str(folder), files=[str(path) for path in summary.files])
+    terminal.document(manifest=json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
 
 
 def _reader(
@@ -207,8 +212,10 @@ def _stats(pairs: dict[str, Any], presets: Path | None) -> None:
     refuse_unknown(pairs, "convert stats", TargetOptions)
     from recbole_symcere.convert.stats import count_stats, format_stats
 
+    step(f"counting {target.name}")
     stats = count_stats(Path(target.output_dir) / target.name)
-    _say(format_stats(target.name, stats, load_preset(presets, target.name)))
+    terminal.out(format_stats(target.name, stats, load_preset(presets, target.name)))
+    terminal.document(name=target.name, **asdict(stats), density=stats.density)
 
 
 def _attach(pairs: dict[str, Any]) -> None:
@@ -233,7 +240,9 @@ def _attach(pairs: dict[str, Any]) -> None:
         told[OverwriteOptions].overwrite,
         command,
     )
-    _say(_told(attached))
+    terminal.out(_told(attached))
+    terminal.document(files=[str(path) for path in attached.files], unmatched=attached.unmatched)
+    terminal.document(unused=attached.unused, parts=[asdict(part) for part in attached.parts])
 
 
 def _told(attached: Attached) -> str:
@@ -268,7 +277,3 @@ def _command_line(command: str, pairs: Mapping[str, Any]) -> str:
 
 def _without_folders(files: str) -> str:
     return files if Path(files).name == files else ",".join(Path(x).name for x in files.split(","))
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text)

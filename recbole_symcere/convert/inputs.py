@@ -15,7 +15,7 @@ import polars as pl
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.clean import TextCounts, clean_texts
 from recbole_symcere.convert.parallel import ordered_map
-from recbole_symcere.convert.progress import Progress
+from recbole_symcere.convert.progress import shown_reading
 from recbole_symcere.convert.records import Account, Batch, Reading, ReadReport, joined
 
 
@@ -144,12 +144,12 @@ def read_inputs(
         account = Account(label)
         # of what is read elsewhere no position is known
         shown = reading if reader is read_here else replace(reading, position=None)
-        with _calling(label, reading.file), Progress(shown, label) as progress:
+        with _calling(label, reading.file), shown_reading(shown, label) as count:
             for batch, counts in cleaned:
                 account.add(batch)
                 texts = texts.plus(counts)
                 take(batch.reviews)
-                progress.update(batch.n_read)
+                count(batch.n_read)
         reports.append(account.report())
     report = joined(reports)
     report.check(max_bad)

@@ -18,6 +18,7 @@ from typing import Any
 
 import polars as pl
 
+from recbole_symcere.base.live_line import step
 from recbole_symcere.convert.choose import Chosen, choose
 from recbole_symcere.convert.clean import TextCounts
 from recbole_symcere.convert.convert_options import Filters
@@ -113,10 +114,15 @@ def convert(
             ]
             timed = "timestamp" not in report.absent
             notice = inputs.first.notice if timed else _UNORDERED.format(name=target.name)
+            step("choosing")
             chosen = choose(spill.rows(), filters, timed)
+            step(f"writing {target.name}")
             tables = spill.ordered(chosen.order)
             hashes = write_tables(folder, target.name, tables, report.absent)
+        if items:
+            step("reading item texts")
         written = _write_items(items, folder, target.name) if items else {}
+        step("describing what was read")
         _write_extras(folder, inputs.first, report)
         manifest = {
             **_origin(inputs.first, command),

@@ -1,53 +1,35 @@
-"""A progress bar for people; files and pipes get none."""
+"""How much of a source is read, as a terminal shows it."""
 
 from __future__ import annotations
 
-import sys
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from tqdm import tqdm
-
+from recbole_symcere.base.live_line import working
 from recbole_symcere.convert.records import Reading
 
+__all__ = ["shown_reading"]
 
-class Progress:
-    """Shows on a terminal how much of a source is read, the rate and the time that remains.
+
+@contextmanager
+def shown_reading(reading: Reading, label: str) -> Iterator[Callable[[int], None]]:
+    """Show how many rows are read, and by the bytes behind them the time that remains.
 
     Args:
         reading: what is read.
         label: what it is called.
+
+    Yields:
+        What counts rows that were read.
     """
+    position = reading.position
+    n_bytes = sum(path.stat().st_size for path in reading.inputs) if position else 0
+    behind = 0
+    with working(f"reading {label}", unit="rows", weight=n_bytes) as work:
 
-    def __init__(self, reading: Reading, label: str) -> None:
-        self._position = reading.position
-        n_bytes = sum(path.stat().st_size for path in reading.inputs)
-        in_bytes = self._position is not None
-        self._bar = tqdm(
-            desc=f"reading {label}",
-            total=n_bytes if in_bytes else None,
-            unit="B" if in_bytes else " rows",
-            unit_scale=True,
-            disable=not sys.stderr.isatty(),
-            leave=False,
-        )
-        self._rows = 0
+        def count(n_rows: int) -> None:
+            nonlocal behind
+            before, behind = behind, max(position(), behind) if position else 0
+            work.advance(n_rows, behind - before)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-    def update(self, n_rows: int) -> None:
-        """Count rows that were read."""
-        self._rows += n_rows
-        if self._position is None:
-            self._bar.update(n_rows)
-            return
-        self._bar.set_postfix_str(f"{self._rows:,} rows", refresh=False)
-        self._bar.update(max(self._position() - self._bar.n, 0))
+        yield count

@@ -1,5 +1,6 @@
 """What an evaluation keeps of each batch, collected in less time than by RecBole."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,12 +23,16 @@ class ListCollector(Collector):  # type: ignore[misc] # RecBole has no types
     `torch.topk`, which follows no rule; among thousands it tends to take the lowest ids, which are
     those of the items that come first in the data. It matters for models that give many items one
     score: Pop, and ItemKNN, which has 0 for every item without a neighbour in the history.
+
+    Attributes:
+        on_batch: called after each batch.
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         kinds = [kind for kind in ("rec.items", "rec.topk") if self.register.need(kind)]
         self._rows: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
+        self.on_batch: Callable[[], None] = lambda: None
         for kind in kinds:
             setattr(self.register, kind, False)  # RecBole collects the other kinds
 
@@ -57,6 +62,7 @@ class ListCollector(Collector):  # type: ignore[misc] # RecBole has no types
                 right = _right(places, positive_u, positive_i, scores_tensor.shape[1])
                 self._rows["rec.topk"].append(right)
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+        self.on_batch()
 
     def get_data_struct(self) -> Any:
         """All that was collected, on the CPU; the next evaluation begins with nothing."""

@@ -67,9 +67,7 @@ def evaluate_final(trainer: Any, train_data: Any, test_data: Any, load_best: boo
     full = isinstance(test_data, FullSortEvalDataLoader)
     extra = [metric.__name__ for metric in METRICS] if full else []
     with _computing(trainer, train_data, extra) as (evaluator, own):
-        result = trainer.evaluate(
-            test_data, load_best_model=load_best, show_progress=config["show_progress"]
-        )
+        result = trainer.evaluate(test_data, load_best_model=load_best)
     mine = {name: result.pop(name) for name in [*result] if name.split("@")[0] in own}
     columns = dict(evaluator.per_user)
     if not columns or not hasattr(test_data, "uid_list"):

@@ -1,12 +1,13 @@
 """The command ``explain``."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import parse_pairs, refuse_unknown, take_options
 from recbole_symcere.base.storage import remove_leftovers
@@ -126,9 +127,10 @@ def _anchor(options: AnchorOptions) -> None:
         done.append(numbers)
         parts += shown
     if len(runs) > 1:
-        _write_page(out, "verdict", [*over_data_sets(done), *parts], "Semantic anchoring")
+        parts = [*over_data_sets(done), *parts]
+        _write_page(out, "verdict", parts, "Semantic anchoring")
         _write_json(out / "anchor.json", done)
-    _say(out, "verdict")
+    _say(out, "verdict", parts, done[0] if len(done) == 1 else done)
 
 
 def _refuse_untested(name: str) -> None:
@@ -154,18 +156,24 @@ def _anchor_one(name: str, options: AnchorOptions, out: Path) -> tuple[dict[str,
 
     if options.retrain_seeds:
         _refuse_untested(name)
+    step(f"loading {name}")
     loaded = load_text_run(name, options.places)
+    step("analysing")
     found = analyse(loaded, options)
     deleted = deletions(loaded, found, options.seed)
     whole = None
     if options.n_retrieval:
+        step("finding items by shortened reviews")
         whole, deleted = retrieval(loaded, deleted, options)
     again = (
         retrain(loaded, deleted, out / "retrained", options.retrain_seeds)
         if options.retrain_seeds
         else []
     )
-    numbers = summarise(loaded, found, whole, deleted, again, _held_out(loaded, found, options))
+    step("analysing validation reviews")
+    held_out = _held_out(loaded, found, options)
+    step("testing and drawing")
+    numbers = summarise(loaded, found, whole, deleted, again, held_out)
     _write_json(out / "anchor.json", numbers)
     write_bytes(out / "words.csv", words_csv(found).encode())
     parts = page(numbers, found, pictures(found))
@@ -196,7 +204,9 @@ def _lime(options: LimeOptions) -> None:
     from recbole_symcere.explain.occlusion import gather, occlude
     from recbole_symcere.explain.surrogate import explain_reviews
 
+    step(f"loading {options.run}")
     run = load_text_run(options.run, options.places)
+    step("analysing")
     out = _out(options.run, options.out, "lime")
     kinds = word_kinds(run.texts, run.items, run.known_ratings(), options.seed)
     exact = gather(run, occlude(run, run.sample(options.n, options.seed)))
@@ -207,18 +217,20 @@ def _lime(options: LimeOptions) -> None:
     parts = lime_page.page(run, summary, options.n_samples, options.repeats)
     write_bytes(out / "weights.csv", lime_page.weights_csv(run, found, kinds).encode())
     _write_page(out, "lime", parts, "LIME", lime_page.reviews_of_page(run, found))
-    _say(out, "lime")
+    _say(out, "lime", parts)
 
 
 def _geometry(options: GeometryOptions) -> None:
     from recbole_symcere.explain import geometry_page
     from recbole_symcere.explain.geometry import measure
 
+    step("measuring")
     found = measure(options.run, options.n, options.seed, options.places)
     out = _out(options.run, options.out, "geometry")
-    _write_json(out / "geometry.json", geometry_page.as_json(found))
-    _write_page(out, "geometry", geometry_page.page(found), "Geometry")
-    _say(out, "geometry")
+    figures, parts = geometry_page.as_json(found), geometry_page.page(found)
+    _write_json(out / "geometry.json", figures)
+    _write_page(out, "geometry", parts, "Geometry")
+    _say(out, "geometry", parts, figures)
 
 
 def _recommendation(options: RecommendationOptions) -> None:
@@ -226,13 +238,15 @@ def _recommendation(options: RecommendationOptions) -> None:
     from recbole_symcere.explain.loaded_run import load_text_run
     from recbole_symcere.explain.recommendation import explain_pair, inner_id
 
+    step(f"loading {options.run}")
     run = load_text_run(options.run, options.places)
+    step("explaining")
     user = inner_id(run, run.dataset.uid_field, options.user)
     item = inner_id(run, run.dataset.iid_field, options.item)
     parts = recommendation_page.page(run, explain_pair(run, user, item, options.k))
     out = _out(options.run, options.out, "recommendation")
     _write_page(out, "recommendation", parts, f"Why {options.item} for {options.user}")
-    _say(out, "recommendation")
+    _say(out, "recommendation", parts)
 
 
 def _write_json(path: Path, content: Any) -> None:
@@ -258,9 +272,12 @@ def _write_page(
     write_bytes(out / f"{name}.html", as_html([*parts, *more], title).encode())
 
 
-def _say(out: Path, name: str) -> None:
-    from recbole_symcere.page.markdown_text import readable
+def _say(out: Path, name: str, parts: Sequence[Any], figures: Any = None) -> None:
+    """The page on the terminal, and where it is."""
+    from recbole_symcere.page.terminal_page import as_data, as_terminal
     from recbole_symcere.run.log_lines import short_path
 
-    sys.stdout.write(readable((out / f"{name}.md").read_text(encoding="utf-8")))
-    sys.stdout.write(f"\nsee {short_path(out / f'{name}.html')}\n")
+    page = out / f"{name}.html"
+    terminal.out(f"{as_terminal(parts)}\nsee {short_path(page)}")
+    terminal.document(page=str(page), files=sorted(map(str, out.glob("*.*"))))
+    terminal.document(**({"tables": as_data(parts)} if figures is None else {"figures": figures}))

@@ -12,7 +12,6 @@ deletion changes on average over all n training interactions, exactly::
             = (t(x) - t(x without w)) . (g - mean g)
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recbole_symcere.base.live_line import working
 from recbole_symcere.base.words import distinct_words, without
 from recbole_symcere.explain.loaded_run import ExplainedRun
 
@@ -82,11 +82,10 @@ def occlude(run: ExplainedRun, reviews: _Ints) -> Iterator[Chunk]:
         run: the run.
         reviews: training interactions.
     """
-    from tqdm import tqdm
-
-    with tqdm(
-        total=len(reviews), unit=" reviews", desc="occluding", disable=not sys.stderr.isatty()
-    ) as bar:
+    reviews = np.array(
+        [n for n in reviews if len(distinct_words(run.texts[n])) > 1], dtype=np.int64
+    )
+    with working("taking out words", len(reviews), "reviews") as shown:
         for part in _parts(run.texts, reviews):
             texts, words, owner = [], [], []
             for place, review in enumerate(part):
@@ -99,7 +98,7 @@ def occlude(run: ExplainedRun, reviews: _Ints) -> Iterator[Chunk]:
             text, changed = vectors[: len(part)], vectors[len(part) :]
             of = np.array(owner, dtype=np.int64)
             yield Chunk(part, text, words, of, text[of] - changed)
-            bar.update(len(part))
+            shown.advance(len(part))
 
 
 def gather(run: ExplainedRun, chunks: Iterator[Chunk]) -> Occlusions:
@@ -151,8 +150,6 @@ def _parts(texts: Sequence[str], reviews: _Ints) -> Iterator[_Ints]:
     size = 0
     for review in reviews:
         n_words = len(distinct_words(texts[review]))
-        if n_words < 2:
-            continue
         if part and size + n_words > _TEXTS:
             yield np.array(part)
             part, size = [], 0

@@ -1,10 +1,10 @@
 """The command ``report``."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
@@ -60,6 +60,7 @@ def run(pairs: dict[str, Any]) -> int:
         refuse_missing_run(name)
     from recbole_symcere.base.files import write_bytes
     from recbole_symcere.page.html_page import as_html
+    from recbole_symcere.page.terminal_page import as_data, as_terminal, first_screen
     from recbole_symcere.run.log_lines import short_path
 
     if len(names) == 1:
@@ -69,7 +70,8 @@ def run(pairs: dict[str, Any]) -> int:
     default = Path(names[0]) / ("report.html" if len(names) == 1 else "runs.html")
     out = Path(options.out) if options.out else default
     write_bytes(out, as_html(parts, title).encode())
-    sys.stdout.write(f"see {short_path(out)}\n")
+    terminal.out(f"{as_terminal(first_screen(parts))}\nsee {short_path(out)}")
+    terminal.document(page=str(out), tables=as_data(parts))
     return 0
 
 

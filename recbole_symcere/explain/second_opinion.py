@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
+from recbole_symcere.base.live_line import working
 from recbole_symcere.explain.anchor_stats import Estimate, by_kind, item_bootstrap
 from recbole_symcere.explain.explain_options import AnchorOptions
 from recbole_symcere.explain.gradients import integrated_gradients
@@ -72,13 +73,12 @@ def by_gradients(
 ) -> SecondOpinion:
     """By integrated gradients."""
     reviews = _some(found.reviews, options.n_gradients, options.seed)
-    values = [
-        value
-        for review in reviews
-        for value in integrated_gradients(
-            run, run.texts[review], run.pairs[review] - run.centre
-        ).values()
-    ]
+    values: list[float] = []
+    with working("integrated gradients", len(reviews), "reviews") as shown:
+        for review in reviews:
+            pair = run.pairs[review] - run.centre
+            values += integrated_gradients(run, run.texts[review], pair).values()
+            shown.advance()
     return _compare(run, found, kinds, reviews, np.array(values), options)
 
 

@@ -6,7 +6,6 @@ similarities; a word's weight is its coefficient. A word is left out at all its 
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from lime.lime_text import LimeTextExplainer
 
+from recbole_symcere.base.live_line import working
 from recbole_symcere.base.words import distinct_words, segment
 from recbole_symcere.explain.loaded_run import ExplainedRun
 
@@ -79,18 +79,13 @@ def explain_reviews(
         repeats: how often each is explained.
         seed: of the draws.
     """
-    from tqdm import tqdm
-
-    shown = tqdm(reviews, unit=" reviews", desc="LIME", disable=not sys.stderr.isatty())
-    return [
-        explain_review(
-            run,
-            int(review),
-            n_samples,
-            np.random.SeedSequence([seed, int(review)]).generate_state(repeats).tolist(),
-        )
-        for review in shown
-    ]
+    found = []
+    with working("LIME", len(reviews), "reviews") as shown:
+        for review in reviews.tolist():
+            seeds = np.random.SeedSequence([seed, review]).generate_state(repeats).tolist()
+            found.append(explain_review(run, review, n_samples, seeds))
+            shown.advance()
+    return found
 
 
 def explain_review(

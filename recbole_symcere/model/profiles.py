@@ -31,7 +31,6 @@ __all__ = [
     "seeded",
 ]
 
-
 _OWNERS = 16_384  # whose profiles are made at once
 
 
@@ -222,9 +221,8 @@ class TextProfiles:
         if self._centre is not None:
             vectors = self._encode(texts)
             chosen = np.where(vectors.any(dim=1).numpy(), np.arange(len(texts)), -1)
-            means = mean_of(vectors, chosen, rows, len(owners))
-            means = F.normalize(means, dim=-1) if self._of_units else means
-            parts.append((means, self._centre))
+            part = mean_of(vectors, chosen, rows, len(owners))
+            parts.append((F.normalize(part, dim=-1) if self._of_units else part, self._centre))
         if self._space is not None:
             counts = self._vocabulary.count(texts, self._length)
             counts = word_counts(counts, np.arange(len(texts)), rows, len(owners))
@@ -275,12 +273,11 @@ def _means(
     if item_file(dataset).is_file():
         own = item_vectors(dataset, options, device)[0]
         if _reads_own_text(dataset):
-            parts = [F.normalize(part, dim=-1) for part in (means[0], own)]
-            present = sum(part.any(dim=1, keepdim=True).float() for part in parts)
-            means[0] = sum(parts) / torch.clamp(present, min=1)
+            means[0], own = F.normalize(means[0], dim=-1), F.normalize(own, dim=-1)
+            both = means[0].any(dim=1, keepdim=True) & own.any(dim=1, keepdim=True)
+            means[0] = (means[0] + own) / torch.where(both, 2, 1)
         else:
-            silent = ~means[0].any(dim=1)
-            means[0][silent] = own[silent]
+            means[0] = torch.where(means[0].any(dim=1, keepdim=True), means[0], own)
     return means
 
 

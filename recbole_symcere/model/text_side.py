@@ -20,7 +20,7 @@ from recbole_symcere.text.kept_layers import KeptLayers
 from recbole_symcere.text.review import FrozenReviews, TunedReviews
 from recbole_symcere.text.text_options import EncoderOptions, TextOptions
 from recbole_symcere.text.tokens import TokenStore
-from recbole_symcere.text.vectors import TextVectors, encoder_key, text_vectors
+from recbole_symcere.text.vectors import TextVectors, accounting, encoder_key, text_vectors
 
 __all__ = ["encoded", "item_vectors", "review_encoder", "text_facts"]
 
@@ -197,18 +197,23 @@ def encoded(
     device: torch.device,
     masking: Masking = _UNMASKED,
 ) -> TextVectors:
-    """Vectors of texts and, with ``masking``, of masked copies."""
+    """Vectors of texts and, with ``masking``, of masked copies; the log tells how many."""
+    with accounting() as accounts:
+        vectors = text_vectors(
+            encoder,
+            tokenizer,
+            store,
+            directory=Path(options.cache_dir) / "vectors",
+            masked_views=masking.views,
+            mask_probability=masking.probability,
+            seed=masking.seed,
+            device=device,
+        )
+    empty = int((store.lengths == 0).sum())
     _log.info(
-        f"{len(store):,} distinct {what}, encoded once by {options.text_encoder} and kept in "
-        f"{options.cache_dir}"
+        f"{len(store):,} distinct {what}{f', {empty:,} empty' * bool(empty)}, by "
+        f"{options.text_encoder}, kept in {options.cache_dir}:"
     )
-    return text_vectors(
-        encoder,
-        tokenizer,
-        store,
-        directory=Path(options.cache_dir) / "vectors",
-        masked_views=masking.views,
-        mask_probability=masking.probability,
-        seed=masking.seed,
-        device=device,
-    )
+    for account in accounts:
+        _log.info(f"  {account.words()}")
+    return vectors

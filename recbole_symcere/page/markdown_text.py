@@ -7,7 +7,7 @@ address a ``mailto:`` link, which loads nothing.
 
 import re
 
-__all__ = ["as_start", "cell", "inline", "line", "readable"]
+__all__ = ["as_start", "cell", "inline", "line"]
 
 _MARKS = re.compile(
     r"""
@@ -21,7 +21,6 @@ _MARKS = re.compile(
 )
 _BLOCK = re.compile(r"^(?=>|[+-](?: |$)|--)|^\d{1,9}(?=\.(?: |$))")
 """Up to the mark that makes a line a quotation, a rule or an item of a list."""
-_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def inline(text: str) -> str:
@@ -42,8 +41,3 @@ def line(text: str) -> str:
 def as_start(markdown: str) -> str:
     """Markdown of one line that begins no quotation, rule or list."""
     return _BLOCK.sub(r"\g<0>\\", markdown)
-
-
-def readable(markdown: str) -> str:
-    """Markdown for a terminal, where the backslashes would stand in the way."""
-    return _ESCAPE.sub(r"\1", markdown)

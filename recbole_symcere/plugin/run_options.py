@@ -135,7 +135,7 @@ class RunOptions:
     refit_steps: list[int] | None = option(
         None, "set by refit: batches to train for, a number for each phase", minimum=1
     )
-    show_progress: bool = option(help="a bar instead of a line per epoch")
+    show_progress: bool = option(help="the bar alone, without a line per epoch")
     state: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = option(
         help="what the log tells"
     )

@@ -20,6 +20,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.storage import scratch_folder, writing
 from recbole_symcere.data.dataloader import REVIEW_IDS, TEXT_ID
 from recbole_symcere.data.dataset import ROW_FIELD, ReviewDataset
@@ -84,6 +85,7 @@ def audit(
     config = Config(model, dataset, [*files], {**settings, "eval_step": 0})
     phases = len(getattr(config.model_class, "phase_names", "1"))
     settings = {"epochs": phases, **config.external_config_dict, **settings, "eval_step": 0}
+    step(f"reading {config['dataset']}")
     data = read_dataset(config)
     if not isinstance(data, ReviewDataset):
         raise InputError(f"{config['model']} reads no reviews, so there is nothing to audit.")
@@ -93,6 +95,7 @@ def audit(
     with scratch_folder("recbole_symcere-audit-") as place:
 
         def observe(name: str, planted: np.ndarray, **how: bool) -> dict[str, Any]:
+            step(f"training on data: {name}")
             with writing(place):
                 source = _planted_copy(data, place / name, planted, items=name == "control")
             own = {"data_path": str(source), "cache_dir": str(place / f"cache-{name}")}

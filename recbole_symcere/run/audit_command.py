@@ -1,9 +1,9 @@
 """The command ``audit``."""
 
-import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import option, suggesting, take_options
 from recbole_symcere.plugin.first_look import look_first
@@ -46,23 +46,23 @@ def run(pairs: dict[str, Any]) -> int:
         from recbole_symcere.run.audit import CANARY, audit
 
         result = audit(given.model, given.dataset, pairs, files)
-    lines = [f"planted {CANARY!r} in {result.planted:,} validation and test reviews"]
-    lines += [
-        f"  {name:<40}{'bit-equal' if equal else 'CHANGED: it leaks'}"
+    rows = [
+        [name, "bit-equal" if equal else "CHANGED: it leaks"]
         for name, equal in result.equal.items()
     ]
     history = result.held_out_in_history
-    lines.append(
-        f"  {'held-out pairs in the history mask':<40}{history:,}{'  LEAK' if history else ''}"
-    )
+    rows.append(["held-out pairs in the history mask", f"{history:,}{'  LEAK' if history else ''}"])
     seen = (
         "changes what the model sees"
         if result.control_differs
         else "CHANGES NOTHING: the check is blind"
     )
-    lines.append(f"  {'control: planted in training':<40}{seen}")
-    lines.append(
-        "no held-out review or pair reaches the model" if result.clean else "the audit FAILED"
+    rows.append(["control: planted in training", seen])
+    terminal.out(
+        f"planted {CANARY!r} in {result.planted:,} validation and test reviews\n\n"
+        + terminal.table(["compared", "what came out"], rows, right=False)
+        + "\n"
+        + ("no held-out review or pair reaches the model" if result.clean else "the audit FAILED")
     )
-    sys.stdout.write("\n".join(lines) + "\n")
+    terminal.document(clean=result.clean, **asdict(result))
     return 0 if result.clean else 1

@@ -13,6 +13,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.evaluator.register import metrics_dict
 
 from recbole_symcere.base import processes
+from recbole_symcere.base.live_line import working
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data.cold import mask_removed
 from recbole_symcere.evaluate.weights import HeldOut, bagged_weights
@@ -139,10 +140,13 @@ class Blending(_Base):  # type: ignore[misc] # see above
             found = metric.metric_info(hits, *([held_out] * numbered))
             return np.asarray(found, dtype=np.float64)[:, k - 1]
 
-        data = HeldOut.gathered(self._scored(valid_data), values, k)
+        with working("scoring for the blend"):
+            data = HeldOut.gathered(self._scored(valid_data), values, k)
         speak = [n for n in range(data.n_scores) if n or self._spreads]
         found = [0.0] * data.n_scores  # a model that scores all alike has no scale
-        for n, weight in zip(speak, bagged_weights(data.part(speak)), strict=True):
+        with working("weighing the blend"):
+            weights = bagged_weights(data.part(speak))
+        for n, weight in zip(speak, weights, strict=True):
             found[n] = weight
         return found
 

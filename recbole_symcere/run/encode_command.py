@@ -1,10 +1,10 @@
 """The command ``encode``."""
 
 import shlex
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import option, suggesting, take_options
@@ -83,24 +83,20 @@ def run(pairs: dict[str, Any]) -> int:
     again = {"model": options.model} | words
     command = shlex.join(f"--{key}={value}" for key, value in again.items())
     lines = [*_told(found), f"next: {program()} {command}", ""]
-    sys.stdout.write("\n".join(lines))
+    terminal.out("\n".join(lines))
+    accounts = [
+        {
+            **{"what": account.what, "file": str(account.path), "texts": account.texts},
+            **{"encoded": account.done.encoded, "seconds": account.seconds},
+        }
+        for account in found.accounts
+    ]
+    terminal.document(encoded=accounts, workers=found.workers, nodes=found.nodes)
     return 0
 
 
 def _told(found: "Encoding") -> list[str]:
     where = f" by {found.workers} workers on {found.nodes} nodes" if found.nodes else ""
-    lines = []
-    for account in found.accounts:
-        wanted, encoded, tokens = account.done
-        what = {"original": "texts", "masked": "masked copies"}[account.what]
-        if not encoded:
-            lines.append(f"{account.texts:,} {what}: there already")
-            continue
-        rate = max(account.seconds, 1e-9)
-        lines.append(
-            f"{wanted:,} {what}: {wanted - encoded:,} there already, {encoded:,} encoded in "
-            f"{account.seconds:.1f} s{where}, {encoded / rate:,.0f} texts/s, "
-            f"{tokens / rate:,.0f} tokens/s"
-        )
+    lines = [account.words(where) for account in found.accounts]
     size = sum(account.path.stat().st_size for account in found.accounts) / 1e6
     return [*lines, f"{size:,.1f} MB of vectors are kept in {found.accounts[0].path.parent}"]

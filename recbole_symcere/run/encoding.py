@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
@@ -63,7 +64,9 @@ def encode(
     cache = Path(config["cache_dir"])
     remove_leftovers(cache, cache / "tokens", cache / "vectors")
     with _workers(ray_address, workers, bool(config["use_gpu"])) as executor:
+        step(f"reading {dataset}")
         train_data, _, _ = split_data(config, read_dataset(config))
+        step("encoding")
         with encoding_by(executor) as accounts:
             build_model(config, train_data)
     if not accounts:

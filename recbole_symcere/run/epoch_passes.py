@@ -1,13 +1,16 @@
 """What the passes over the training data say of the loss, whichever trainer makes them."""
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from recbole.trainer.trainer import Trainer
 
 from recbole_symcere.base import processes
+from recbole_symcere.base.live_line import working
+from recbole_symcere.base.work import Work
 
 __all__ = ["EpochPasses"]
 
@@ -19,16 +22,33 @@ class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
     each with a loss of its own, those of knowledge-aware models two.
 
     Attributes:
+        work: the training that is shown.
         sums: name of a term -> its sum over the batches of all passes since `forget_passes`.
     """
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
+        self.work = Work("")
         self.forget_passes()
         self._terms: tuple[Any, ...] = ()  # of the batch at hand
         self._term_names: tuple[str, ...] = ()
         self._pass = "loss"  # what it is called by
         self._place = (0, 0)  # epoch and batch, both counted from 0
+
+    @contextlib.contextmanager
+    def shown_training(self, labels: Mapping[str, Any], at_most: bool) -> Iterator[None]:
+        """Show how many epochs are over while the block lasts."""
+        label = " ".join(["training", *(f"{name} {value}" for name, value in labels.items())])
+        with working(label, self.epochs, "epochs", at_most=at_most) as self.work:
+            self.work.skip(self.start_epoch)
+            yield
+
+    def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
+        """RecBole's `evaluate`, shown."""
+        batches = len(eval_data) if eval_data else None
+        with working("evaluating", batches, "batches of users") as work:
+            self.eval_collector.on_batch = work.advance
+            return super().evaluate(eval_data, *args, **kwargs)
 
     def forget_passes(self) -> None:
         """Begin a new epoch."""
@@ -60,6 +80,7 @@ class EpochPasses(Trainer):  # type: ignore[misc] # RecBole has no types
             )
             self._pass, self._place = name, (epoch_idx, batches)
             batches += 1
+            self.work.part = batches / max(len(train_data), 1)
             if processes.count() > 1 and self.config["single_spec"]:
                 _average_after(self._terms, self.model)
             return losses

@@ -18,6 +18,7 @@ from importlib import import_module
 from multiprocessing import connection
 from typing import Any, NamedTuple
 
+from recbole_symcere.base import live_line, terminal
 from recbole_symcere.base.errors import InputError, ProcessEndedError
 from recbole_symcere.base.interrupts import exit_status, take_signals
 from recbole_symcere.base.processes import Place, is_lost, take
@@ -131,10 +132,10 @@ class _Crew:
         o = self._options
         context: Any = multiprocessing.get_context(_START)
         alone = o.all_processes == o.nproc
+        how = terminal.mode(), live_line.hand_over(f"starting {o.nproc} processes")
         port = o.port or (_free_port(o.ip) if alone else _RECBOLES_PORT)
         if o.group_offset:  # the first process, which tells of the run, is elsewhere
-            sys.stdout.write(f"working with the processes that meet at {o.ip}:{port}\n")
-            sys.stdout.flush()
+            terminal.tell(f"working with the processes that meet at {o.ip}:{port}")
         for local in range(o.nproc):
             place = {
                 **{"rank": local + o.group_offset, "world_size": o.all_processes},
@@ -143,7 +144,7 @@ class _Crew:
             ours, theirs = context.Pipe(duplex=True)
             member = context.Process(
                 target=_work,
-                args=(theirs, place, function, arguments, named),
+                args=(theirs, place, how, function, arguments, named),
                 name=f"rank{local}",
             )
             member.start()
@@ -258,7 +259,14 @@ def _how(exitcode: int | None) -> str:
 # --- in each process ------------------------------------------------------------------------------
 
 
-def _work(pipe: Any, place: dict[str, Any], function: str, arguments: Any, named: Any) -> None:
+def _work(
+    pipe: Any,
+    place: dict[str, Any],
+    how: tuple[terminal.Mode, bool],
+    function: str,
+    arguments: Any,
+    named: Any,
+) -> None:
     """Run the function as one of several processes and say how it ended."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     take_signals()
@@ -278,7 +286,9 @@ def _work(pipe: Any, place: dict[str, Any], function: str, arguments: Any, named
     module, _, name = function.partition(":")
     status = 0
     try:
-        pipe.send(("result", getattr(import_module(module), name)(*arguments, **named)))
+        with terminal.speaking(how[0], "" if how[1] else None):
+            result = getattr(import_module(module), name)(*arguments, **named)
+        pipe.send(("result", result))
     except BaseException as error:  # noqa: BLE001 # all of it is told
         end = _end_of(error, here)
         status = 1

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from recbole_symcere.plugin.stock_models import notes_on
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT
 
 __all__ = [
+    "EpochLines",
     "data_line",
     "epoch_line",
     "manifest_notice",
@@ -40,6 +42,25 @@ def manifest_notice(manifest: Path) -> str | None:
     except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
         return f"{manifest} can't be read."
     return str(notice) if notice else None
+
+
+class EpochLines:
+    """Says a line for each epoch, and before the first what its numbers and its star mean.
+
+    Args:
+        config: of the run.
+        say: takes a line.
+    """
+
+    def __init__(self, config: Any, say: Callable[[str], None]) -> None:
+        self._config, self._say, self._begun = config, say, False
+
+    def __call__(self, record: dict[str, Any], best: bool) -> None:
+        """Say the line of an epoch of the history, which may be the best so far."""
+        if not self._begun and self._config["epochs"] > 1:
+            self._say("epochs are counted from 0; * is the best one on validation so far")
+        self._begun = True
+        self._say(epoch_line(record, best, self._config))
 
 
 def epoch_line(record: dict[str, Any], best: bool, config: Any) -> str:
@@ -76,9 +97,9 @@ def result_table(metrics: dict[str, Any], folder: Path, rated: bool = True) -> s
         rows.append(_row(part, shown, widths))
     seconds = metrics["seconds"]
     best = metrics["best_epoch"]
+    epochs = "-" if best is None else f"{best} of 0 to {metrics['epochs_run'] - 1}"
     rows.append(
-        f"best epoch {'-' if best is None else best}, {metrics['epochs_run']} run; "
-        f"prepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
+        f"best epoch {epochs}; prepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
         f"evaluate {seconds['evaluate']:.1f} s; peak memory {metrics['peak_memory_mb']:,.0f} MB"
     )
     if "refit_of" in metrics:
@@ -86,8 +107,26 @@ def result_table(metrics: dict[str, Any], folder: Path, rated: bool = True) -> s
             f"trained on everything for the steps of {metrics['refit_of']}'s best epoch: nothing "
             "is left to test it on"
         )
-    rows.append(f"everything is in {short_path(folder)}")
+    rows += _saved(folder, best)
     return "\n" + "\n".join([*rows, *_next(metrics, folder, rated)])
+
+
+_FILES = {
+    "metrics.json": "all figures",
+    "per_user.parquet": "those of each user",
+    "config.yaml": "the settings, which repeat the run",
+    "run.log": "what was said",
+}
+
+
+def _saved(folder: Path, best: int | None) -> list[str]:
+    """What of a run is where."""
+    weights = "the weights" if best is None else f"the weights of epoch {best}"
+    files = {**_FILES, str(BEST_CHECKPOINT): weights}
+    there = {name: what for name, what in files.items() if (folder / name).is_file()}
+    width = max(map(len, there), default=0)
+    lines = (f"  {name:<{width}}  {what}" for name, what in there.items())
+    return [f"everything is in {short_path(folder)}", *lines]
 
 
 def _next(metrics: dict[str, Any], folder: Path, rated: bool) -> list[str]:

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
-__all__ = ["checksum", "damage_of", "has"]
+__all__ = ["checksum", "damage_of", "has", "metrics_in"]
 
 # What metrics.json has for every run.
 _RESULTS: dict[str, type | tuple[type, ...]] = {
@@ -20,6 +21,12 @@ _HASHES = {"data_fingerprint", "per_user_sha256", "checksum"}
 def has(settings: Any, key: str, kind: type | tuple[type, ...]) -> bool:
     """Whether ``settings`` is a dictionary with a value of that kind at ``key``."""
     return isinstance(settings, dict) and isinstance(settings.get(key), kind)
+
+
+def metrics_in(run_dir: str | Path) -> dict[str, Any]:
+    """What a finished run tells to machines: its folder and its metrics.json."""
+    text = Path(run_dir, "metrics.json").read_text(encoding="utf-8")
+    return {"run_dir": str(run_dir), "metrics": json.loads(text)}
 
 
 def checksum(metrics: dict[str, Any]) -> str:

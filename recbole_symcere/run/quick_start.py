@@ -11,6 +11,7 @@ from typing import Any
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError, StorageError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.evaluate.final import evaluate_final
 from recbole_symcere.model.registry import text_use
@@ -18,7 +19,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import as_parsed
 from recbole_symcere.run.agreement import MAY_CHANGE, check_best, check_settings
 from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalogue
-from recbole_symcere.run.log_lines import data_line, epoch_line, result_table, short_path
+from recbole_symcere.run.log_lines import EpochLines, data_line, result_table, short_path
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
@@ -186,18 +187,20 @@ def _whole_run(
         logging.getLogger().info(config)
         fingerprint = _checked_fingerprint(config, folder, resumed)
         train_data, valid_data, test_data, model, trainer = _prepare(config)
-        trainer.on_epoch = lambda record, best: _log.info(epoch_line(record, best, config))
+        # where the bar is enough the lines go to run.log alone
+        say = (logging.getLogger() if config["show_progress"] else _log).info
+        trainer.on_epoch = EpochLines(config, say)
         if state is not None:
             check_encoder(model, state)
             trainer.go_on_from(state, train_data)
             check_best(folder, trainer)
             _log.info(f"going on after epoch {trainer.start_epoch - 1}")
         prepared = time.perf_counter() - started
+        step("training")
         with in_one_line(config, "trained"):
-            best_score, best_result = trainer.fit(
-                train_data, valid_data, saved=saved, show_progress=config["show_progress"]
-            )
+            best_score, best_result = trainer.fit(train_data, valid_data, saved=saved)
         started = time.perf_counter()
+        step("testing")
         with in_one_line(config, "tested"):
             final = evaluate_final(trainer, train_data, test_data, load_best=saved)
         trainer.tensorboard.flush()  # one of several processes ends without good-byes
@@ -230,6 +233,7 @@ def _whole_run(
             **trainer.facts(),
             "history": epochs,
         }
+        step(f"writing {short_path(folder.path)}")
         if final.columns:
             written = folder.write_per_user(final.users, final.n_test, final.columns)
             metrics[PER_USER] = written
@@ -237,7 +241,7 @@ def _whole_run(
         metrics[CATALOGUE] = write_catalogue(folder.path, known)
         folder.write_metrics(metrics)
         rated = config["RATING_FIELD"] in train_data.dataset.inter_feat.columns
-        _log.info(result_table(metrics, folder.path, rated))
+        _log.info(result_table(metrics, folder.path, rated), extra={"is_result": True})
     return {
         "best_valid_score": best_score,
         "valid_score_bigger": config["valid_metric_bigger"],
@@ -249,6 +253,7 @@ def _whole_run(
 
 def _checked_fingerprint(config: Any, folder: RunDirectory, resumed: bool) -> str:
     """The data's fingerprint; on resuming it must be the one the run began with."""
+    step(f"reading {config['dataset']}")
     found = data_fingerprint(config)
     if resumed and folder.read_fingerprint() not in {None, found}:
         raise InputError(
@@ -265,10 +270,12 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Data loaders, model and trainer."""
     dataset = read_dataset(config)
     _log.info(data_line(config, dataset))
+    step("splitting")
     train_data, valid_data, test_data = split_data(config, dataset)
     said = tie_line(config, train_data.dataset)
     if said:
         _log.info(said)
+    step(f"building {config['model']}")
     model = build_model(config, train_data)
     logging.getLogger().info(model)
     return train_data, valid_data, test_data, model, build_trainer(config, model)

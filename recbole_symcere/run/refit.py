@@ -15,6 +15,7 @@ from typing import Any
 from recbole.utils import ModelType
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.agreement import check_results
@@ -46,6 +47,7 @@ def refit(
         InputError: if there is no such run, it has not finished, or it holds nothing out.
     """
     folder, metrics = _finished(run_dir)
+    step("loading the run")
     state = checkpoint.load(folder.path / BEST_CHECKPOINT)
     check_results(folder, state)
     if metrics["best_epoch"] not in {None, state["epoch"]}:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import option, refuse_unknown, take_options
+from recbole_symcere.run.metrics_file import metrics_in
 from recbole_symcere.run.place_options import PlaceOptions, refuse_missing_run
 
 __all__ = ["RefitOptions", "help_text", "run"]
@@ -48,5 +50,7 @@ def run(pairs: dict[str, Any]) -> int:
     # torch and RecBole take seconds to load; a typing error shouldn't
     from recbole_symcere.run.refit import refit
 
-    refit(options.run, options.run_dir, options.places)
+    result = refit(options.run, options.run_dir, options.places)
+    if terminal.mode().json:
+        terminal.document(**metrics_in(result["run_dir"]))
     return 0

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from recbole_symcere.base import processes
+from recbole_symcere.base import processes, terminal
 from recbole_symcere.base.storage import storage_error, writing
 
 __all__ = ["run_log"]
@@ -43,8 +43,19 @@ class _FileHandler(logging.FileHandler):
             super().close()
 
 
-class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg] # of text
+class _TerminalHandler(logging.Handler):
     """What a person sees; a terminal or pipe that is gone stops no run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it as what it is: a warning, the result, or what happens on the way."""
+        try:
+            said = self.format(record)
+            if record.levelno >= logging.WARNING:
+                terminal.warn(said)
+            else:
+                (terminal.out if getattr(record, "is_result", False) else terminal.tell)(said)
+        except Exception:  # noqa: BLE001 # logging's way
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # logging's
         if not isinstance(sys.exception(), OSError):
@@ -66,7 +77,7 @@ def run_log(folder: Path, level: str = "INFO") -> Iterator[None]:
     root = logging.getLogger()
     to_file = _FileHandler(folder)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    to_terminal = _TerminalHandler(sys.stdout)
+    to_terminal = _TerminalHandler()
     to_terminal.addFilter(_for_people)
     level_before = root.level
     root.setLevel(level.upper())

@@ -103,8 +103,11 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, Any]:
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
-        self._train_data, self._valid_data = train_data, valid_data
-        self._user_callback = callback_fn
+        self._train_data, self._valid_data, self._user_callback = (
+            train_data,
+            valid_data,
+            callback_fn,
+        )
         phase, begun = self._phase_began
         steps = grouped(train_data, self.model)
         self.epochs = self._steps.last_epoch(self.epochs, phase, begun, steps)
@@ -116,9 +119,9 @@ class Resumable(_Base):  # type: ignore[misc] # see above
                 self.store_best()
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
-        best: tuple[float, Any] = super().fit(
-            train_data, valid_data, verbose, saved, show_progress, callback_fn=self._after_valid
-        )
+        with self.shown_training(self.epoch_labels, at_most=self._evaluates):
+            how = verbose, saved, show_progress
+            best: tuple[float, Any] = super().fit(train_data, valid_data, *how, self._after_valid)
         return best
 
     def pretrain(self, train_data: Any, verbose: bool = True, show_progress: bool = False) -> Any:
@@ -229,6 +232,7 @@ class Resumable(_Base):  # type: ignore[misc] # see above
             self._user_callback(epoch_idx, valid_score)
 
     def _finish_epoch(self, best: bool) -> None:
+        self.work.advance()
         self.on_epoch(self.history[-1], best)
         if self._saved and self.last_file:
             state = self._state(self.history[-1]["epoch"])

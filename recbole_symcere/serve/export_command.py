@@ -1,13 +1,14 @@
 """The command ``export``."""
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.run.place_options import refuse_missing_run
@@ -56,7 +57,9 @@ def run(pairs: dict[str, Any]) -> int:
     run_folder(options.run)  # before seconds of loading
     with _new_folder(out) as folder:
         lines = _write(folder, options)
-    sys.stdout.write("".join(f"{line}\n" for line in [*lines, f"All of it is in {out}"]))
+    terminal.out("\n".join([*lines, f"All of it is in {out}"]))
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    terminal.document(out=str(out), files=files, written=lines)
     return 0
 
 
@@ -105,9 +108,13 @@ def _write(folder: Path, options: ExportOptions) -> list[str]:
 
     of_run = run_folder(options.run)
     settings, metrics = of_run.read_config(), of_run.read_metrics() or {}
+    step("loading the run")
     catalogue, scorer, data, _ = stored(options.run, options.places, None)
+    step("writing vectors")
     lines = _vectors(folder, catalogue, scorer, str(settings["model"]))
+    step("writing the text encoder")
     lines += _text_tower(folder, options, settings)
+    step("writing the split")
     lines.append(write_split(folder, catalogue, settings, data))
     parts = {part: int((catalogue.part == n).sum()) for n, part in enumerate(PARTS)}
     sizes = (len(catalogue.users) - 1, len(catalogue.items) - 1)

@@ -154,7 +154,9 @@ def _results(told: Exported) -> str:
     valid = told.metrics.get("valid") or {}
     rows = [(name, valid.get(name, ""), value) for name, value in tested.items()]
     epoch = told.metrics.get("best_epoch")
-    return f"{_table(('metric', 'validation', 'test'), rows)}\n\nBest epoch: {epoch}."
+    return (
+        f"{_table(('metric', 'validation', 'test'), rows)}\n\nBest epoch: {epoch}, counted from 0."
+    )
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

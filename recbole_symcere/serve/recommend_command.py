@@ -1,13 +1,14 @@
 """The command ``recommend``."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step, working
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.run.place_options import refuse_missing_run
@@ -60,7 +61,9 @@ def run(pairs: dict[str, Any]) -> int:
 
     from recbole_symcere.serve.recommender import Recommender
 
+    step("loading the run")
     recommender = Recommender.load(options.run, options.popularity, **options.places)
+    step("scoring")
     if options.is_new:
         frame = recommender.fold_in(
             options.history, options.text, options.k, not options.keep_seen, allowed_names
@@ -74,20 +77,32 @@ def run(pairs: dict[str, Any]) -> int:
     tables = recommender.tables(names, options.k, not options.keep_seen, allowed, options.fallback)
     if out is None:
         for table in tables:
-            sys.stdout.write(_lists(table))
+            _show(table)
         if more:
-            sys.stdout.write(
-                f"and {more:,} users more: --all=True prints them, --out=FILE.csv writes them\n"
+            terminal.out(
+                f"and {more:,} users more: --all=True prints them, --out=FILE.csv writes them"
             )
         return 0
     n_rows = 0
-    with writer(out) as write, _progress(len(names)) as advance:
+    with writer(out) as write, working("listing", len(names), "users") as shown:
         for table in tables:
             write(table)
             n_rows += table.num_rows
-            advance(len(table["user_id"].unique()))
-    sys.stdout.write(f"{n_rows:,} rows of {len(names):,} users are in {out}\n")
+            shown.advance(len(table["user_id"].unique()))
+    terminal.out(f"{n_rows:,} rows of {len(names):,} users are in {out}")
+    terminal.document(out=str(out), rows=n_rows, users=len(names))
     return 0
+
+
+def _show(table: Any) -> None:
+    """Print lists."""
+    from recbole_symcere.serve.list_lines import list_lines
+
+    rows = table.to_pylist()
+    terminal.out(list_lines(rows, terminal.width()))
+    if terminal.mode().json:
+        lists = terminal.documented("lists", list)
+        lists += rows
 
 
 def _check_whose(options: RecommendOptions) -> None:
@@ -115,11 +130,12 @@ def _write_new(frame: Any, out: Path | None) -> int:
 
     table = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
     if out is None:
-        sys.stdout.write(_lists(table))
+        _show(table)
         return 0
     with writer(out) as write:
         write(table)
-    sys.stdout.write(f"{table.num_rows:,} rows of a new user are in {out}\n")
+    terminal.out(f"{table.num_rows:,} rows of a new user are in {out}")
+    terminal.document(out=str(out), rows=table.num_rows)
     return 0
 
 
@@ -137,21 +153,6 @@ def _ids(file: str) -> list[str]:
     if not names:
         raise InputError(f"{file} names nothing; write one id a line.")
     return names
-
-
-def _lists(table: Any) -> str:
-    """Rows as a person reads them."""
-    said: list[str] = []
-    last = None
-    for row in table.to_pylist():
-        if row["user_id"] != last:
-            last = row["user_id"]
-            popular = "  (unknown to the run: popular items)" if row["score"] is None else ""
-            said.append(f"\n{last}{popular}\n" if said else f"{last}{popular}\n")
-        score = "" if row["score"] is None else f"{row['score']:9.4f}"
-        title = " ".join(row["title"].split())[:70]
-        said.append(f"  {row['rank']:>3}  {row['item_id']:<24} {score}  {title}".rstrip() + "\n")
-    return "".join([*said, "\n"] if said else [])
 
 
 @contextmanager
@@ -175,11 +176,3 @@ def writer(out: Path) -> Iterator[Callable[[Any], None]]:
                 yield lambda table: lines.writelines(
                     json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()
                 )
-
-
-@contextmanager
-def _progress(n_users: int) -> Iterator[Callable[[int], Any]]:
-    from tqdm import tqdm
-
-    with tqdm(total=n_users, unit=" users", disable=None, leave=False) as bar:
-        yield bar.update

@@ -3,10 +3,10 @@
 import errno
 import ipaddress
 import socket
-import sys
 from importlib.util import find_spec
 from typing import Any
 
+from recbole_symcere.base import live_line, terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
@@ -59,13 +59,13 @@ def run(pairs: dict[str, Any]) -> int:
     with listening(options.host, options.port) as listener:
         host, port = listener.getsockname()[:2]
         app = _app(options, host)
-        sys.stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}/\n")
-        if not _is_loopback(host):
-            sys.stdout.write("Everybody who reaches this address can read histories and reviews.\n")
-        sys.stdout.flush()
-
         import torch
         import uvicorn
+
+        live_line.end()  # a server that waits isn't at work
+        terminal.out(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+        if not _is_loopback(host):
+            terminal.warn("Everybody who reaches this address can read histories and reviews.")
 
         # one user's scores are few: several threads wait for each other longer than they work
         torch.set_num_threads(1)
@@ -82,17 +82,18 @@ def _app(options: ServeOptions, host: str) -> Any:
     from recbole_symcere.serve.web_api import make_app
     from recbole_symcere.serve.web_views import WebViews
 
+    live_line.step("loading the run")
     recommender = Recommender.load(options.run, options.popularity, **options.places)
     folder = run_folder(options.run)
     settings = folder.read_config()
     about = {"run": folder.path.name, **{key: str(settings[key]) for key in ("model", "dataset")}}
     views = WebViews(recommender, about)
     told = views.about()
-    sys.stdout.write(
-        f"{told['model']} on {told['dataset']}: {told['users']:,} users, {told['items']:,} items\n"
+    terminal.tell(
+        f"{told['model']} on {told['dataset']}: {told['users']:,} users, {told['items']:,} items"
     )
     if told["words"]:
-        sys.stdout.write(f"{told['words']}\n")
+        terminal.tell(told["words"])
     names = {"localhost", "127.0.0.1", "::1", options.host.lower(), host}
     return make_app(views, frozenset(names) if _is_loopback(host) else None)
 

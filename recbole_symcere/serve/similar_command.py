@@ -1,12 +1,14 @@
 """The command ``similar``."""
 
-import sys
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.run.place_options import refuse_missing_run
+from recbole_symcere.serve.list_lines import ranked_line
 from recbole_symcere.serve.serve_options import SimilarOptions
 
 __all__ = ["help_text", "run"]
@@ -44,27 +46,37 @@ def run(pairs: dict[str, Any]) -> int:
     refuse_missing_run(options.run)
     from recbole_symcere.serve.recommender import Recommender
 
+    step("loading the run")
     recommender = Recommender.load(options.run, None, **options.places)
     found = recommender.similar(options.item, options.k)
-    said = [f"Nearest to {options.item} by vectors\n"]
-    said += [_line(*row) for row in zip(*(found[name] for name in _SHOWN), strict=True)]
-    said.append("\nby words\n")
+    rows = [
+        dict(zip(_SHOWN, row, strict=True)) for row in zip(*map(found.get, _SHOWN), strict=True)
+    ]
+    said = [f"Nearest to {options.item} by vectors", *(_line(*row.values()) for row in rows)]
+    said += ["", "by words"]
     try:
         near = recommender.similar_by_words(options.item, options.k)
     except InputError as error:
         near = []
-        said.append(f"  {error}\n")
+        said.append(f"  {error}")
     else:
         if not near:
-            said.append("  no other item shares a word with it\n")
+            said.append("  no other item shares a word with it")
     ids = recommender.catalogue.items
-    for rank, item in enumerate(near, 1):
-        words = ", ".join(item.shared)
-        said.append(_line(rank, ids[item.item].as_py(), item.similarity, words))
-    sys.stdout.write("".join(said))
+    by_words = [
+        {
+            **{"rank": rank, "similar_id": ids[item.item].as_py(), "similarity": item.similarity},
+            "shared": list(item.shared),
+        }
+        for rank, item in enumerate(near, 1)
+    ]
+    for row in by_words:
+        words = ", ".join(row["shared"])
+        said.append(_line(row["rank"], row["similar_id"], row["similarity"], words))
+    terminal.out("\n".join(said))
+    terminal.document(item=options.item, by_vectors=rows, by_words=by_words)
     return 0
 
 
 def _line(rank: int, name: str, similarity: float, more: str) -> str:
-    more = " ".join(more.split())[:70]
-    return f"  {rank:>3}  {name:<24} {similarity:7.4f}  {more}".rstrip() + "\n"
+    return ranked_line(rank, name, f"{similarity:7.4f}", more, terminal.width())

@@ -5,7 +5,6 @@ variants of a review that explanations need and nobody keeps.
 """
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from recbole_symcere.base.live_line import showing, working
+from recbole_symcere.base.work import Work
 from recbole_symcere.text.encoder import TextEncoder
 from recbole_symcere.text.executors import Executor, Tokens, evaluating, on_threads, vectors_of
 from recbole_symcere.text.masking import draw_words, mask_words_by_draws
@@ -117,12 +118,10 @@ def encode_plan(
         target: gets the rows; what it has already isn't encoded again.
         executor: what encodes a batch.
         batch_tokens: padded tokens of one; by device if None.
-        show_progress: a progress bar on a terminal.
+        show_progress: whether a terminal shows how far it is.
         original: the texts' vectors, where those of the masked copies [n_views, n, d_t] are wanted:
             a copy in which no word is masked has that of its text.
     """
-    from tqdm import tqdm
-
     n, lengths = len(plan.text_ids), store.lengths[plan.text_ids]
     chosen = (plan.order,) if original is None else plan.changed
     batches = _cut(chosen, lengths, batch_tokens or token_budget(executor.device))
@@ -146,16 +145,17 @@ def encode_plan(
     left = np.ones(len(batches), dtype=bool)
     left[list(there)] = False
     encoded = batches.rows[np.repeat(left, np.diff(batches.cuts))]
-    shown = show_progress and sys.stderr.isatty()
-    numbers = np.flatnonzero(left).tolist()
+    n_tokens = int(lengths[encoded % max(n, 1)].sum())
+    unit = "texts" if original is None else "masked copies"
+    work = Work("encoding", len(encoded), unit, weight=n_tokens)  # the longest come first
     with (
-        tqdm(total=len(encoded), unit=" texts", desc="encoding", disable=not shown) as bar,
-        contextlib.closing(executor(encoder, numbers, tokens)) as found,
+        showing(work) if show_progress else contextlib.nullcontext(),
+        contextlib.closing(executor(encoder, np.flatnonzero(left).tolist(), tokens)) as found,
     ):
         for number, vectors in found:
             target.put(number, vectors)
-            bar.update(len(vectors))
-    return Encoded(len(batches.rows), len(encoded), int(lengths[encoded % max(n, 1)].sum()))
+            work.advance(len(vectors), int(lengths[batches.of(number) % n].sum()))
+    return Encoded(len(batches.rows), len(encoded), n_tokens)
 
 
 def encode_texts(
@@ -186,19 +186,18 @@ def encode_texts(
         order = np.argsort(-lengths, kind="stable")
         order = order[lengths[order] > 0]
 
-        def work(places: _Ids) -> None:
+        def work(places: _Ids) -> int:
             rows = padded(ids, start[places], lengths[places], pad)
             tokens, mask = map(torch.from_numpy, rows)
             vectors[places] = vectors_of(encoder, tokens, mask, device)
+            return len(places)
 
         batches = list(sub_batches(order, lengths, token_budget(device)))
-        with evaluating(encoder, device):
-            if len(batches) < torch.get_num_threads():  # all cores for one batch after the other
-                for places in batches:
-                    work(places)
-            else:
-                for _ in on_threads(work, batches, device):
-                    pass
+        # all cores for one batch after the other, where there are few
+        few = len(batches) < torch.get_num_threads()
+        with evaluating(encoder, device), working("encoding", len(order), "texts") as shown:
+            for n in map(work, batches) if few else on_threads(work, batches, device):
+                shown.advance(n)
     return torch.from_numpy(vectors[[place_of[text] for text in texts]])
 
 

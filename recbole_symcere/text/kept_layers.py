@@ -6,7 +6,6 @@ at every step. They are kept as they were computed, in the model's float32.
 
 import logging
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
+from recbole_symcere.base.live_line import working
 from recbole_symcere.base.storage import writing
 from recbole_symcere.text.encode import make_plan
 from recbole_symcere.text.encoder import TextEncoder
@@ -156,9 +155,9 @@ class KeptLayers:
                 return len(places)
 
             texts = sum(len(places) for _, places in jobs)
-            with tqdm(total=texts, unit=" texts", disable=not sys.stderr.isatty()) as bar:
+            with working("layers below the trained ones", texts, "texts") as shown:
                 for done in on_threads(work, jobs, device):
-                    bar.update(done)
+                    shown.advance(done)
         return rows
 
     def _room(self, n: int, width: int, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from recbole_symcere.base.live_line import working
+
 __all__ = ["CHUNK", "LONGEST_WORD", "n_closing", "pad_id", "tokenise", "tokenizer_fingerprint"]
 
 CHUNK = 8192
@@ -26,17 +28,25 @@ def tokenise(
 
     A text without a word has no token.
     """
-    for start in range(0, len(unique), CHUNK):
-        texts = unique.slice(start, CHUNK).to_pylist()
-        ids, words = _encode(texts, tokenizer, max_length)
-        # a text without a word ("", blanks, unprintable characters) has no tokens at all
-        empty = [not t.strip() or max(w, default=-1) < 0 for t, w in zip(texts, words, strict=True)]
-        ids = [[] if e else i for e, i in zip(empty, ids, strict=True)]
-        words = [[] if e else w for e, w in zip(empty, words, strict=True)]
-        lengths = np.array([len(row) for row in ids], dtype=np.int64)
-        flat = (itertools.chain.from_iterable(rows) for rows in (ids, words))
-        flat_ids, flat_words = (np.fromiter(values, np.int64, lengths.sum()) for values in flat)
-        yield flat_ids, _number_words(flat_words, lengths), lengths
+    with working("tokenising", len(unique), "texts") as shown:
+        for start in range(0, len(unique), CHUNK):
+            texts = unique.slice(start, CHUNK).to_pylist()
+            yield _tokens_of(texts, tokenizer, max_length)
+            shown.advance(len(texts))
+
+
+def _tokens_of(
+    texts: list[str], tokenizer: Any, max_length: int
+) -> tuple[npt.NDArray[np.int64], ...]:
+    ids, words = _encode(texts, tokenizer, max_length)
+    # a text without a word ("", blanks, unprintable characters) has no tokens at all
+    empty = [not t.strip() or max(w, default=-1) < 0 for t, w in zip(texts, words, strict=True)]
+    ids = [[] if e else i for e, i in zip(empty, ids, strict=True)]
+    words = [[] if e else w for e, w in zip(empty, words, strict=True)]
+    lengths = np.array([len(row) for row in ids], dtype=np.int64)
+    flat = (itertools.chain.from_iterable(rows) for rows in (ids, words))
+    flat_ids, flat_words = (np.fromiter(values, np.int64, lengths.sum()) for values in flat)
+    return flat_ids, _number_words(flat_words, lengths), lengths
 
 
 def _encode(

@@ -28,6 +28,7 @@ from recbole_symcere.text.vector_files import InMemory, Target, kept_vectors
 __all__ = [
     "Account",
     "TextVectors",
+    "accounting",
     "encoder_key",
     "encoding_by",
     "text_vectors",
@@ -122,7 +123,8 @@ def text_vectors(
         found = kept_vectors(path, what, shape, how, fill)
         seconds = time.perf_counter() - started
         for accounts in _ACCOUNTS.get():
-            accounts.append(Account(what, path, len(plan.order), done, seconds))
+            n = len(plan.order) if what == "original" else sum(map(len, plan.changed))
+            accounts.append(Account(what, path, n, done, seconds))
         return found
 
     original = rows("original", shape)
@@ -140,7 +142,7 @@ class Account(NamedTuple):
     Attributes:
         what: "original" or "masked".
         path: the file.
-        texts: not empty.
+        texts: how many are wanted: those that aren't empty, or the copies with a masked word.
         done: what was encoded; nothing, if the file was there.
         seconds: from asking for it to having it.
     """
@@ -151,6 +153,19 @@ class Account(NamedTuple):
     done: Encoded
     seconds: float
 
+    def words(self, where: str = "") -> str:
+        """How many texts there are and how many of them were encoded, where and how fast."""
+        wanted, encoded, tokens = self.done
+        what = {"original": "texts", "masked": "masked copies"}[self.what]
+        if not encoded:
+            return f"{self.texts:,} {what}: there already"
+        rate = max(self.seconds, 1e-9)
+        return (
+            f"{wanted:,} {what}: {wanted - encoded:,} there already, {encoded:,} encoded in "
+            f"{self.seconds:.1f} s{where}, {encoded / rate:,.0f} texts/s, "
+            f"{tokens / rate:,.0f} tokens/s"
+        )
+
 
 @contextlib.contextmanager
 def encoding_by(executor: Executor | None) -> Iterator[list[Account]]:
@@ -159,13 +174,23 @@ def encoding_by(executor: Executor | None) -> Iterator[list[Account]]:
     Args:
         executor: what encodes batches; None for this process.
     """
+    token = _ELSEWHERE.set(executor)
+    try:
+        with accounting() as accounts:
+            yield accounts
+    finally:
+        _ELSEWHERE.reset(token)
+
+
+@contextlib.contextmanager
+def accounting() -> Iterator[list[Account]]:
+    """What `text_vectors` does within a block."""
     accounts: list[Account] = []
-    tokens = _ELSEWHERE.set(executor), _ACCOUNTS.set((*_ACCOUNTS.get(), accounts))
+    token = _ACCOUNTS.set((*_ACCOUNTS.get(), accounts))
     try:
         yield accounts
     finally:
-        _ELSEWHERE.reset(tokens[0])
-        _ACCOUNTS.reset(tokens[1])
+        _ACCOUNTS.reset(token)
 
 
 def encoder_key(encoder: TextEncoder, store: TokenStore) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import sys
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +12,17 @@ from ray.tune import Callback
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import write_bytes
+from recbole_symcere.base.terminal import tell
+from recbole_symcere.base.work import Work
+from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.metrics_file import checksum
 from recbole_symcere.tune.trial import full_config
-from recbole_symcere.tune.trial_table import Mode, TrialRecord, live_table
+from recbole_symcere.tune.trial_table import Mode, TrialRecord, end_line, live_table, reason
 
 __all__ = ["Monitor", "read_records", "write_records"]
 
-_SECONDS_ON_TERMINAL = 2.0
-_SECONDS_ELSEWHERE = 30.0
+_SECONDS = 1.0  # between two tables
+_BESIDE = 6  # lines of the terminal that aren't the table's
 
 
 def read_records(path: Path) -> list[TrialRecord]:
@@ -62,16 +65,26 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         searcher: knows the trials' numbers and configurations.
         metric: name of the validation metric.
         mode: max or min.
+        wanted: how many trials there shall be.
 
     Attributes:
+        work: the search as a terminal shows it.
         ended: records in the order in which trials ended.
         prepare_seconds: how long each trial took before its first epoch.
         nodes: Ray's ids of the nodes on which trials ran.
     """
 
     def __init__(
-        self, path: Path, ended: list[TrialRecord], searcher: Any, metric: str, mode: Mode
+        self,
+        path: Path,
+        ended: list[TrialRecord],
+        searcher: Any,
+        metric: str,
+        mode: Mode,
+        wanted: int,
     ) -> None:
+        self.work = Work("search", wanted, "trials", beside=lambda: self._table)
+        self.work.skip(len(ended))
         self.ended = list(ended)
         self.prepare_seconds: list[float] = []
         self.nodes: set[str] = set()
@@ -82,7 +95,8 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self._results: dict[int, Mapping[str, Any]] = {}
         self._trials: dict[int, Any] = {}
         self._failed: dict[int, Any] = {}
-        self._shown_at, self._lines = 0.0, 0
+        self._shown_at = 0.0
+        self._table: list[str] = []
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -144,16 +158,25 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         self._failed[number] = trial
         self._end(number, "failed", None)
 
+    def on_step_end(self, **_: Any) -> None:
+        """Fill in why trials failed: Ray may write that down after `on_trial_error`."""
+        if self._failed:
+            self.read_errors()
+
     def read_errors(self) -> None:
-        """Fill in why trials failed: Ray writes that down after `on_trial_error`."""
+        """Keep what Ray wrote of trials that failed, and say it."""
         for n, record in enumerate(self.ended):
             trial = self._failed.get(record.number)
             file = Path(trial.error_file) if trial and trial.error_file else None
             if file and file.is_file():
-                lines = file.read_text(errors="replace").split("\n")
-                said = [line.strip() for line in lines if line.strip()]
-                self.ended[n] = dataclasses.replace(record, error=said[-1])
-        write_records(self._path, self.ended)
+                text = file.read_text(errors="replace")
+                said = [line.strip() for line in text.split("\n") if line.strip()]
+                log = self._path.parent / "failed" / f"trial-{record.number}.txt"
+                write_bytes(log, text.encode())
+                self.ended[n] = failed = dataclasses.replace(record, error=said[-1])
+                del self._failed[record.number]
+                write_records(self._path, self.ended)
+                tell(f"trial {record.number} FAILED: {reason(failed)}; its log: {short_path(log)}")
 
     def _end(self, number: int, status: Any, error: str | None) -> None:
         if any(record.number == number for record in self.ended):
@@ -163,18 +186,17 @@ class Monitor(Callback):  # type: ignore[misc] # Ray has no types
         record = self._running.pop(number, never_ran)
         self.ended.append(dataclasses.replace(record, status=status, error=error))
         write_records(self._path, self.ended)
+        self.work.advance()
+        if status != "failed":
+            tell(end_line(self.ended[-1], self._metric))
         self._show(at_once=True)
 
     def _show(self, at_once: bool = False) -> None:
-        terminal = sys.stdout.isatty()
-        pause = _SECONDS_ON_TERMINAL if terminal else _SECONDS_ELSEWHERE
-        if time.perf_counter() - self._shown_at < pause and not (at_once and terminal):
+        if time.perf_counter() - self._shown_at < _SECONDS and not at_once:
             return
         self._shown_at = time.perf_counter()
-        table = live_table(self.records, self._metric, self._mode)
-        if terminal:  # over the table before
-            sys.stdout.write((f"\x1b[{self._lines}F\x1b[J" if self._lines else "") + table + "\n")
-            self._lines = table.count("\n") + 1
-        else:
-            sys.stdout.write(table.split("\n")[0] + "\n")
-        sys.stdout.flush()
+        height = max(shutil.get_terminal_size().lines - _BESIDE, 2)
+        head, *self._table = live_table(
+            self.records, self._metric, self._mode, height=height
+        ).split("\n")
+        self.work.note = head

@@ -10,7 +10,6 @@ import json
 import logging
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,10 @@ from typing import Any
 
 import yaml
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import write_bytes
+from recbole_symcere.base.live_line import showing, step
 from recbole_symcere.base.storage import storage_cause
 from recbole_symcere.plugin.compat_ray import ray_api
 from recbole_symcere.plugin.config import Config
@@ -36,12 +37,12 @@ from recbole_symcere.run.run_directory import (
     versions,
 )
 from recbole_symcere.run.settings_before import completed
-from recbole_symcere.tune import plots
 from recbole_symcere.tune.beginning import config_of, new_folder, space_of
 from recbole_symcere.tune.cluster import trial_resources
+from recbole_symcere.tune.outcome import say_outcome, say_places, write_outcome
 from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.space import SearchSpace
-from recbole_symcere.tune.trial_table import Mode, TrialRecord, best, write_csv, write_markdown
+from recbole_symcere.tune.trial_table import Mode, TrialRecord, best
 
 __all__ = ["SearchResult", "resume", "search"]
 
@@ -156,19 +157,15 @@ def _search(
         space = space.bind({key: config[key] for key in known_keys(config)})
         trials = _run_trials(out, fixed, config, space, options, ended, mode)
         metric = config["valid_metric"]
-        write_csv(out / "trials.csv", trials, metric, mode)
-        write_markdown(out / "trials.md", trials, metric, mode)
-        drawn = [_without_seed(trial) for trial in trials]
-        plots.best_so_far(drawn, out / "best_so_far.png", metric, mode)
-        plots.parallel_coordinates(drawn, out / "parallel_coordinates.png", metric, mode, space)
-        plots.importance(drawn, out / "importance.png", metric, space)
+        step("drawing the search")
+        write_outcome(out, trials, metric, mode, space)
         winner = best(trials, mode)
         if winner is None:
             raise InputError(f"No trial has a validation value; {out / 'trials.md'} says why.")
-        _say(f"best: trial {winner.number}, valid {metric} {winner.score:.6f}")
+        say_outcome(trials, winner, metric, mode)
+        step("training the best settings once more")
         refit = _refit(out, fixed, winner, options.refit)
-    _say(f"the search's tables and plots are in {short_path(out)}")
-    _say(f"use its settings with --config_files={short_path(out / 'best.yaml')}")
+    say_places(out, trials)
     return SearchResult(out, tuple(trials), winner, refit)
 
 
@@ -199,6 +196,7 @@ def _run_trials(
     mode: Mode,
 ) -> list[TrialRecord]:
     """Run what is left of the search; returns the records in the order of their end."""
+    step("starting Ray")
     with connected(options.ray_address):
         from ray import tune
 
@@ -215,20 +213,22 @@ def _run_trials(
             return ended
         resources, concurrent = trial_resources(options)
         started = time.perf_counter()
+        step("preparing what all trials share")
         job = prepare_job(config, fixed, max(1, int(resources["cpu"])))
         job.nproc = options.nproc or max(1, int(resources["gpu"]))
         prepared = time.perf_counter() - started
         scheduler = schedulers.make_scheduler(
             options, space, config["epochs"], job.steps_per_epoch, mode, config["eval_step"]
         )
-        _say(space.describe())
-        _say(
+        terminal.tell(space.describe())
+        terminal.tell(
             f"{left} trials, {min(concurrent, left)} at a time, each with {resources['cpu']:g} CPU "
             f"and {resources['gpu']:g} GPU; data, tokens and text vectors prepared once in "
             f"{prepared:.1f} s"
         )
         schedulers.remember(scheduler, ended)
-        monitor = Monitor(out / "trials.json", ended, searcher, config["valid_metric"], mode)
+        records = out / "trials.json"
+        monitor = Monitor(records, ended, searcher, config["valid_metric"], mode, n_trials)
         api = ray_api()
         population = isinstance(searcher, searchers.Population)
         if population:
@@ -255,15 +255,18 @@ def _run_trials(
                 checkpoint_config=api.CheckpointConfig(num_to_keep=4 if population else 1),
             ),
         )
-        tuner.fit()
+        with showing(monitor.work):
+            tuner.fit()
         monitor.read_errors()
     if monitor.prepare_seconds:
         median = statistics.median(monitor.prepare_seconds)
         nodes = len(monitor.nodes)
         where = f" on {nodes} nodes" if nodes > 1 else ""
-        _say(f"a trial starts in {median:.1f} s (median){where}, without tokenising or encoding")
+        terminal.tell(
+            f"a trial starts in {median:.1f} s (median){where}, without tokenising or encoding"
+        )
     if len(monitor.ended) < n_trials:
-        sys.stderr.write(f"stopped after {len(monitor.ended)} of {n_trials} trials\n")
+        terminal.tell(f"stopped after {len(monitor.ended)} of {n_trials} trials")
         raise KeyboardInterrupt
     shutil.rmtree(out / "ray", ignore_errors=True)  # the trials' checkpoints have served
     return monitor.ended
@@ -303,13 +306,3 @@ def _drawn_with_the_seed(eval_args: Mapping[str, Any]) -> bool:
     mode = eval_args.get("mode") or "full"
     modes = mode.values() if isinstance(mode, dict) else [mode]
     return eval_args.get("order") == "RO" or any(m not in {"full", "labeled"} for m in modes)
-
-
-def _without_seed(trial: TrialRecord) -> TrialRecord:
-    config = {key: value for key, value in trial.config.items() if key != "seed"}
-    return dataclasses.replace(trial, config=config)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()

@@ -15,7 +15,18 @@ from typing import Any, Literal, get_args
 from recbole_symcere.base.files import write_bytes
 from recbole_symcere.page.markdown_text import cell
 
-__all__ = ["Mode", "Status", "TrialRecord", "best", "live_table", "write_csv", "write_markdown"]
+__all__ = [
+    "Mode",
+    "Status",
+    "TrialRecord",
+    "as_rows",
+    "best",
+    "end_line",
+    "live_table",
+    "reason",
+    "write_csv",
+    "write_markdown",
+]
 
 Status = Literal["running", "paused", "finished", "stopped", "failed"]
 Mode = Literal["max", "min"]
@@ -127,7 +138,6 @@ def write_markdown(
     path: str | os.PathLike[str], trials: Sequence[TrialRecord], metric: str, mode: Mode
 ) -> None:
     """Write a readable table of the trials, best first, and why trials failed."""
-    keys = _keys(trials)
     top = best(trials, mode)
     lines = ["# Trials", "", f"{_counts(trials)}.", ""]
     if top is None:
@@ -136,22 +146,38 @@ def write_markdown(
         wish = "higher" if mode == "max" else "lower"
         lines += [
             f"Best: trial {top.number}, {metric} {top.score:.6g} on the validation split "
-            f"({wish} is better). A stopped trial shows its best value before the stop.",
+            f"({wish} is better). A stopped trial shows its best value before the stop. Epochs are "
+            "counted from 0.",
             "",
         ]
     if trials:
-        titles = ["trial", "status", f"valid {metric}", "best epoch", "epochs", "seconds", *keys]
+        titles, *rows = as_rows(trials, metric, mode)
         lines += [_row(titles), "|" + " --- |" * len(titles)]
+        lines += [_row(row, bold=top is not None and n == 0) for n, row in enumerate(rows)]
+    failed = [trial for trial in trials if trial.status == "failed"]
+    if failed:
+        lines += ["", "## Failed trials", ""]
+        lines += [f"- trial {trial.number}: {cell(reason(trial))}" for trial in failed]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+def as_rows(trials: Sequence[TrialRecord], metric: str, mode: Mode) -> list[list[str]]:
+    """Titles, and then a row for each trial, best first; a best epoch is counted from 0."""
+    keys = _keys(trials)
+    rows = [["trial", "status", f"valid {metric}", "best epoch", "epochs", "seconds", *keys]]
     for trial in _sorted(trials, mode):
         cells = [str(trial.number), trial.status, _score(trial), _or_dash(trial.best_epoch)]
         cells += [str(trial.epochs), f"{trial.seconds:.1f}"]
         cells += [_short(trial.config[k]) if k in trial.config else "-" for k in keys]
-        lines.append(_row(cells, bold=trial is top))
-    failed = [trial for trial in trials if trial.status == "failed"]
-    if failed:
-        lines += ["", "## Failed trials", ""]
-        lines += [f"- trial {trial.number}: {cell(_reason(trial))}" for trial in failed]
-    write_bytes(path, ("\n".join(lines) + "\n").encode())
+        rows.append(cells)
+    return rows
+
+
+def end_line(trial: TrialRecord, metric: str) -> str:
+    """What is said of a trial that has ended."""
+    settings = " ".join(f"{key}={_short(value)}" for key, value in trial.config.items())
+    score = "" if trial.score is None else f", valid {metric} {_score(trial)}"
+    return f"trial {trial.number} {trial.status} after {trial.epochs} epochs{score}: {settings}"
 
 
 def _row(cells: Sequence[str], bold: bool = False) -> str:
@@ -161,8 +187,8 @@ def _row(cells: Sequence[str], bold: bool = False) -> str:
     return "| " + " | ".join(shown) + " |"
 
 
-def _reason(trial: TrialRecord) -> str:
-    """The first line of the error, without the colours that Ray gives to tracebacks."""
+def reason(trial: TrialRecord) -> str:
+    """Why a trial failed: the error's first line, without the colours that Ray gives it."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", trial.error or "").strip().splitlines()
     return lines[0].strip() if lines else "no reason is known"
 
@@ -213,10 +239,10 @@ def live_table(
     room = max(height - 3, 1)  # the head, the titles, the rest
     shown, left = order[:room], len(order) - room
     changed = [key for key in _keys(trials) if len({_cell_of(t, key) for t in trials}) > 1]
-    rows = [["trial", "status", "epoch", f"valid {metric}", "settings"]]
+    rows = [["trial", "status", "epochs", f"valid {metric}", "settings"]]
     for trial in shown:
         settings = [f"{k}={_short(trial.config[k])}" for k in changed if k in trial.config]
-        text = _reason(trial) if trial.status == "failed" else " ".join(settings)
+        text = reason(trial) if trial.status == "failed" else " ".join(settings)
         star = " *" if trial is top else ""
         rows.append(
             [str(trial.number), trial.status, str(trial.epochs), _score(trial) + star, text]

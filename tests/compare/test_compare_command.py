@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,9 +39,13 @@ def words(settings):
 OURS = ("data_path", "cache_dir", "text_encoder", "max_length", "embedding_size", "epochs")
 
 
+def settings_of(small, without=()):
+    return {key: small[key] for key in OURS if key not in without}
+
+
 def compare(small, *given, without=()):
     named = {word[2:].split("=")[0] for word in given}
-    settings = {key: small[key] for key in OURS if key not in named and key not in without}
+    settings = settings_of(small, {*named, *without})
     if "untrained" not in named:
         settings["untrained"] = False
     return main(["compare", *given, *words(settings)])
@@ -73,7 +78,11 @@ def test_two_models_and_two_seeds(small, capsys):
     assert sorted(zip(runs["row"], runs["seed"], strict=True)) == [
         *(("BPR", 0), ("BPR", 1), ("SymCERE", 0), ("SymCERE", 1))
     ]
-    assert table.replace("\\", "") in capsys.readouterr().out  # as a terminal shows it
+    shown = capsys.readouterr().out  # as a terminal shows it
+    assert not {"\\", "|", "\x1b"} & set(shown)
+    values = [cell.strip(" *_") for cell in table.splitlines()[-1].split("|")[1:-1]]
+    assert re.search(r"\n" + r" +[*+]? *".join(map(re.escape, values)) + r"\n", shown)
+    assert "* is the best value of a column, + the second best\n" in shown
     # each run is what the training command makes of the same settings
     folder, file = next((f, m) for f, m in runs_of().items() if "SymCERE-seed1" in f.name)
     here = [f"--{k}={small[k]}" for k in ("data_path", "cache_dir", "text_encoder", "epochs")]
@@ -85,10 +94,20 @@ def test_two_models_and_two_seeds(small, capsys):
         pq.read_table("alone/per_user.parquet")
     )
     # given again nothing is trained
+    capsys.readouterr()
     before = stamps()
     assert compare(small, *BASE) == 0
     assert stamps() == before
     assert capsys.readouterr().out.count("there already") == 4
+    assert main(["compare", "--json", *BASE, "--untrained=False", *words(settings_of(small))]) == 0
+    told = capsys.readouterr()
+    assert told.err.count("there already") == 4
+    told = json.loads(told.out)
+    assert {Path(run["run_dir"]) for run in told["runs"]} == {f.absolute() for f in runs_of()}
+    assert all(Path(file).is_file() for file in told["files"])
+    first = told["tables"][0]
+    assert first["title"] == "small"
+    assert dict(zip(first["columns"], first["rows"][1], strict=True))["model"].startswith("BPR")
     # what is missing is trained, and nothing else
     gone = next(iter(runs_of()))
     content = json.loads((gone / "metrics.json").read_text())["test"]
@@ -161,6 +180,9 @@ def test_a_crashing_run_is_tried_twice_and_the_rest_goes_on(small, capsys):
     assert compare(small, *given, "--learning_rate=1e30") == 1
     out = capsys.readouterr().out
     assert out.count("FAILED: 720 of 744 scores of a batch") == 2
+    for seed in (0, 1):
+        told = re.search(rf"\n  BPR on small, seed {seed}: 720 of 744 .*; its log: (\S+)\n", out)
+        assert "720 of 744 scores of a batch" in Path(told[1]).read_text()
     table = Path("out/table.md").read_text()
     assert "BPR, seed 1: failed: 720 of 744 scores" in table
     assert r"| BPR \(0 of 2 seeds\) | - |" in table

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from recbole_symcere.page.html_page import as_html
-from recbole_symcere.page.markdown_text import readable
 from recbole_symcere.page.page import (
     Entry,
     Heading,
@@ -92,7 +91,6 @@ def test_no_text_means_anything_in_markdown(text):
     table = as_markdown([TextTable(["a", "b"], [[Entry("x"), Entry(text)]])])
     assert shown(table) == ["a", "b", "x", *words]
     assert [t.type for t in RENDERER.parse(table)].count("td_open") == 2
-    assert readable(as_markdown([Heading(text, 1)])).split() == ["#", *words]
 
 
 @given(st.lists(st.tuples(texts, st.sampled_from([0.0, 0.1, 1.0])), max_size=5), texts)

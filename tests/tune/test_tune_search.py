@@ -33,7 +33,7 @@ from recbole_symcere.run.ray_cluster import connected
 from recbole_symcere.tune.cluster import trial_resources
 from recbole_symcere.tune.monitor import Monitor, read_records, write_records
 from recbole_symcere.tune.schedulers import make_scheduler, remember
-from recbole_symcere.tune.search import _drawn_with_the_seed, resume, search
+from recbole_symcere.tune.search import SearchResult, _drawn_with_the_seed, resume, search
 from recbole_symcere.tune.search_options import SearchOptions
 from recbole_symcere.tune.searchers import ListSearcher, OptunaSearcher, make_searcher
 from recbole_symcere.tune.space import SearchSpace
@@ -225,7 +225,7 @@ def test_with_pbt_the_best_value_goes_with_the_settings_that_reached_it(tmp_path
     trial = SimpleNamespace(trial_id="a", config={"learning_rate": 0.1}, status="RUNNING")
     searcher = ListSearcher("best_valid_score", "max", {0: trial.config})
     searcher.suggest("a")
-    monitor = Monitor(tmp_path / "trials.json", [], searcher, "NDCG@10", "max")
+    monitor = Monitor(tmp_path / "trials.json", [], searcher, "NDCG@10", "max", 1)
     monitor.on_trial_start(trial)
     for epoch, (rate, score, inherited) in enumerate(((0.1, 0.3, 0.3), (0.2, 0.2, 0.9)), start=1):
         trial.config = {"learning_rate": rate}
@@ -238,6 +238,49 @@ def test_with_pbt_the_best_value_goes_with_the_settings_that_reached_it(tmp_path
     assert record.steps == (7, 14)
     trial.status = "PAUSED"
     assert monitor.records[0].status == "paused"
+
+
+def test_a_failed_trial_is_told_with_its_reason_and_log(tmp_path, capsys):
+    config = {"learning_rate": 0.1}
+    trials = [SimpleNamespace(trial_id=t, config=config, status="RUNNING") for t in "ab"]
+    searcher = ListSearcher("best_valid_score", "max", {0: config, 1: config})
+    monitor = Monitor(tmp_path / "trials.json", [], searcher, "NDCG@10", "max", 2)
+    for trial in trials:
+        searcher.suggest(trial.trial_id)
+        monitor.on_trial_start(trial)
+    failed, finished = trials
+    failed.error_file = None
+    monitor.on_trial_error(failed)
+    monitor.on_step_end(iteration=1)
+    assert capsys.readouterr().out == ""
+    failed.error_file = tmp_path / "error.txt"  # Ray writes it afterwards
+    failed.error_file.write_text("Failure # 1\nray.exceptions: \x1b[36mtask\nno memory\n")
+    monitor.on_step_end(iteration=2)
+    monitor.on_step_end(iteration=3)
+    assert capsys.readouterr().out == "trial 0 FAILED: no memory; its log: failed/trial-0.txt\n"
+    assert Path("failed/trial-0.txt").read_text() == failed.error_file.read_text()
+    assert read_records(tmp_path / "trials.json")[0].error == "no memory"
+    result = {"epoch": 3, "valid_score": 0.25, "evaluations": 1, "steps": 7, "finished": True}
+    monitor.on_trial_result(finished, result | {"prepare_seconds": 0.0, "node": "n"})
+    monitor.on_trial_complete(finished)
+    said = "trial 1 finished after 3 epochs, valid NDCG@10 0.25: learning_rate=0.1\n"
+    assert capsys.readouterr().out == said
+    assert (monitor.work.done, monitor.work.total) == (2, 2)
+
+
+@pytest.mark.parametrize(("status", "expected"), [("finished", 0), ("failed", 1)])
+def test_a_failed_trial_is_in_the_exit_status_and_the_document(
+    tmp_path, capsys, monkeypatch, status, expected
+):
+    from recbole_symcere.tune import search as tune
+
+    trials = (TrialRecord(0, "finished", {}, 0.5), TrialRecord(1, status, {}, error="no"))
+    found = SearchResult(tmp_path, trials, trials[0], None)
+    monkeypatch.setattr(tune, "resume", lambda *_: found)
+    assert main(["tune", "--resume=x", "--json"]) == expected
+    told = json.loads(capsys.readouterr().out)
+    assert (told["best"]["number"], told["failed"], told["refit"]) == (0, expected, None)
+    assert [trial["status"] for trial in told["trials"]] == ["finished", status]
 
 
 def test_optuna_goes_on_with_what_was_learnt_and_draws_anew(tmp_path):

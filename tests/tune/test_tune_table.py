@@ -136,13 +136,13 @@ def test_the_live_table_shows_running_trials_first_and_only_what_differs():
     ]
     assert live_table(trials, "NDCG@10", "max", width=70, height=20).splitlines() == [
         "6 trials: 1 running, 3 finished, 1 stopped, 1 failed; best NDCG@10 ...",
-        "trial  status    epoch  valid NDCG@10  settings",
-        "3      running   0      -              rate=0.2 loss=c",
-        "1      finished  10     0.05 *         rate=0.3333 loss=c tau=0.5",
-        "4      finished  10     0.05           rate=0.3 loss=c",
-        "0      stopped   2      0.02           rate=0.001 loss=a|b",
-        "2      failed    1      0.9            RuntimeError: no | memory",
-        "5      finished  10     nan            rate=9 loss=c",
+        "trial  status    epochs  valid NDCG@10  settings",
+        "3      running   0       -              rate=0.2 loss=c",
+        "1      finished  10      0.05 *         rate=0.3333 loss=c tau=0.5",
+        "4      finished  10      0.05           rate=0.3 loss=c",
+        "0      stopped   2       0.02           rate=0.001 loss=a|b",
+        "2      failed    1       0.9            RuntimeError: no | memory",
+        "5      finished  10      nan            rate=9 loss=c",
     ]
     assert live_table([], "N", "max", width=70, height=5) == "no trials"
 

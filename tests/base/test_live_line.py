@@ -1,0 +1,168 @@
+"""Progress as somebody sees it: in a terminal of its own, and in a pipe."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.silence import listen
+from recbole_symcere.base.work import Work
+
+ROOT = Path(__file__).parents[2]
+BEGIN = """
+import os, sys, threading, time
+from recbole_symcere.base import live_line, terminal
+from recbole_symcere.base.terminal import Mode
+"""
+SLOW = (
+    BEGIN
+    + """
+with terminal.speaking(Mode("quiet" in sys.argv), "the title"):
+    live_line.step("reading 宿泊")
+    time.sleep(FIRST)
+    with live_line.working("encoding", 20, "texts") as work:
+        for n in range(20):
+            work.advance()
+            time.sleep(THEN / 20)
+    terminal.out("the result 宿泊")
+"""
+)
+
+
+def slow(first, then):
+    return SLOW.replace("FIRST", str(first)).replace("THEN", str(then))
+
+
+def hear(code, *words, terminal=None, **env):
+    full = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", **env}
+    return listen([sys.executable, "-c", code, *words], terminal, full, timeout=60)
+
+
+def screen(text, columns=1000):
+    """What a terminal shows in the end: carriage returns and the sequences that are used."""
+    lines, row, column = [""], 0, 0
+    for piece in re.findall(r"\x1b\[\d*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", text):
+        if piece == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif piece == "\r":
+            column = 0
+        elif piece.endswith("F"):
+            row, column = row - int(piece[2:-1]), 0
+        elif piece.endswith("J"):
+            lines[row:] = [lines[row][:column]]
+        else:
+            assert piece[0] != "\x1b", piece
+            lines[row] = lines[row][:column] + piece
+            column = len(lines[row])
+            assert column < columns, lines[row]
+    return lines
+
+
+def test_a_pipe_gets_plain_lines_and_no_pause_of_five_seconds():
+    heard = hear(slow(3.4, 0))
+    assert (heard.status, heard.out) == (0, "the result 宿泊\n")
+    title, line = heard.err.splitlines()
+    assert title == "the title"
+    assert re.fullmatch(r"reading 宿泊: 0:0[23]", line)
+    assert not {"\r", "\x1b"} & set(heard.err)
+    assert heard.pause < 5
+
+
+def test_a_terminal_gets_a_bar_that_is_gone_in_the_end():
+    heard = hear(slow(0.4, 1.1), terminal=(40, 24), NO_COLOR="1")
+    assert heard.status == 0
+    assert "█" in heard.out
+    assert "of 20 texts" in heard.out
+    assert "\x1b[?" not in heard.out  # the cursor stays as it is
+    assert screen(heard.out, columns=40) == ["the title", "the result 宿泊", ""]
+
+
+def test_letters_that_a_terminal_lacks_stop_nothing():
+    heard = hear(slow(0, 1.1), terminal=(80, 24), PYTHONIOENCODING="ascii")
+    assert heard.status == 0
+    assert "encoding  ###" in heard.out
+    assert heard.out.isascii()
+
+
+def test_quiet_is_quiet():
+    heard = hear(slow(0.3, 0.3), "quiet", terminal=(80, 24))
+    assert heard.out == "the result 宿泊\r\n"
+
+
+def test_a_library_says_nothing_in_a_pipe_and_a_fork_has_no_line_of_its_own():
+    code = (
+        BEGIN
+        + """
+live_line._SILENT = 0.1
+with live_line.working("a"):
+    time.sleep(0.7)
+live_line._A_MOMENT = 0.1
+live_line.begin("", "b")
+with live_line.working("c", 4, "things") as work:
+    work.advance()
+    time.sleep(0.6)
+if os.fork() == 0:
+    time.sleep(0.4)
+    with live_line.paused():
+        os._exit(threading.active_count())
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+live_line.end()
+"""
+    )
+    heard = hear(code)
+    assert heard.out == "1\n"
+    assert heard.err.splitlines()[0] == "c: 1 of 4 things  0:00"
+    assert "a:" not in heard.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_the_terminal_in_order(number):
+    code = (
+        BEGIN
+        + f"""
+from recbole_symcere import cli
+
+def slow(words):
+    threading.Timer(1.2, os.kill, (os.getpid(), {int(number)})).start()
+    with live_line.working("long", 1000, "things") as work:
+        for _ in range(1000):
+            time.sleep(0.01)
+            work.advance()
+
+cli._run = slow
+sys.argv = ["recbole-symcere", "convert", "--name=a"]
+sys.exit(cli.main())
+"""
+    )
+    heard = hear(code, terminal=(80, 24))
+    assert heard.status == 128 + number
+    assert screen(heard.out)[1:] == [
+        "", "interrupted; nothing was written; start the conversion again", "",
+    ]  # fmt: skip
+
+
+def test_a_mistake_that_is_found_at_once_has_no_title():
+    words = [sys.executable, "-m", "recbole_symcere.cli"]
+    code = "import sys; from recbole_symcere.cli import main; sys.argv = ['x', 'nothing']; main()"
+    found = subprocess.run([*words[:1], "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert found.stderr.splitlines()[-1].startswith("error: There is no command 'nothing'")
+
+
+def test_the_time_left_is_that_of_what_is_done_now(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    work = Work("training", 40, "epochs", at_most=True)
+    work.skip(20)
+    now = 110.0
+    work.advance(5)
+    assert (work.share, work.seconds_left) == (25 / 40, 30.0)
+    assert work.words() == ("training", "25 of at most 40 epochs  0:10, at most 0:30 left")
+    weighed = Work("encoding", 3, "texts", weight=100)
+    now = 120.0
+    weighed.advance(1, 80)  # the longest comes first
+    assert (weighed.share, weighed.seconds_left) == (0.8, pytest.approx(2.5))
