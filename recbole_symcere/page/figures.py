@@ -133,7 +133,8 @@ def log_ticks(axis: Axis, low: float, high: float, whole: bool = False) -> None:
     """
     axes = axis.axes
     (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    first = math.floor(math.log10(low))
+    last = max(math.ceil(math.log10(high)), first + 1)
     ticks: list[float] = []
     for steps in _STEPS:
         every = -(-(last - first) // 6) if len(steps) == 1 else 1

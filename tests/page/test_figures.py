@@ -149,6 +149,14 @@ def test_ticks_of_small_numbers_are_no_powers():
     assert not any("\u00d7" in text or "^" in text or "$" in text for text in found)
 
 
+def test_values_that_are_all_one_power_of_ten_have_an_axis():
+    with drawing(4, 3) as (_, axes):
+        axes.plot([10, 10], [1, 2])
+        count_axis(axes.xaxis, [10, 10])
+        found = ticks_of(axes.xaxis)
+    assert "10" in found
+
+
 @pytest.mark.parametrize("last", [1, 2, 5, 30, 400])
 def test_ticks_of_epochs_are_whole_numbers(last):
     with drawing(1.9, 1.5) as (_, axes):
