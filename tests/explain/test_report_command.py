@@ -120,7 +120,7 @@ def test_the_first_screen_says_what_it_is_worth(page, run):
 
 def test_groups_and_data_are_drawn_and_told(page, run):
     found = figures(page)
-    names = found["NDCG@10 of groups of items and users"]
+    names = found["NDCG@10 of groups of items and users, with 95 % intervals over users"]
     assert {"SymCERE", "EASE", "Popularity", "rare items", "users with some interactions"} <= {
         *names
     }
