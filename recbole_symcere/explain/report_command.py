@@ -139,7 +139,9 @@ def _users(folder: RunDirectory, metrics: dict[str, Any], catalogue: Any) -> "Me
     from recbole_symcere.explain.yardsticks import measure_run
 
     k = _length(metrics)
-    if not {f"ndcg@{k}", f"hit@{k}"} <= metrics["test"].keys() or not metrics.get("beyond"):
+    by_user = metrics["protocol"].get("ranked_for", "each user") == "each user"
+    known = {f"ndcg@{k}", f"hit@{k}"} <= metrics["test"].keys() and metrics.get("beyond")
+    if not by_user or not known:
         return None
     return measure_run(folder, catalogue, k, str(metrics["model"]))
 
