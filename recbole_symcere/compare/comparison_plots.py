@@ -50,12 +50,11 @@ def gains_plot(block: Block) -> Picture | None:
     rows.sort(key=lambda row: -row[1].value)
     shown = [(_short(line.row.label), estimate, _role(line.row, block)) for line, estimate in rows]
     metric = metric_title(block.metric)
-    axis = f"gain in {metric} over {_short(block.reference or '')}, % of it"
     caption = (
-        f"Gain of each row in {metric} over the best baseline on {block.dataset}, with 95 % "
+        f"Gain of each row in {metric} over {block.reference} on {block.dataset}, with 95 % "
         "intervals over users and seeds, not adjusted for their number"
     )
-    return _forest(shown, axis, f"gains_{block.dataset}.svg", caption)
+    return _forest(shown, f"gain in {metric}, %", f"gains_{block.dataset}.svg", caption)
 
 
 def gains_over_sets(over: Sequence[OverSets], rows: Sequence[Row], metric: str) -> Picture | None:
@@ -117,7 +116,7 @@ def cost_plot(block: Block) -> Picture | None:
             axes.errorbar(x, cell.mean, yerr=spread, fmt="o", **look)
         log_ticks(axes.xaxis, min(seconds), max(seconds))
         axes.set_xlim(min(seconds) / 1.25, max(seconds) * 1.25)
-        axes.set_xlabel("seconds of a run: preparing, training and evaluating")
+        axes.set_xlabel("seconds of a run")
         axes.set_ylabel(metric)
         axes.set_ylim(axes.get_ylim())
         _key(figure, roles)
@@ -129,8 +128,8 @@ def cost_plot(block: Block) -> Picture | None:
         ends = [(y, name, _ROLES[role]) for (y, name), role in zip(named, roles, strict=True)]
         label_ends(axes, ends, seconds)
         caption = (
-            f"{metric} on the test split of {block.dataset} against the time of a run; a line "
-            "through a dot is the standard deviation over seeds"
+            f"{metric} on the test split of {block.dataset} against the time to prepare, train and "
+            "evaluate; a line through a dot is the standard deviation over seeds"
         )
         return Picture(f"cost_{block.dataset}.svg", svg(figure), caption)
 

@@ -34,7 +34,7 @@ def write_tables(
     if over:
         write_bytes(out / "sets.csv", sets_as_csv(over).encode())
     for picture in pictures_of(parts):
-        write_bytes(out / picture.name, picture.content)
+        write_bytes(out / picture.name, picture.file)
     for name, text in (
         ("runs.csv", runs_as_csv(runs)),
         ("table.md", as_markdown(parts)),

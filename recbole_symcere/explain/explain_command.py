@@ -267,7 +267,7 @@ def _write_page(
     from recbole_symcere.page.page import as_markdown, pictures_of
 
     for picture in pictures_of(parts):
-        write_bytes(out / picture.name, picture.content)
+        write_bytes(out / picture.name, picture.file)
     write_bytes(out / f"{name}.md", as_markdown(parts).encode())
     write_bytes(out / f"{name}.html", as_html([*parts, *more], title).encode())
 

@@ -9,7 +9,7 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.explain.explain_options import ReportOptions
-from recbole_symcere.page.page import Entry, Heading, Part, Picture, Text, TextTable
+from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
 
@@ -141,7 +141,9 @@ def _users(folder: RunDirectory, metrics: dict[str, Any], catalogue: Any) -> "Me
     from recbole_symcere.explain.yardsticks import measure_run
 
     k = _length(metrics)
-    if not {f"ndcg@{k}", f"hit@{k}"} <= metrics["test"].keys() or not metrics.get("beyond"):
+    by_user = metrics["protocol"].get("ranked_for", "each user") == "each user"
+    known = {f"ndcg@{k}", f"hit@{k}"} <= metrics["test"].keys() and metrics.get("beyond")
+    if not by_user or not known:
         return None
     return measure_run(folder, catalogue, k, str(metrics["model"]))
 
@@ -175,13 +177,10 @@ def _beside(
 
 def _explained(folder: Path) -> list[Part]:
     """What an explanation left behind: its tests, if it has any, and its pictures."""
-    pictures: list[Part] = [
-        Picture(path.name, path.read_bytes(), path.stem.replace("_", " "))
-        for path in sorted(folder.glob("*.svg"))
-    ]
+    pictures = [Picture.read(path) for path in sorted(folder.glob("*.svg"))]
     if not pictures:
         return []
-    return [Heading(f"Explanation: {folder.name}", 2), *_tests(folder), *pictures]
+    return [Heading(f"Explanation: {folder.name}", 2), *_tests(folder), Gallery(pictures)]
 
 
 def _tests(folder: Path) -> list[Part]:

@@ -150,7 +150,8 @@ def groups_picture(measured: Sequence[Measured], k: int) -> Picture | None:
     colours = COLOURS[: len(measured)]
     with drawing(4.8, 0.9 + 0.1 * len(rows) * (len(measured) + 1.4)) as (figure, axes):
         estimates(axes, rows, colours)
-        axes.set_xlabel(f"NDCG@{k} on the test split, 95 % interval over users")
+        axes.set_xlabel(f"NDCG@{k} on the test split")
         axes.set_xlim(left=0)
         key(figure, [(one.name, colour) for one, colour in zip(measured, colours, strict=True)])
-        return Picture("groups.svg", svg(figure), f"NDCG@{k} of groups of items and users")
+        caption = f"NDCG@{k} of groups of items and users, with 95 % intervals over users"
+        return Picture("groups.svg", svg(figure), caption)

@@ -61,12 +61,12 @@ def runs_page(runs: Sequence[OneRun]) -> list[Part]:
         ),
         Heading("What they reached", 2),
         _reached(runs, main),
-        Heading("Settings that differ", 2),
-        *_settings(runs),
         Heading("How they learnt", 2),
         *_curves(runs, sets, main),
         Heading("What they cost", 2),
         _costs(runs),
+        Heading("Settings that differ", 2),
+        *_settings(runs),
     ]
 
 
@@ -147,7 +147,11 @@ def _settings(runs: Sequence[OneRun]) -> list[Part]:
             rows.append([Entry(name), *map(Entry, values)])
     if not rows:
         return [Text("None: the runs have the same settings.")]
-    note = "- where a run has no such setting. Where files lie is left out."
+    rows.sort(key=lambda row: sum(entry.text == "-" for entry in row))
+    note = (
+        "First the settings that all runs have; - where a run has no such setting. Where files lie "
+        "is left out."
+    )
     return [TextTable(["setting", *(run.name for run in runs)], rows, note)]
 
 

@@ -117,7 +117,7 @@ def _questions(numbers: Json) -> TextTable:
         [Entry(test["question"]), Entry(_ANSWER[test["holds"]], "" if test["holds"] else "best")]
         for test in numbers["tests"]
     ]
-    return TextTable(["test", "holds"], rows)
+    return TextTable(["test", "holds"], rows, "Those that don't hold are bold.")
 
 
 def _kinds(numbers: Json) -> TextTable:
@@ -218,7 +218,11 @@ def _controls(numbers: Json) -> TextTable:
             f"{found['pairs']} pairs; left imbalance (SD): {left[0]} log frequency, {left[1]} IDF"
         )
         rows.append([Entry(name), Entry(number(found["difference"])), Entry(note)])
-    return TextTable(["control", "objective less subjective (or other)", "note"], rows)
+    note = (
+        "Differences of specific contributions, in units of the similarity (a cosine), with 95 % "
+        "intervals, or the range of the shuffles."
+    )
+    return TextTable(["control", "objective less subjective (or other)", "note"], rows, note)
 
 
 def _causal(numbers: Json) -> list[Part]:
@@ -242,7 +246,11 @@ def _causal(numbers: Json) -> list[Part]:
                 f"own item with NDCG@10 {retrieval['whole']:.4f}. From all training reviews "
                 "equally many places of words are deleted."
             ),
-            TextTable(["deleted", "places", "words", "change of NDCG@10"], rows),
+            TextTable(
+                ["deleted", "places", "words", "change of NDCG@10"],
+                rows,
+                "Places: of words in all reviews. Change with a 95 % interval over items.",
+            ),
         ]
     if retrained:
         parts += [

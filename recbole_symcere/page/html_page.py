@@ -95,7 +95,7 @@ def _html_part(part: Part, names: dict[int, str]) -> str:
 
 def _html_picture(picture: Picture) -> str:
     kind = PurePath(picture.name).suffix
-    data = base64.b64encode(picture.content).decode()
+    data = base64.b64encode(picture.file).decode()
     caption = html.escape(picture.caption)
     flat = "" if kind == ".svg" else ' class="flat"'
     under = "" if picture.titled else f"<figcaption>{caption}</figcaption>"

@@ -3,9 +3,12 @@
 Ids and reviews in a page are text, whatever marks they hold.
 """
 
+import html
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 from recbole_symcere.page.markdown_text import as_start, cell, inline, line
@@ -23,6 +26,9 @@ __all__ = [
     "as_markdown",
     "pictures_of",
 ]
+
+
+_TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
 
 
 class Entry(NamedTuple):
@@ -67,6 +73,23 @@ class Picture:
     content: bytes
     caption: str
     titled: bool = False
+
+    @property
+    def file(self) -> bytes:
+        """What its file holds: an SVG says in itself what it shows."""
+        if not self.content.startswith(b"<svg"):
+            return self.content
+        at = self.content.index(b">") + 1
+        title = f"<title>{html.escape(self.caption)}</title>".encode()
+        return self.content[:at] + title + self.content[at:]
+
+    @classmethod
+    def read(cls, path: Path) -> "Picture":
+        """A picture that a page left beside it."""
+        content = path.read_bytes()
+        found = _TITLE.search(content)
+        caption = html.unescape(found[1].decode()) if found else path.stem
+        return cls(path.name, _TITLE.sub(b"", content, count=1), caption)
 
 
 @dataclass(frozen=True)

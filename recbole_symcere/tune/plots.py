@@ -33,6 +33,7 @@ _DOTS = {  # colour and marker: they differ also in print and for the colour-bli
     "running": (GREY, "D"),
     "paused": (GREY, "D"),
 }
+_FAINTEST = 0.15  # place on the colour map: its end is too light for a white page
 _FEWEST = 8  # scored trials from which on a forest says something
 _WEAK = 0.1  # share of variance up to which the importance plot warns
 _FOLDS = 4
@@ -106,7 +107,7 @@ def parallel_coordinates(
     scores = [_score(trial) for trial in trials if trial.scored]
     last = Axis(f"validation {label(metric)}", (), min(scores), max(scores))
     with drawing(max(5.5, 1.35 * (len(scales) + 1) + 0.6), 5.2) as (figure, axes):
-        colours = colormaps["viridis_r" if mode == "max" else "viridis"]
+        colours = colormaps["viridis_r"]
         norm = Normalize(last.low, last.high)
         for trial in trials:
             places = [scale.place(trial.config) for scale in scales]
@@ -117,8 +118,14 @@ def parallel_coordinates(
                 "zorder": 1,
             }
             if trial.scored:
+                place = float(norm(_score(trial)))
+                goodness = place if mode == "max" else 1 - place
                 places.append(last.position(_score(trial)))
-                look = {"color": colours(norm(_score(trial))), "linewidth": 1.2, "zorder": 2}
+                look = {
+                    "color": colours(_FAINTEST + (1 - _FAINTEST) * goodness),
+                    "linewidth": 1.2,
+                    "zorder": 2,
+                }
             if trial is top:
                 look = {"color": _BEST, "linewidth": 3, "zorder": 3}
             axes.plot(places, **look)
@@ -128,7 +135,7 @@ def parallel_coordinates(
             f"best: trial {top.number}, {label(metric)} {_score(top):.4g}": (_BEST, "-")
         }
         if len(scores) > 1:
-            shown["others: the darker, the better"] = (colours(0.9 if mode == "max" else 0.1), "-")
+            shown["others: the darker, the better"] = (colours(0.9), "-")
         if len(scores) < len(trials):
             shown[f"failed or no score ({len(trials) - len(scores)})"] = (_UNSCORED, ":")
         lines = [Line2D([], [], color=c, linestyle=s, linewidth=2) for c, s in shown.values()]

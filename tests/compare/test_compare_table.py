@@ -517,7 +517,8 @@ def test_the_forest_plot_has_each_gain_with_its_interval(block, drawn):
     values = [estimate.value for _, estimate, _ in drawn[0]]
     assert values == sorted(values, reverse=True)
     names = texts_of(picture)
-    assert {"A<b> | c_d", "gain in NDCG@10 over EASE, % of it"} <= {*names}
+    assert {"A<b> | c_d", "gain in NDCG@10, %"} <= {*names}
+    assert "in NDCG@10 over EASE on data" in picture.caption
     assert comparison_plots.gains_plot(replace(block, reference=None)) is None
 
 
@@ -535,7 +536,7 @@ def test_the_forest_plot_over_sets_is_of_the_pooled_means(blocks, drawn):
 def test_costs_and_groups_are_drawn(block):
     names = texts_of(comparison_plots.cost_plot(block))
     assert {*MEANS} <= {*names}
-    assert "seconds of a run: preparing, training and evaluating" in names
+    assert "seconds of a run" in names
     groups = comparison_plots.groups_plots(block)
     assert [texts_of(one)[-1] for one in groups] == ["rare items", "users with k = 0", "cold items"]
     for one in groups:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from explain.planted import ATTRIBUTES, DISLIKED, LIKED, train
+from page.test_html_page import check_structure
 from small_data import small_rows
 
 from recbole_symcere.base.options import take_options
@@ -151,7 +152,8 @@ def test_no_negative_contribution_is_listed_as_most_contributing(planted_run):
 
 def test_the_page_stands_alone(page):
     html = (page / "verdict.html").read_text()
-    assert html.count("data:image/png;base64,") == 3
+    check_structure(html)
+    assert html.count("data:image/svg+xml;base64,") == 3
     assert not re.search(r"https?://|src=\"(?!data:)", html)
     text = (page / "verdict.md").read_text()
     assert "Alignment rests on objective words:" in text

@@ -2,14 +2,18 @@
 
 import json
 import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from explain.planted import train
+from page.test_html_page import check_structure
 
 from recbole_symcere.cli import main
 from recbole_symcere.explain.geometry import effective_rank, measure
+from recbole_symcere.explain.geometry_plots import histograms, norm_plots, recommended, spectra
 from recbole_symcere.explain.loaded_run import load_run
 
 
@@ -112,6 +116,34 @@ def test_the_page(planted_run, tmp_path):
     assert told["normalised"] is True
     assert told["largest_logit"][1] <= 5.001  # 1 / temperature
     assert "nothing bounds that logit" not in text
+    check_structure((tmp_path / "geometry.html").read_text())
+
+
+def drawn_texts(picture):
+    root = ET.fromstring(picture.content)
+    return ["".join(t.itertext()) for t in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_noise_of_a_spectrum_is_cut_off(found):
+    values = np.array([0.5, 0.3, 0.2, 1e-9, 1e-12])
+    picture = spectra(replace(found, spectrum={"users": values}))
+    ticks = [float(x) for x in drawn_texts(picture) if re.fullmatch(r"[\d.e-]+", x)]
+    assert min(ticks) >= 0.01 or min(ticks) in {1, 2, 3}
+    assert "users" in drawn_texts(picture)  # beside its line
+    assert "those below 0.001 of the largest are left out" in picture.caption
+
+
+def test_histograms_count_pairs_and_no_tick_is_a_power(found):
+    for picture in [*histograms(found), *norm_plots(found), recommended(found)]:
+        texts = drawn_texts(picture)
+        assert not any("\u00d7" in text or "$" in text or "^" in text for text in texts)
+    texts = drawn_texts(histograms(found)[0])
+    counted = {name: len(found.products[name, "cosine"]) for name in ("training", "unobserved")}
+    assert {f"{name} ({n:,})" for name, n in counted.items()} <= {*texts}
+    heights = [x.replace(",", "") for x in texts[texts.index("cosine of user and item") + 1 :]]
+    heights = heights[: heights.index("pairs")]
+    assert heights
+    assert all(height.isdigit() for height in heights)
 
 
 def test_a_run_without_normalisation_and_one_without_text(small, tmp_path, capsys):

@@ -109,6 +109,16 @@ def test_columns_of_words_are_read_from_the_left_and_the_note_stands_by_its_tabl
     assert as_markdown([TABLE]).startswith("NDCG@10: from 0 to 1.\n\n| model |")
 
 
+def test_a_picture_says_in_its_file_what_it_shows(tmp_path):
+    picture = Picture("a.svg", b'<svg width="1"><g/></svg>', "a <b> & c")
+    assert picture.file == b'<svg width="1"><title>a &lt;b&gt; &amp; c</title><g/></svg>'
+    (tmp_path / "a.svg").write_bytes(picture.file)
+    assert Picture.read(tmp_path / "a.svg") == picture
+    assert Picture("b.png", b"png", "x").file == b"png"
+    (tmp_path / "old.svg").write_bytes(b"<svg/>")
+    assert Picture.read(tmp_path / "old.svg").caption == "old"
+
+
 def test_pictures_of_a_page_are_found_wherever_they_stand():
     lone = Picture("c.svg", b"", "c")
     assert [one.name for one in pictures_of([*PARTS, lone])] == ["a.svg", "b.png", "c.svg"]

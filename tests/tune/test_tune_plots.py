@@ -8,6 +8,7 @@ import matplotlib.figure
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from recbole_symcere.tune.axes import ABSENT, Axis, axis_of, label
 from recbole_symcere.tune.plots import _explained, best_so_far, importance, parallel_coordinates
@@ -69,12 +70,13 @@ def check_png(path):
 def boxes(figure):
     """The places of the texts that are drawn in the axes or at their ticks, in pixels."""
     axes = figure.axes[0]
-    texts = [*axes.texts, *figure.texts]
+    texts = [*figure.texts] if axes.axison else [*axes.texts, *figure.texts]
     if axes.axison:
         for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
             ticks = axis.get_major_ticks()
             texts += [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
-        texts += [axes.title, axes.xaxis.label, axes.yaxis.label]
+        texts += [axes.xaxis.label, axes.yaxis.label]
+        texts += [child for child in axes.get_children() if isinstance(child, Text)]  # titles
     renderer = figure.canvas.get_renderer()
     return [t.get_window_extent(renderer) for t in texts if t.get_text()]
 
@@ -134,7 +136,7 @@ def test_the_step_line_is_the_best_so_far_without_failed_trials(drawn):
         *("finished", "finished, no score", "stopped", "failed", "running, no score"),
         "best so far",
     ]
-    assert "Best: trial 4" in drawn[0].axes[0].get_title()
+    assert "Best: trial 4" in drawn[0].axes[0].get_title("left")
 
 
 def test_the_best_line_is_on_top_and_ends_at_its_score(drawn):
