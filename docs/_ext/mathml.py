@@ -66,8 +66,7 @@ def _block(writer: Any, node: nodes.math_block) -> None:
         number = get_node_equation_number(writer, node)
         writer.body.append(f'<span class="eqno">({number})</span>')
     identity = f' id="{node["ids"][0]}"' if node.get("ids") else ""
-    # it is wider than a telephone's screen, and scrolls by the keyboard too
-    writer.body.append(f'<div class="equation"{identity} tabindex="0">')
+    writer.body.append(f'<div class="equation"{identity}>')
     writer.body.append(to_mathml(tex, block=True) + "</div>\n")
     raise nodes.SkipNode
 

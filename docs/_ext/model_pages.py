@@ -20,13 +20,8 @@ from recbole_symcere.model.registry import class_of
 __all__ = ["setup"]
 
 _COLUMNS = (
-    "Data set",
-    "Row",
-    "NDCG@10",
-    "Hit@10",
-    "NDCG@10 beside the best baseline",
-    "p (Holm)",
-    "s a run",
+    *("Data set", "Row", "NDCG@10", "Its difference to the best baseline, 95 % interval"),
+    *("p (Holm)", "Hit@10", "s a run"),
 )
 _CLASSIC = "Pop/ItemKNN/EASE/LightGCN/XSimGCL/WordKNN"
 _INK = "#010203"  # stands for the page's own colour of text until the figure is written
@@ -81,18 +76,19 @@ class ResultsFigure(SphinxDirective):
         """An SVG that takes the page's colours."""
         drawn = _forest(over_sets(_CLASSIC))
         svg = drawn[drawn.index("<svg") :].replace(_INK, "currentColor")
-        label = f'<svg role="img" aria-label="{self.options["alt"]}" class="figure" '
-        return [nodes.raw("", svg.replace("<svg ", label, 1), format="html")]
+        label = f'<svg role="img" aria-label="{self.options["alt"]}" '
+        shown = f'<div class="figure">{svg.replace("<svg ", label, 1)}</div>'
+        return [nodes.raw("", shown, format="html")]
 
 
 def _forest(rows: Sequence[Over]) -> str:
     settings: Any = {
         "svg.fonttype": "none", "svg.hashsalt": "results", "font.family": "sans-serif",
         "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK,
-        "xtick.color": _INK, "ytick.color": _INK, "font.size": 10,
+        "xtick.color": _INK, "ytick.color": _INK, "font.size": 9,
     }  # fmt: skip
     with mpl.rc_context(settings):
-        figure = Figure((7, 0.32 * len(rows) + 0.9), layout="constrained")
+        figure = Figure((5.5, 0.26 * len(rows) + 0.9), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         places = range(len(rows), 0, -1)

@@ -52,18 +52,18 @@ class Result(NamedTuple):
         dataset: its name.
         row: the row's label.
         ndcg: NDCG@10, mean and deviation over the seeds.
-        hit: Hit@10, likewise.
         against: the best baseline and the difference to it, with its 95 % interval.
         p_holm: p-value after Holm's correction over the rows.
+        hit: Hit@10, as NDCG@10.
         seconds: wall time of a run.
     """
 
     dataset: str
     row: str
     ndcg: str
-    hit: str
     against: str
     p_holm: str
+    hit: str
     seconds: str
 
 
@@ -81,9 +81,9 @@ def results_of(model: str, rules: str) -> list[Result]:
             data_set_name(row["dataset"]),
             row["row"],
             _mean(row),
-            _mean(hits[row["dataset"], row["row"]]),
             _against(row),
             f"{float(row['p_holm']):.4f}" if row["p_holm"] else "",
+            _mean(hits[row["dataset"], row["row"]]),
             f"{float(row['seconds_per_run']):.1f}",
         )
         for row in rows
