@@ -60,7 +60,7 @@ def is_said(message: str, patterns) -> bool:
 
 def quoted():
     blocks = [b for b in blocks_of(PAGE.read_text()) if b.kind == "text"]
-    return [b.text.strip() for b in blocks if not b.mark.startswith("of ")]
+    return [" ".join(b.text.split()) for b in blocks if not b.mark.startswith("of ")]
 
 
 @pytest.fixture(scope="module")
