@@ -46,8 +46,8 @@ def rows(seed: int = 1) -> list[list[object]]:
             noticed = next((p for p in items[item] if p in wanted), rng.choice(items[item]))
             stars = rng.choice((4, 5)) if noticed in wanted else rng.choice((1, 2, 3, 4))
             time = START + datetime.timedelta(days=day, seconds=rng.randrange(80_000))
-            remark = rng.choice(REMARKS[noticed]).capitalize()
-            text = f"{OPINIONS[stars]} {remark}. Used {rng.choice(PLACES)}."
+            said = rng.choice(REMARKS[noticed])
+            text = f"{OPINIONS[stars]} {said[0].upper()}{said[1:]}. Used {rng.choice(PLACES)}."
             found.append([f"c{user:03}", item, stars, time.strftime("%Y-%m-%d %H:%M"), text])
             day += rng.randrange(1, 20)
     return sorted(found, key=lambda row: row[3])

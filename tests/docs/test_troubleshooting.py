@@ -42,38 +42,50 @@ def beginnings(text: str):
 
 
 def templates():
-    """All texts of the package and their beginnings, as patterns."""
+    """All texts of the package and their beginnings, as the pieces between what varies."""
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in PACKAGE.rglob("*.py")]
     found = {begun for tree in trees for text in texts(tree) for begun in beginnings(text)}
     known = {text.strip() for text in found if len(text.replace(VARIABLE, "")) >= LEAST}
-    return [re.compile(_pattern(text), re.S) for text in known]
+    return [re.split(f"{VARIABLE}+", text) for text in known]
 
 
-def _pattern(text: str) -> str:
-    return ".*".join(re.escape(part) for part in re.split(f"{VARIABLE}+", text))
+def fits(message: str, pieces) -> bool:
+    """Whether a message has these pieces in this order, the outer ones at its ends."""
+    if len(pieces) == 1:
+        return message == pieces[0]
+    first, *middle, last = pieces
+    if not (message.startswith(first) and message.endswith(last)):
+        return False
+    place, end = len(first), len(message) - len(last)
+    for piece in middle:
+        place = message.find(piece, place, end)
+        if place < 0:
+            return False
+        place += len(piece)
+    return place <= end
 
 
-def is_said(message: str, patterns) -> bool:
+def is_said(message: str, known) -> bool:
     """Whether a message is one that the package makes, or whole sentences at its beginning."""
-    return any(pattern.fullmatch(message) for pattern in patterns)
+    return any(fits(message, pieces) for pieces in known)
 
 
 def quoted():
     blocks = [b for b in blocks_of(PAGE.read_text()) if b.kind == "text"]
-    return [b.text.strip() for b in blocks if not b.mark.startswith("of ")]
+    return [" ".join(b.text.split()) for b in blocks if not b.mark.startswith("of ")]
 
 
 @pytest.fixture(scope="module")
-def patterns():
+def known():
     return templates()
 
 
 @pytest.mark.parametrize("message", quoted(), ids=lambda text: text[:40])
-def test_a_quoted_message_is_said_somewhere(message, patterns):
-    assert is_said(message, patterns)
+def test_a_quoted_message_is_said_somewhere(message, known):
+    assert is_said(message, known)
 
 
-def test_other_messages_are_not_said(patterns):
+def test_other_messages_are_not_said(known):
     assert len(quoted()) > 40
     for wrong in (
         "learning_rate can't change when a run goes on; only epochs can.",
@@ -81,7 +93,7 @@ def test_other_messages_are_not_said(patterns):
         "The loss isn't finite. Training stopped.",
         "This needs Ray: pip install 'ray[tune]'. Or not.",
     ):
-        assert not is_said(wrong, patterns)
+        assert not is_said(wrong, known)
 
 
 def test_every_heading_has_a_message():
