@@ -16,8 +16,8 @@ from recbole_symcere.base.live_line import paused
 from recbole_symcere.base.options import parse_pairs, suggesting, take_options
 from recbole_symcere.base.program import program
 from recbole_symcere.base.storage import storage_cause
-from recbole_symcere.plugin.compat_install import fetch_recbole
 from recbole_symcere.plugin.first_look import look_first
+from recbole_symcere.plugin.recbole_package import fetch_recbole
 from recbole_symcere.plugin.run_options import FileOptions, JobOptions, ProcessOptions
 from recbole_symcere.run import launch
 from recbole_symcere.run.metrics_file import metrics_in

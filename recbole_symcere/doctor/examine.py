@@ -15,7 +15,7 @@ from recbole_symcere.doctor.doctor_options import DoctorOptions
 from recbole_symcere.doctor.findings import Facts, Finding, found, trouble
 from recbole_symcere.doctor.machine import look_at_memory, look_at_place, look_at_threads, system
 from recbole_symcere.doctor.packages_there import look_at_packages, versions
-from recbole_symcere.plugin.compat_install import fetch_recbole
+from recbole_symcere.plugin.recbole_package import fetch_recbole
 from recbole_symcere.version import __version__
 
 __all__ = ["examine"]

@@ -17,9 +17,9 @@ from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, 
 from recbole_symcere.plugin import (
     compat,
     compat_arrays,
-    compat_install,
     compat_ray,
     compat_tables,
+    recbole_package,
 )
 from recbole_symcere.plugin.config_patches import extend_recbole_config
 from recbole_symcere.plugin.dataset_patches import change_dataset
@@ -67,8 +67,8 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
     def quick_start_shims(module: ModuleType) -> None:
         compat_ray.quick_start_shims(module, load_data_and_model)
 
-    explain_absence("recbole", compat_install.check_recbole)
-    before_import("recbole", compat_install.check_recbole)
+    explain_absence("recbole", recbole_package.check_recbole)
+    before_import("recbole", recbole_package.check_recbole)
     before_import("recbole", compat_arrays.numpy_aliases)
     before_import("ray", compat_arrays.numpy_aliases)
     before_import("recbole", compat_arrays.scipy_dok_update)

@@ -199,7 +199,7 @@ run_recbole(model="SymCERE", dataset="small", config_dict={small!r})
 def test_a_wrong_recbole_is_reported_with_the_command(monkeypatch):
     import importlib.metadata
 
-    from recbole_symcere.plugin.compat_install import check_recbole
+    from recbole_symcere.plugin.recbole_package import check_recbole
 
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.2.0")
     with pytest.raises(ImportError, match=r"RecBole 1\.2\.0 .* pip install --no-deps recbole==1"):

@@ -10,7 +10,7 @@ import pytest
 
 from recbole_symcere.base.errors import MissingPackageError
 from recbole_symcere.cli import main
-from recbole_symcere.plugin import compat_install
+from recbole_symcere.plugin import recbole_package
 
 ROOT = Path(__file__).parents[2]
 PIP = f"{sys.executable} -m pip install --no-deps recbole==1.2.1"
@@ -20,7 +20,7 @@ PIP = f"{sys.executable} -m pip install --no-deps recbole==1.2.1"
 def installed(monkeypatch):
     """Name -> version of what is installed: a dictionary to change."""
     there = {"recbole-symcere": "0.2.0"}
-    monkeypatch.setattr(compat_install, "version_of", there.get)
+    monkeypatch.setattr(recbole_package, "version_of", there.get)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     return there
 
@@ -40,8 +40,8 @@ def commands(monkeypatch, installed):
 
 
 def test_it_is_fetched_once_and_said(commands, capsys):
-    compat_install.fetch_recbole()
-    compat_install.fetch_recbole()
+    recbole_package.fetch_recbole()
+    recbole_package.fetch_recbole()
     assert commands == [PIP]
     assert capsys.readouterr().err == f"RecBole isn't installed as yet; it is fetched once: {PIP}\n"
 
@@ -49,7 +49,7 @@ def test_it_is_fetched_once_and_said(commands, capsys):
 def test_another_version_is_not_replaced(commands, installed):
     installed["recbole"] = "1.2.0"
     with pytest.raises(MissingPackageError, match=r"RecBole 1\.2\.0 is installed, but .* 1\.2\.1"):
-        compat_install.fetch_recbole()
+        recbole_package.fetch_recbole()
     assert commands == []
 
 
@@ -60,7 +60,7 @@ def test_who_must_not_fetch_is_told_the_command(commands, installed, monkeypatch
     else:
         monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(MissingPackageError, match="RecBole isn't installed"):
-        compat_install.fetch_recbole()
+        recbole_package.fetch_recbole()
     assert commands == []
 
 
@@ -73,9 +73,9 @@ def test_a_pip_that_fails_is_told_in_one_line(installed, monkeypatch, capsys):
 
 
 def test_an_environment_without_pip_asks_uv(commands, monkeypatch):
-    monkeypatch.setattr(compat_install, "_PIP", "no_such_module")
+    monkeypatch.setattr(recbole_package, "_PIP", "no_such_module")
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
-    compat_install.fetch_recbole()
+    recbole_package.fetch_recbole()
     assert commands == [f"/bin/uv pip install --python {sys.executable} --no-deps recbole==1.2.1"]
 
 
