@@ -18,10 +18,26 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import parse_value
 from recbole_symcere.base.text_table import Marks, text_table
 
-__all__ = ["Mode", "document", "mode", "out", "speaking", "table", "take_flags", "tell", "warn"]
+__all__ = [
+    "FLAGS_HELP",
+    "Mode",
+    "document",
+    "mode",
+    "out",
+    "speaking",
+    "table",
+    "take_flags",
+    "tell",
+    "warn",
+]
 
 
 T = TypeVar("T")
+
+FLAGS_HELP = """
+  --quiet             errors, warnings and the result alone
+  --json              one JSON document on stdout, all else on stderr
+"""
 
 
 class Mode(NamedTuple):
