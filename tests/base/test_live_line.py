@@ -145,6 +145,22 @@ sys.exit(cli.main())
     ]  # fmt: skip
 
 
+def test_who_has_read_enough_gets_no_error():
+    code = (
+        BEGIN
+        + """
+with terminal.speaking(Mode(), "title"):
+    for n in range(9999):
+        terminal.out("a line")
+"""
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"{sys.executable} -c '{code}' | head -n 1"
+    found = subprocess.run(command, shell=True, env=env, capture_output=True, text=True)
+    assert found.stdout == "a line\n"
+    assert found.stderr in {"", "title\n"}
+
+
 def test_a_mistake_that_is_found_at_once_has_no_title():
     words = [sys.executable, "-m", "recbole_symcere.cli"]
     code = "import sys; from recbole_symcere.cli import main; sys.argv = ['x', 'nothing']; main()"
