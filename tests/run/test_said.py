@@ -112,7 +112,7 @@ def test_epochs_are_counted_from_0_everywhere(small, capsys):
     stars = [int(n) for n in re.findall(r"^epoch +(\d+) .*\*", out, re.M)]
     assert stars[-1] == metrics["best_epoch"]
     assert out.count("epochs are counted from 0; * is the best one on validation so far\n") == 1
-    assert f"best epoch {metrics['best_epoch']} of 0 to 2;" in out
+    assert f"best epoch {metrics['best_epoch']} of 0 to 2\n" in out
     assert f"best.safetensors  the weights of epoch {metrics['best_epoch']}\n" in out
     assert main(["--resume=run", "--epochs=4"]) == 0
     out = capsys.readouterr().out
