@@ -212,8 +212,13 @@ def _run(words: list[str]) -> int:
         return int(command.main(rest, properties_path() / "dataset", _on_cluster))
     asks = _ASKS.intersection(rest)
     if name == "explain":
-        return _say(command.help_text(rest)) if asks or not rest else int(_ready(command).run(rest))
-    return _say(command.help_text()) if asks else int(_ready(command).run(parse_pairs(rest)))
+        asked = asks or not rest
+        return _say_help(command.help_text(rest)) if asked else int(_ready(command).run(rest))
+    if name == "serve" and asks:
+        return _say(command.help_text())
+    if asks:
+        return _say_help(command.help_text())
+    return int(_ready(command).run(parse_pairs(rest)))
 
 
 def _ready(command: Any) -> Any:
@@ -260,6 +265,10 @@ def _call(processes: ProcessOptions, function: str, *arguments: Any) -> int:
     if terminal.mode().json:
         terminal.document(**metrics_in(result["run_dir"]))
     return 0
+
+
+def _say_help(text: str) -> int:
+    return _say(text + terminal.FLAGS_HELP)
 
 
 def _say(text: str) -> int:

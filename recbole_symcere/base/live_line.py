@@ -201,7 +201,7 @@ def _draw(works: Sequence[Work]) -> None:
     if not works:
         _erase()
         return
-    width = columns(sys.stderr) - 1
+    width = (columns(sys.stderr) or 80) - 1
     lines = [line for work in works for line in (_line(work, width), *work.beside())]
     lines = [cut(line, width) for line in lines]
     sys.stderr.write(_over() + "\n".join(lines))

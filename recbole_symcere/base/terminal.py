@@ -16,12 +16,28 @@ from typing import Any, NamedTuple, TextIO, TypeVar
 from recbole_symcere.base import live_line
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import parse_value
-from recbole_symcere.base.text_table import Marks, text_table
+from recbole_symcere.base.text_table import Marks, folded, text_table
 
-__all__ = ["Mode", "document", "mode", "out", "speaking", "table", "take_flags", "tell", "warn"]
+__all__ = [
+    "FLAGS_HELP",
+    "Mode",
+    "document",
+    "mode",
+    "out",
+    "speaking",
+    "table",
+    "take_flags",
+    "tell",
+    "warn",
+]
 
 
 T = TypeVar("T")
+
+FLAGS_HELP = """
+  --quiet             errors, warnings and the result alone
+  --json              one JSON document on stdout, all else on stderr
+"""
 
 
 class Mode(NamedTuple):
@@ -129,12 +145,12 @@ def out(text: str) -> None:
 def tell(text: str) -> None:
     """What happens on the way to it."""
     if not _State.mode.quiet:
-        _write(sys.stderr if _State.mode.json else sys.stdout, text)
+        _write_folded(sys.stderr if _State.mode.json else sys.stdout, text)
 
 
 def warn(text: str) -> None:
     """What makes a result doubtful."""
-    _write(sys.stderr if any(_State.mode) else sys.stdout, text)
+    _write_folded(sys.stderr if any(_State.mode) else sys.stdout, text)
 
 
 def table(
@@ -158,7 +174,16 @@ def _stream() -> TextIO:
     return sys.stderr if _State.mode.json else sys.stdout
 
 
+def _write_folded(stream: TextIO, text: str) -> None:
+    columns = live_line.columns(stream)
+    lines = text.split("\n")
+    _write(stream, "\n".join(folded(line, columns) for line in lines) if columns else text)
+
+
 def _write(stream: TextIO, text: str) -> None:
     with live_line.paused():
-        stream.write(text if text.endswith("\n") else f"{text}\n")
-        stream.flush()
+        try:
+            stream.write(text if text.endswith("\n") else f"{text}\n")
+            stream.flush()
+        except BrokenPipeError:  # whoever read it, such as head, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -8,6 +8,7 @@ __all__ = [
     "MARKS_IN_WORDS",
     "Marks",
     "cut",
+    "folded",
     "paragraph",
     "plain",
     "text_table",
@@ -59,6 +60,19 @@ def wrapped(text: str, width: int) -> list[str]:
             lines.append(line[:n])
             line = line[n:]
     return [*lines, line]
+
+
+def folded(line: str, width: int) -> str:
+    """A line that is too long for a terminal, broken between words, with its inner blanks."""
+    indent = len(line) - len(line.lstrip()) + 2
+    lines = []
+    while text_width(line) > width > 2 * indent:
+        fits = next(n for n in range(len(line), 0, -1) if text_width(line[:n]) <= width)
+        at = line.rfind(" ", indent, fits + 1)
+        at = at if line[:at].strip() and at > 0 else fits
+        lines.append(line[:at].rstrip())
+        line = " " * indent + line[at:].lstrip()
+    return "\n".join([*lines, line])
 
 
 def paragraph(text: str, width: int = 0) -> str:

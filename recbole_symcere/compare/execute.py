@@ -189,7 +189,7 @@ class Execution:
         return replace(done, attempts=attempts, error=error, crashes=tuple(crashes))
 
     def _attempts(
-        self, target: Callable[..., None], arguments: tuple[Any, ...], folder: Path, name: str
+        self, target: Callable[..., None], arguments: tuple[Any, ...], folder: Path, name: str = ""
     ) -> tuple[str | None, int, list[str]]:
         """Try, and after a crash try once more; why it failed or None, attempts, crashes."""
         crashes: list[str] = []
@@ -210,7 +210,7 @@ class Execution:
                 raise
             finally:
                 self._alive.discard(process)
-                del self._running[folder]
+                self._running.pop(folder, None)
                 self._shown.note = ", ".join(self._running.values())
             with self._reaping:
                 process.join()

@@ -98,7 +98,7 @@ def main(words: Sequence[str], presets: Path | None = None, cluster: Cluster | N
             f"Expected one of {', '.join(SOURCES)}; convert --help tells of them."
         )
     if any(word in {"-h", "--help"} for word in rest):
-        terminal.out(_help_of(first))
+        terminal.out(_help_of(first) + terminal.FLAGS_HELP)
         return 0
     commands[first](parse_pairs(rest))
     return 0

@@ -86,20 +86,18 @@ def result_table(metrics: dict[str, Any], folder: Path, rated: bool = True) -> s
         rated: whether its data have ratings.
     """
     names = list(metrics["test"] or metrics["valid"])
-    widths = [max(len(metric_title(name)), 7) for name in names]
-    rows = [_row("", [metric_title(name) for name in names], widths)] if names else []
-    for part in ("valid", "test"):
-        if not metrics[part]:
-            rows.append(f"{part:<6}  nothing was measured")
-            continue
+    told = {"": [metric_title(name) for name in names]} if names else {}
+    for part in filter(metrics.get, ("valid", "test")):
         values = [metrics[part].get(name) for name in names]
-        shown = ["-" if value is None else f"{value:.4f}" for value in values]
-        rows.append(_row(part, shown, widths))
+        told[part] = ["-" if value is None else f"{value:.4f}" for value in values]
+    widths = [max(map(len, column)) for column in zip(*told.values(), strict=True)]
+    rows = [_row(part, cells, widths) for part, cells in told.items()]
+    rows += [f"{part:<6}  nothing was measured" for part in ("valid", "test") if not metrics[part]]
     seconds = metrics["seconds"]
     best = metrics["best_epoch"]
     epochs = "-" if best is None else f"{best} of 0 to {metrics['epochs_run'] - 1}"
     rows.append(
-        f"best epoch {epochs}; prepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
+        f"best epoch {epochs}\nprepare {seconds['prepare']:.1f} s, train {seconds['train']:.1f} s, "
         f"evaluate {seconds['evaluate']:.1f} s; peak memory {metrics['peak_memory_mb']:,.0f} MB"
     )
     if "refit_of" in metrics:

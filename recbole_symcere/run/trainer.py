@@ -103,14 +103,10 @@ class Resumable(_Base):  # type: ignore[misc] # see above
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, Any]:
         """RecBole's `fit`; a resumed run whose training is over isn't trained on."""
-        self._train_data, self._valid_data, self._user_callback = (
-            train_data,
-            valid_data,
-            callback_fn,
-        )
-        phase, begun = self._phase_began
+        self._train_data, self._valid_data = train_data, valid_data
+        self._user_callback = callback_fn
         steps = grouped(train_data, self.model)
-        self.epochs = self._steps.last_epoch(self.epochs, phase, begun, steps)
+        self.epochs = self._steps.last_epoch(self.epochs, *self._phase_began, steps)
         # a model without epochs, such as Pop, has one: without a validation nothing would be kept
         self.eval_step = min(self.eval_step, self.epochs)
         self._saved, self._evaluates = saved, bool(valid_data) and self.eval_step > 0

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_symcere.base.text_table import cut, paragraph, text_table, text_width
+from recbole_symcere.base.text_table import cut, folded, paragraph, text_table, text_width
 
 HEAD = ["model", "NDCG@10", "p"]
 ROWS = [["SymCERE", "0.0461", ".01"], ["a_b*c|d", "0.1", "-"]]
@@ -54,6 +54,14 @@ def test_marks_are_styles_or_signs():
     assert "\x1b[1m0.0461\x1b[0m" in styled
     assert "\x1b[4m0.1\x1b[0m" in styled
     assert re.sub(r"\x1b\[\d+m", "", styled) == text_table(HEAD, ROWS)
+
+
+def test_a_line_is_broken_between_words():
+    line = "  epoch   1  loss 0.5 (a 0.25, b 0.25)  valid 0.125 *"
+    assert folded(line, 80) == line
+    assert folded(line, 30) == "  epoch   1  loss 0.5 (a 0.25,\n    b 0.25)  valid 0.125 *"
+    assert folded("x" * 30, 20) == "x" * 20 + "\n  " + "x" * 10
+    assert folded("宿泊施設の感想です。", 12) == "宿泊施設の感\n  想です。"
 
 
 def test_wide_letters_take_two_columns():

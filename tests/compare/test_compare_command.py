@@ -81,7 +81,7 @@ def test_two_models_and_two_seeds(small, capsys):
     shown = capsys.readouterr().out  # as a terminal shows it
     assert not {"\\", "|", "\x1b"} & set(shown)
     values = [cell.strip(" *_") for cell in table.splitlines()[-1].split("|")[1:-1]]
-    assert re.search(r"\n" + r" +[*+]? *".join(map(re.escape, values)) + r"\n", shown)
+    assert re.search(r"\n" + r"[ *+]+".join(map(re.escape, values)) + r"[ *+]*\n", shown)
     assert "* is the best value of a column, + the second best\n" in shown
     # each run is what the training command makes of the same settings
     folder, file = next((f, m) for f, m in runs_of().items() if "SymCERE-seed1" in f.name)

@@ -1,15 +1,20 @@
 """What a run says: counts that agree with what is encoded, epochs counted one way, one document."""
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from small_data import small_rows, write_rows
 
+from benchmarks.silence import listen
 from recbole_symcere.cli import main
 from recbole_symcere.run.log_lines import EpochLines
 from recbole_symcere.text import encode
+
+ROOT = Path(__file__).parents[2]
 
 
 def words(settings):
@@ -112,7 +117,7 @@ def test_epochs_are_counted_from_0_everywhere(small, capsys):
     stars = [int(n) for n in re.findall(r"^epoch +(\d+) .*\*", out, re.M)]
     assert stars[-1] == metrics["best_epoch"]
     assert out.count("epochs are counted from 0; * is the best one on validation so far\n") == 1
-    assert f"best epoch {metrics['best_epoch']} of 0 to 2;" in out
+    assert f"best epoch {metrics['best_epoch']} of 0 to 2\n" in out
     assert f"best.safetensors  the weights of epoch {metrics['best_epoch']}\n" in out
     assert main(["--resume=run", "--epochs=4"]) == 0
     out = capsys.readouterr().out
@@ -133,3 +138,27 @@ def test_one_epoch_has_nothing_to_explain():
     line = {"epoch": 0, "loss": {"a": 1.0}, "seconds": 1.0, "valid": {"ndcg@10": 0.5}}
     EpochLines(config, said.append)(line, True)
     assert said == ["epoch   0  loss 1.0000  valid NDCG@10 0.5000 *  1.00 s"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", [None, (80, 24)], ids=["pipe", "terminal"])
+def test_a_command_says_something_at_once_and_is_never_silent(small, terminal):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    run = ["--model=SymCERE", "--dataset=small", "--run_dir=run", *words(small)]
+    few = ["--n=20", "--n_control=10", "--n_gradients=5", "--bootstrap=100"]
+    for command in (
+        run,
+        ["recommend", "--run=run", "--users=u1"],
+        ["explain", "anchor", "--run=run", *few],
+        ["refit", "--run=run"],
+        ["export", "--run=run", "--out=export"],
+        ["convert", "synthetic", "--name=made", "--output_dir=data"],
+    ):
+        started = [sys.executable, str(ROOT / "run_recbole_symcere.py"), *command]
+        heard = listen(started, terminal, env)
+        assert heard.status == 0, heard.out
+        assert heard.said[0][1].startswith(b"recbole_symcere "), command
+        assert heard.first < 2, command  # on a machine that does nothing else it is under 1
+        assert heard.pause < 5, command
+        if not terminal:
+            assert not {"\r", "\x1b"} & {*heard.out, *heard.err}
