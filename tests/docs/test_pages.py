@@ -250,9 +250,7 @@ def test_the_extra_names_what_is_pinned():
 
 
 def test_equations_become_mathml():
-    pytest.importorskip(
-        "sphinx", reason="the site's packages aren't installed: pip install \".[docs]\""
-    )
+    pytest.importorskip("sphinx", reason="the site's packages aren't installed: make docs")
     import mathml
 
     hat = re.sub(r"\s+", "", mathml.to_mathml(r"|\hat{g}_r|", block=False))
