@@ -55,17 +55,3 @@ copybutton_line_continuation_character = "\\"
 highlight_language = "text"
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
-
-
-def _only_patterns_that_match(_app: Any, docname: str, source: list[str]) -> None:
-    """Leave out of the list of tutorials what isn't there: Sphinx warns of it."""
-    if docname == "index":
-        lines = source[0].splitlines(keepends=True)
-        source[0] = "".join(
-            x for x in lines if not x.endswith("*\n") or any(ROOT.glob(f"docs/{x.strip()}"))
-        )
-
-
-def setup(app: Any) -> None:
-    """Read the front page as the files are."""
-    app.connect("source-read", _only_patterns_that_match)
