@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfTransformer
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.word_counts import Vocabulary
@@ -96,7 +98,7 @@ class ItemWords:
         return _nearest(mine, weights, self._all_words, [0], k)
 
     @cached_property
-    def _searched(self) -> tuple[TfidfTransformer, csr_matrix]:
+    def _searched(self) -> "tuple[TfidfTransformer, csr_matrix]":
         weigher = _weigher()
         return weigher, csr_matrix(weigher.fit_transform(self._counts))
 
@@ -130,7 +132,9 @@ class ItemWords:
 _Words = npt.NDArray[np.object_]
 
 
-def _weigher() -> TfidfTransformer:
+def _weigher() -> "TfidfTransformer":
+    from sklearn.feature_extraction.text import TfidfTransformer  # takes a second to import
+
     return TfidfTransformer(sublinear_tf=True)
 
 

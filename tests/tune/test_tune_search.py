@@ -165,8 +165,9 @@ def test_a_trial_that_fails_does_not_end_the_search(small, options, ray_here, tm
     space = tmp_path / "space.yaml"
     space.write_text("learning_rate: [0.01, 1.0e+38]\n")
     made = options(
-        search="grid", scheduler="none", params_file=str(space), max_failures=0, refit=False
-    )
+        search="grid", scheduler="none", params_file=str(space), max_failures=0, refit=False,
+        max_concurrent=1,  # one process does both
+    )  # fmt: skip
     result = search("SymCERE", "small", small, options=made)
     status = {trial.number: trial.status for trial in result.trials}
     assert status == {0: "finished", 1: "failed"}
