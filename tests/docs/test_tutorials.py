@@ -20,7 +20,7 @@ REPLACED = {
     "--max_length=128": "--max_length=16",
     "--users=u001": "--users=u01",
     "--user=u001": "--user=u01",
-    "--item=i0176": "--item=i17",
+    "--item=i1130": "--item=i17",
 }
 TEXT = ["--text_encoder=TINY", "--max_length=16"]
 APPENDED = {
