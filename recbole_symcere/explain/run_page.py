@@ -128,6 +128,9 @@ def _verdict(beside: Beside) -> str:
     told = []
     for against, comparison, p_holm in beside.tests:
         base = float(against.columns[f"ndcg@{beside.k}"].mean())
+        if comparison.difference == 0:
+            told.append(f"the same as {against.name} ({base:.4f})")
+            continue
         change = f"{abs(comparison.difference) / base:.0%}" if base else "more"
         side = "above" if comparison.difference > 0 else "below"
         sure = "more than chance" if p_holm < _CHANCE else "no more than chance could be"

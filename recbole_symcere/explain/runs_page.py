@@ -83,9 +83,10 @@ def _reached(runs: Sequence[OneRun], main: str) -> TextTable:
     found = dict.fromkeys(name for run in runs for name in run.metrics["test"])
     names = [main, *(n for n in found if n != main and n.partition("@")[2] == k)]
     tests = _tests(runs, main)
-    head = ["run", "model", "data set", "seed", f"{metric_title(main)}, validation"]
-    head += [f"{metric_title(main)}, test", "difference to the first [95 %]", "p (Holm)"]
+    head = ["run", f"{metric_title(main)}, test", "difference to the first [95 %]", "p (Holm)"]
+    head += [f"{metric_title(main)}, validation"]
     head += [f"{metric_title(name)}, test" for name in names[1:]]
+    head += ["model", "data set", "seed"]
     best = max((run.metrics["test"].get(main) or 0.0 for run in runs), default=0.0)
     rows = []
     for n, run in enumerate(runs):
@@ -96,11 +97,11 @@ def _reached(runs: Sequence[OneRun], main: str) -> TextTable:
         rows.append(
             [
                 Entry(run.name),
-                *(Entry(str(metrics[what])) for what in ("model", "dataset", "seed")),
-                Entry(_number(metrics["valid"].get(main))),
                 Entry(_number(tested), mark),
                 *tests.get(n, (Entry("-"), Entry("-"))),
+                Entry(_number(metrics["valid"].get(main))),
                 *(Entry(_number(metrics["test"].get(name))) for name in names[1:]),
+                *(Entry(str(metrics[what])) for what in ("model", "dataset", "seed")),
             ]
         )
     note = (

@@ -233,8 +233,8 @@ def test_several_runs_stand_side_by_side(run, tmp_path, tiny_encoder, cache_fold
     rows = rows_of(text, "difference to the first")
     assert [row[0] for row in rows[1:]] == ["run", "other &lt;b&gt;"]
     metric = [np.mean(pq.read_table(path / "per_user.parquet")["ndcg@10"]) for path in (run, other)]
-    assert float(rows[2][6].split()[0]) == pytest.approx(metric[1] - metric[0], abs=1e-4)
-    assert 0 <= float(rows[2][7]) <= 1
+    assert float(rows[2][2].split()[0]) == pytest.approx(metric[1] - metric[0], abs=1e-4)
+    assert 0 <= float(rows[2][3]) <= 1
     lines = next(texts for what, texts in found.items() if what.startswith("NDCG@10 on valid"))
     assert {"run", "other <b>"} <= {*lines}
     assert any(what.startswith("Loss term cross of each run") for what in found)
@@ -265,6 +265,7 @@ def test_runs_of_other_models(small, tmp_path, capsys):
     text = (tmp_path / "x.html").read_text()
     check_structure(text)
     assert "Not computed. --run=" in text
+    assert "By NDCG@10 that is the same as Popularity (" in text
     assert ">Data set</h2>" in text
     assert main(["report", f"--run={path}", "--geometry=False", "--baselines=False"]) == 0
     assert "measured beside it: --baselines=False." in (path / "report.html").read_text()
