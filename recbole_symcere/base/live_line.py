@@ -56,7 +56,11 @@ class _Screen:
 
 
 _screen = _Screen()
-os.register_at_fork(after_in_child=_screen.reset)
+os.register_at_fork(  # not while a line is written: the child would wait for stderr for ever
+    before=lambda: _screen.lock.acquire(),
+    after_in_parent=lambda: _screen.lock.release(),
+    after_in_child=_screen.reset,
+)
 
 
 def begin(title: str, label: str, quiet: bool = False) -> None:
@@ -201,9 +205,9 @@ def _draw(works: Sequence[Work]) -> None:
     if not works:
         _erase()
         return
-    width = (columns(sys.stderr) or 80) - 1
+    width, height = columns(sys.stderr, 80) - 1, _rows(sys.stderr) - 1
     lines = [line for work in works for line in (_line(work, width), *work.beside())]
-    lines = [cut(line, width) for line in lines]
+    lines = [cut(line, width) for line in lines[:height]]
     sys.stderr.write(_over() + "\n".join(lines))
     sys.stderr.flush()
     _screen.drawn = len(lines)
@@ -260,9 +264,15 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def columns(stream: TextIO) -> int:
-    """The width of the terminal that a stream writes to, in characters; 0 where there is none."""
+def columns(stream: TextIO, otherwise: int = 0) -> int:
+    """The width of the terminal that a stream writes to, in characters."""
     with contextlib.suppress(OSError, ValueError):
         if stream.isatty():
             return os.get_terminal_size(stream.fileno()).columns or 80
-    return 0
+    return otherwise
+
+
+def _rows(stream: TextIO) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).lines or 24
+    return 24

@@ -33,7 +33,7 @@ def test_a_page_in_a_pipe():
 
 def test_a_page_on_a_terminal_has_styles_unless_colours_are_unwanted(monkeypatch):
     monkeypatch.setattr(live_line, "is_terminal", lambda _: True)
-    monkeypatch.setattr(live_line, "columns", lambda _: 40)
+    monkeypatch.setattr(live_line, "columns", lambda *_: 40)
     monkeypatch.delenv("NO_COLOR", raising=False)
     shown = as_terminal(PARTS)
     assert "\x1b[1m0.5\x1b[0m" in shown
