@@ -14,7 +14,13 @@ from typing import Any
 
 from recbole_symcere.base import processes
 from recbole_symcere.model.registry import MODELS, class_of, is_ours, text_use, trainer_of
-from recbole_symcere.plugin import compat, compat_arrays, compat_ray, compat_tables
+from recbole_symcere.plugin import (
+    compat,
+    compat_arrays,
+    compat_ray,
+    compat_tables,
+    recbole_package,
+)
 from recbole_symcere.plugin.config_patches import extend_recbole_config
 from recbole_symcere.plugin.dataset_patches import change_dataset
 from recbole_symcere.plugin.import_hooks import (
@@ -24,7 +30,6 @@ from recbole_symcere.plugin.import_hooks import (
     offer_model,
 )
 from recbole_symcere.plugin.large_data import change_full_loader, change_samplers, change_split
-from recbole_symcere.plugin.late_imports import delay_sklearn, end_delay
 from recbole_symcere.plugin.metric_patches import change_metrics
 from recbole_symcere.plugin.process_patches import (
     build_in_turn,
@@ -32,7 +37,6 @@ from recbole_symcere.plugin.process_patches import (
     change_processes,
     silent_curves,
 )
-from recbole_symcere.plugin.recbole_package import check_recbole
 from recbole_symcere.plugin.trainer_patches import (
     change_eval_loader,
     change_knowledge_loader,
@@ -63,13 +67,12 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
     def quick_start_shims(module: ModuleType) -> None:
         compat_ray.quick_start_shims(module, load_data_and_model)
 
-    explain_absence("recbole", check_recbole)
-    before_import("recbole", check_recbole)
+    explain_absence("recbole", recbole_package.check_recbole)
+    before_import("recbole", recbole_package.check_recbole)
     before_import("recbole", compat_arrays.numpy_aliases)
     before_import("ray", compat_arrays.numpy_aliases)
     before_import("recbole", compat_arrays.scipy_dok_update)
     before_import("recbole.quick_start.quick_start", compat_ray.optional_ray)
-    before_import("recbole.evaluator.metrics", delay_sklearn)
     for name in MODELS:
         offer_model(name, partial(class_of, name))
     for name, change in (
@@ -83,7 +86,6 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.quick_start.quick_start", quick_start_shims),
         ("recbole.quick_start.quick_start", build_in_turn),
         ("recbole.evaluator.collector", compat.collector_shims),
-        ("recbole.evaluator.metrics", end_delay),
         ("recbole.evaluator.metrics", change_metrics),
         ("recbole.evaluator.register", _offer_metrics),
         ("recbole.model.abstract_recommender", _change_parameters),

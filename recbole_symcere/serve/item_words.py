@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
-
-if TYPE_CHECKING:
-    from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.word_counts import Vocabulary
@@ -98,7 +96,7 @@ class ItemWords:
         return _nearest(mine, weights, self._all_words, [0], k)
 
     @cached_property
-    def _searched(self) -> "tuple[TfidfTransformer, csr_matrix]":
+    def _searched(self) -> tuple[TfidfTransformer, csr_matrix]:
         weigher = _weigher()
         return weigher, csr_matrix(weigher.fit_transform(self._counts))
 
@@ -132,9 +130,7 @@ class ItemWords:
 _Words = npt.NDArray[np.object_]
 
 
-def _weigher() -> "TfidfTransformer":
-    from sklearn.feature_extraction.text import TfidfTransformer  # takes a second to import
-
+def _weigher() -> TfidfTransformer:
     return TfidfTransformer(sublinear_tf=True)
 
 

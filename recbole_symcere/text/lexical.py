@@ -7,6 +7,8 @@ from another; counting words keeps them.
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.text.owners import owned_texts
 
@@ -93,10 +95,6 @@ class LexicalSpace:
         if self._size < 1:
             self.rows = torch.zeros(counts.shape[0], 0)
             return
-        # takes a second to import, and most models count no words
-        from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfTransformer
-
         self._weights = TfidfTransformer(sublinear_tf=True)
         self._space = TruncatedSVD(self._size, random_state=_SEED)
         weighed = counts[:, self._kept]
