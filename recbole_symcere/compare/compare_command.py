@@ -104,7 +104,7 @@ def _say(out: Path, parts: "Sequence[Part]", done: "Sequence[Done]") -> None:
     ]
     if failed:
         lines.append(f"{len(failed)} failed; the same command tries them again:")
-    lines += [f"  {run.name}: {run.error}; its log: {short_path(run.log)}" for run in failed]
+    lines += [f"  {run.name}: {run.error}\n    its log: {short_path(run.log)}" for run in failed]
     searches = {run.search: run.failed_trials for run in done if run.search and run.failed_trials}
     lines += [
         f"{n} trials of a search failed; {short_path(folder)}/trials.md says why"

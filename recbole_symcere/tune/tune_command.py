@@ -71,7 +71,7 @@ def _ended(found: "SearchResult") -> int:
     refit = None
     if terminal.mode().json and found.refit is not None:
         refit = metrics_in(found.refit["run_dir"])
-    files = sorted(str(path) for path in found.out.iterdir() if path.is_file())
+    files = sorted(str(path) for path in found.out.glob("[!.]*") if path.is_file())
     terminal.document(out=str(found.out), best=asdict(found.best), trials=trials)
     terminal.document(failed=failed, refit=refit, files=files)
     return 1 if failed else 0

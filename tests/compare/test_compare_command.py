@@ -182,7 +182,9 @@ def test_a_crashing_run_is_tried_twice_and_the_rest_goes_on(small, capsys):
     out = capsys.readouterr().out
     assert out.count("FAILED: 720 of 744 scores of a batch") == 2
     for seed in (0, 1):
-        told = re.search(rf"\n  BPR on small, seed {seed}: 720 of 744 .*; its log: (\S+)\n", out)
+        told = re.search(
+            rf"\n  BPR on small, seed {seed}: 720 of 744 .*\n    its log: (\S+)\n", out
+        )
         assert "720 of 744 scores of a batch" in Path(told[1]).read_text()
     table = Path("out/table.md").read_text()
     assert "BPR, seed 1: failed: 720 of 744 scores" in table
