@@ -64,11 +64,11 @@ def screen(text, columns=1000):
 
 
 def test_a_pipe_gets_plain_lines_and_no_pause_of_five_seconds():
-    heard = hear(slow(3.4, 0))
+    heard = hear(slow(4.2, 0))
     assert (heard.status, heard.out) == (0, "the result 宿泊\n")
     title, line = heard.err.splitlines()
     assert title == "the title"
-    assert re.fullmatch(r"reading 宿泊: 0:0[23]", line)
+    assert re.fullmatch(r"reading 宿泊: 0:0[34]", line)
     assert not {"\r", "\x1b"} & set(heard.err)
     assert heard.pause < 5
 
