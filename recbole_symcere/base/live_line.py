@@ -98,7 +98,6 @@ def hand_over(label: str) -> bool:
     with _screen.lock:
         was_shown = _screen.command is not None and not _screen.quiet
         if was_shown:
-            _erase()
             _say("\n".join(filter(None, (_screen.title, label))))
         end()
     return was_shown
@@ -189,6 +188,7 @@ def _age() -> float:
 
 
 def _say(line: str) -> None:
+    _erase()
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
     _screen.spoken = time.monotonic()
