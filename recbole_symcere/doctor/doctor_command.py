@@ -1,8 +1,8 @@
 """The command ``doctor``."""
 
-import sys
 from typing import Any
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.doctor.doctor_options import DoctorOptions
@@ -43,5 +43,6 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.doctor.report import report
 
     facts = examine(options)
-    sys.stdout.write(report(facts))
+    terminal.out(report(facts).rstrip("\n"))
+    terminal.document(**facts)
     return int(any(finding["state"] == "trouble" for finding in facts["findings"]))

@@ -47,7 +47,8 @@ def _block(part: Part) -> str:
             marks = {}  # they only stress something
         legend = paragraph(MARKS_IN_WORDS, width) + "\n"
         told = legend * (ranked and not terminal.has_styles())
-        return terminal.table(part.head, rows, marks) + told
+        note = paragraph(part.note, width) + "\n" if part.note else ""
+        return terminal.table(part.head, rows, marks) + told + note
     return ""
 
 
