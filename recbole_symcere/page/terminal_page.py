@@ -48,7 +48,7 @@ def _block(part: Part) -> str:
         legend = paragraph(MARKS_IN_WORDS, width) + "\n"
         told = legend * (ranked and not terminal.has_styles())
         note = paragraph(part.note, width) + "\n" if part.note else ""
-        return terminal.table(part.head, rows, marks) + told + note
+        return note + terminal.table(part.head, rows, marks) + told
     return ""
 
 
