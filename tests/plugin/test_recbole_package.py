@@ -120,7 +120,10 @@ def test_of_two_first_commands_one_fetches(installed, monkeypatch, tmp_path):
         (["--model=SymCRE", "--dataset=yelp"], "no model named 'SymCRE'. Did you mean 'SymCERE'"),
         (["--model=Pop", "--dataset=yelpp"], "no data set 'yelpp'"),
         (["tune", "--model=SymCRE", "--dataset=yelp"], "no model named 'SymCRE'"),
-        (["compare", "--models=Pop", "--datasets=yelpp", "--seeds=0"], "no data set 'yelpp'"),
+        (
+            ["compare", "--models=Pop", "--datasets=yelpp", "--seeds=0", "--out=x"],
+            "no data set 'yelpp'",
+        ),
         (["--resume=nowhere"], "nowhere"),
     ],
 )
