@@ -108,6 +108,7 @@ _THEN = {
     "compare": "the same command goes on with the comparison",
     "encode": "the same command goes on with the encoding",
 }
+_LOOK_FIRST = {"audit", "compare", "encode", "tune"}  # at names, before RecBole is fetched
 _SIGNALLED = 128  # a status above is that of a signal
 _ASKS = {"-h", "--help", "help"}
 
@@ -218,7 +219,9 @@ def _run(words: list[str]) -> int:
         return _say(command.help_text())
     if asks:
         return _say_help(command.help_text())
-    return int(_ready(command).run(parse_pairs(rest)))
+    pairs = parse_pairs(rest)
+    looks = name in _LOOK_FIRST and "resume" not in pairs
+    return int((command if looks else _ready(command)).run(pairs))
 
 
 def _ready(command: Any) -> Any:
@@ -238,9 +241,9 @@ def _on_cluster(address: str) -> Any:
 def _train(words: list[str]) -> int:
     asks = not words or bool(_ASKS.intersection(words))
     pairs = parse_pairs([word for word in words if word not in _ASKS])
-    if pairs:
-        fetch_recbole()
     if asks:
+        if pairs:
+            fetch_recbole()
         from recbole_symcere.plugin.settings_help import settings_help
 
         about = "" if "model" in pairs else _HELP.replace("PROGRAM", program())
@@ -249,6 +252,7 @@ def _train(words: list[str]) -> int:
     run_dir = pairs.pop("resume", None)
     if run_dir is not None:
         refuse_missing_run(run_dir, "resume")
+        fetch_recbole()
         return _call(processes, "resume", run_dir, pairs)
     job, files = take_options(JobOptions, pairs), take_options(FileOptions, pairs).files
     with suggesting(JobOptions, FileOptions, ProcessOptions):

@@ -13,9 +13,9 @@ _HELP = """\
 doctor [--self_test=False] [--text_encoder=NAME]
 
 Looks at packages, machine, devices, threads, BLAS, folders, RecBole and the text encoder, trains a
-small SymCERE whose outcome is known, and says what to do where something is wrong. At the end
-stands what to paste into a bug report, without names of users and machines. Exit status: 0, or 1
-where something is wrong.
+small SymCERE whose outcome is known, and says what to do where something is wrong. As any first
+command it fetches RecBole where that is missing. At the end stands what to paste into a bug report,
+without names of users and machines. Exit status: 0, or 1 where something is wrong.
 
 """
 

@@ -5,6 +5,7 @@ those of all models, and a model's own ones only make the hint better.
 """
 
 import ast
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from recbole_symcere.plugin.names import (
     refuse_missing_data,
     refuse_missing_names,
 )
+from recbole_symcere.plugin.recbole_package import fetch_recbole
 from recbole_symcere.plugin.run_options import RUN_GROUPS, UNLISTED_KEYS
 from recbole_symcere.plugin.stock_models import model_kinds, recboles_file
 from recbole_symcere.plugin.stock_needs import refuse_unranked
@@ -28,6 +30,7 @@ from recbole_symcere.plugin.stock_needs import refuse_unranked
 __all__ = ["look_first"]
 
 _PACKAGE = Path(__file__).parents[1]
+_MISSPELT = 0.8  # likeness to a name of ours above which none of RecBole's comes
 
 
 def look_first(
@@ -37,6 +40,8 @@ def look_first(
     given: Mapping[str, Any],
 ) -> None:
     """Stop at a model, a data set or a key that there isn't.
+
+    RecBole is fetched, if it is missing, once the names that need no look at it are right.
 
     Args:
         models: names; None where none was given.
@@ -51,13 +56,18 @@ def look_first(
     for file in files:
         settings |= read_settings(file)
     settings |= given
-    keys, stated = _keys_of_files(), _keys_in_code(_PACKAGE.glob("*/*.py"))
     usual = read_settings(str(properties_path() / "overall.yaml"))["data_path"]
+    models, datasets = [*models], [*datasets]
     for model in models:
         for dataset in datasets:
             named = model or settings.get("model"), dataset or settings.get("dataset")
             _look_at(*named, settings, usual)
+    fetch_recbole()
+    keys, stated = _keys_of_files(), _keys_in_code(_PACKAGE.glob("*/*.py"))
+    for model in models:
         name = str(model or settings["model"])
+        if not (adopted(name) or name in {*MODELS, *model_kinds()}):
+            raise no_such_model(name)
         if not adopted(name):  # a model of the user's own may read keys that we can't know
             _refuse_unknown(settings, name, keys, stated)
 
@@ -66,13 +76,19 @@ def _look_at(model: Any, dataset: Any, settings: Mapping[str, Any], usual: str) 
     refuse_missing_names(model, dataset)
     check_dataset_name(dataset)
     refuse_unranked(str(model))
-    if not (adopted(str(model)) or str(model) in {*MODELS, *model_kinds()}):
+    if not (adopted(str(model)) or str(model) in MODELS) and _misspelt(str(model)):
         raise no_such_model(model)
     named = settings.get("data_path")
     if dataset != "ml-100k":  # RecBole's own
         place = Path(str(named or usual), str(dataset)).absolute()
         folder = data_folder(place, str(dataset), named is not None)
         refuse_missing_data(folder, str(dataset), named)
+
+
+def _misspelt(model: str) -> bool:
+    """Whether a name is so near one of our models that it is none of RecBole's."""
+    ours = [name.lower() for name in MODELS]
+    return bool(difflib.get_close_matches(model.lower(), ours, n=1, cutoff=_MISSPELT))
 
 
 def _refuse_unknown(

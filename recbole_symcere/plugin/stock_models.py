@@ -60,14 +60,18 @@ def draws_nothing(model: str) -> bool:
     return model in _DRAW_NOTHING
 
 
-@cache
 def model_kinds() -> dict[str, str]:
     """Name of each of RecBole's models -> its folder there, such as "general_recommender".
 
     RecBole's rule is that a module is called as its class is, in lower case.
     """
+    return _kinds_in(recboles_file("").parent)
+
+
+@cache
+def _kinds_in(folder: Path) -> dict[str, str]:
     kinds = {}
-    for path in sorted(recboles_file("").parent.glob("model/*_recommender/*.py")):
+    for path in sorted(folder.glob("model/*_recommender/*.py")):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # Python 3.12 has some for RecBole
             tree = ast.parse(path.read_text(encoding="utf-8"))

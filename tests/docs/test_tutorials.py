@@ -34,8 +34,9 @@ APPENDED = {
     "explain anchor": ["--n_control=8", "--n_gradients=2", "--n_retrieval=8"],
     "after/run.py": ["--epochs=2", "--text_encoder=TINY", "--lexical_size=8"],
 }
-QUICK = ["own_reviews", "moving_and_resuming"]
+QUICK = ["own_reviews"]
 SLOW = ["yelp_and_amazon", "tune", "reading_report", "lora", "ray_and_gpus", "drop_in"]
+SLOW += ["moving_and_resuming"]
 
 
 @pytest.fixture(scope="session")

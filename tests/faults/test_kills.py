@@ -21,6 +21,7 @@ RUNS = {
     "phases": {"model": "CollabContext", "first_phase_epochs": 2},
     "stock": {"model": "LightGCN"},
 }
+SLOW = {"frozen", "lora", "stock"}  # the others train in steps that these have too
 _TEXT = {"text_encoder", "max_length", "cache_dir"}
 
 
@@ -74,7 +75,9 @@ def left_behind(folder):
     return [path for path in folder.rglob(".*") if len(path.name.split(".")[-1]) == 32]
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in RUNS]
+)
 def test_a_killed_run_ends_as_an_unbroken_one(unbroken, tmp_path, name):
     run, words, seconds = unbroken(name)
     killed_and_resumed(tmp_path, words, seconds, random.Random(name), 1)

@@ -224,7 +224,13 @@ def test_the_weights_of_a_blend_are_kept_and_not_chosen(
     assert all(torch.equal(a, b) for a, b in zip(stored, blended, strict=True))
 
 
-@pytest.mark.parametrize("model", ["LightGCN", "SymCERE", "SymCEREPlus", "CollabContext"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(pytest.param(model, marks=pytest.mark.slow) for model in ("LightGCN", "SymCERE")),
+        *("SymCEREPlus", "CollabContext"),
+    ],
+)
 @pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_killed_refit_goes_on_and_ends_as_an_unbroken_one(
     runs, refits, tmp_path, monkeypatch, model, after

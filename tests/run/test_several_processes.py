@@ -76,7 +76,7 @@ MODELS = {
 }
 
 
-SLOW = {"SymCEREPlus", "Pop"}
+SLOW = {"SymCERE, LoRA", "SymCEREPlus", "LightGCN", "Pop"}
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,14 @@ def run(finished, tmp_path):
 # --- damage --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("model", "extra"), MODELS, ids=str)
+@pytest.mark.parametrize(
+    ("model", "extra"),
+    [
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in MODELS[1:2] + MODELS[4:]),
+        *(MODELS[:1] + MODELS[2:4]),
+    ],
+    ids=str,
+)
 def test_without_its_last_checkpoint_a_run_goes_on_from_its_best(
     small, monkeypatch, caplog, model, extra
 ):
@@ -388,9 +395,14 @@ def scores(run, **places):
 
 
 @pytest.mark.parametrize(
-    ("model", "extra"), [("SymCERE", {}), ("SymCERE", {"text_mode": "lora"}), ("AlphaRec", {})],
+    ("model", "extra"),
+    [
+        ("SymCERE", {}),
+        pytest.param("SymCERE", {"text_mode": "lora"}, marks=pytest.mark.slow),
+        pytest.param("AlphaRec", {}, marks=pytest.mark.slow),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_project_that_moved_goes_on(project, tmp_path, monkeypatch, model, extra):
     root, settings = project
     unbroken = {**settings, **extra, "run_dir": str(tmp_path / "unbroken")}

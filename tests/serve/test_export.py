@@ -370,7 +370,9 @@ def card_of(out):
     return yaml.safe_load(head), body, re.findall(r"```python\n(.*?)```", body, re.S)
 
 
-@pytest.mark.parametrize("model", ["SymCERE", "SymCEREPlus", "EASE"])
+@pytest.mark.parametrize(
+    "model", ["SymCERE", pytest.param("SymCEREPlus", marks=pytest.mark.slow), "EASE"]
+)
 def test_the_examples_of_the_card_run(exported, model):
     run, out, _ = exported(model)
     head, body, examples = card_of(out)

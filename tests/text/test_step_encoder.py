@@ -43,7 +43,7 @@ def test_vectors_and_gradients_are_those_of_each_text_alone(folders, name, held,
     assert_alike(gradients(encoder, found), wanted, 1e-9)
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(
     lengths=st.lists(st.integers(0, 30), min_size=1, max_size=9),
     held=st.sampled_from([MANY, 90, 1]),
