@@ -79,8 +79,7 @@ def results_of(model: str, rules: str) -> list[Result]:
         row
         for name in _FILES[rules]
         for row in _read(name)
-        if row["model"] == model
-        and first.setdefault((row["dataset"], row["row"]), name) == name
+        if row["model"] == model and first.setdefault((row["dataset"], row["row"]), name) == name
     ]
     hits = {(row["dataset"], row["row"]): row for row in rows if row["metric"] == "hit@10"}
     return [
