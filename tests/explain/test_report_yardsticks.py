@@ -13,7 +13,7 @@ from recbole_symcere.cli import main
 from recbole_symcere.evaluate.significance import Comparison, Interval, compare
 from recbole_symcere.explain import report_command, yardsticks
 from recbole_symcere.explain.run_page import Beside, _verdict, _yardsticks
-from recbole_symcere.explain.yardsticks import Measured, Tested, _Split, refusal, tested
+from recbole_symcere.explain.yardsticks import Measured, _Split, refusal, tested
 from recbole_symcere.page.metric_words import shown, sureness
 from recbole_symcere.run.catalogue import Catalogue
 
@@ -80,16 +80,16 @@ def test_rounding_is_no_difference():
     (found,) = tested(measured("Pop", values + 1e-6), [other], "ndcg@10")
     assert found.comparison.difference == pytest.approx(1e-6, rel=1e-6)
     mean = Comparison(40, 1, -4e-7, Interval(-1e-3, 1e-3), 0.9, 0.5, 0.5)
-    said = _verdict(Beside(10, run, [Tested(other, mean, 0.9)]))
+    said = _verdict(Beside(10, run, [yardsticks.Tested(other, mean, 0.9)]))
     assert said == f"By NDCG@10 that is the same as Popularity ({values.mean():.4f})."
     mean = mean._replace(difference=-6e-7)
-    assert "below Popularity" in _verdict(Beside(10, run, [Tested(other, mean, 0.9)]))
+    assert "below Popularity" in _verdict(Beside(10, run, [yardsticks.Tested(other, mean, 0.9)]))
 
 
 def test_the_note_says_what_is_adjusted():
     run, other = measured("A", [0.2, 0.4]), measured("B", [0.1, 0.2])
     (comparison,) = compare([run.columns["ndcg@10"] - other.columns["ndcg@10"]])
-    (table,) = _yardsticks(Beside(10, run, [Tested(other, comparison, 0.5)]))
+    (table,) = _yardsticks(Beside(10, run, [yardsticks.Tested(other, comparison, 0.5)]))
     assert "adjusted for the number of rows, of this one seed; the interval isn't adjusted." in (
         table.note
     )
