@@ -13,7 +13,7 @@ from recbole_symcere.cli import main
 from recbole_symcere.evaluate.significance import Comparison, Interval, compare
 from recbole_symcere.explain import report_command, yardsticks
 from recbole_symcere.explain.run_page import Beside, _verdict, _yardsticks
-from recbole_symcere.explain.yardsticks import Measured, _Split, refusal, tested
+from recbole_symcere.explain.yardsticks import Measured, _Split, refusal
 from recbole_symcere.page.metric_words import shown, sureness
 from recbole_symcere.run.catalogue import Catalogue
 
@@ -73,11 +73,11 @@ def test_the_cost_of_scores_is_bounded_too(monkeypatch):
 def test_rounding_is_no_difference():
     values = np.random.default_rng(0).uniform(size=40)
     run, other = measured("Pop", values - 4e-8), measured("Popularity", values)
-    (found,) = tested(run, [other], "ndcg@10")
+    (found,) = yardsticks.tested(run, [other], "ndcg@10")
     assert found.comparison.difference == 0
     assert found.p_holm == 1
     assert tuple(found.comparison.interval) == (0, 0)
-    (found,) = tested(measured("Pop", values + 1e-6), [other], "ndcg@10")
+    (found,) = yardsticks.tested(measured("Pop", values + 1e-6), [other], "ndcg@10")
     assert found.comparison.difference == pytest.approx(1e-6, rel=1e-6)
     mean = Comparison(40, 1, -4e-7, Interval(-1e-3, 1e-3), 0.9, 0.5, 0.5)
     said = _verdict(Beside(10, run, [yardsticks.Tested(other, mean, 0.9)]))
