@@ -13,7 +13,7 @@ from recbole_symcere.compare.comparison_plots import (
 from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.paper_document import paper_parts
 from recbole_symcere.compare.table import Block, Cell, Line
-from recbole_symcere.page.metric_words import metrics_note
+from recbole_symcere.page.metric_words import GROUPS_NOTE, metrics_note, sureness
 from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
@@ -21,7 +21,6 @@ __all__ = ["describe"]
 
 
 _NONE = Entry("-")
-_CHANCE = 0.05
 
 
 def describe(
@@ -67,8 +66,7 @@ def _verdict(block: Block) -> str:
         text += f": {best.improvement:+.1f} % against {block.reference}, the best baseline"
     if best.p_value is None:
         return f"{text}. Whether that is more than chance wasn't tested."
-    sure = "more than chance" if best.p_value < _CHANCE else "no more than chance could be"
-    return f"{text}, which is {sure} (p (Holm) {best.p_value:.4f})."
+    return f"{text}, which is {sureness(best.p_value)} (p (Holm) {best.p_value:.4f})."
 
 
 def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) -> list[str]:
@@ -187,10 +185,7 @@ def _block(block: Block, options: CompareOptions) -> list[Part]:
 
 
 def _groups_note(groups: Sequence[str]) -> str:
-    text = (
-        "Items: a third of the training interactions each, from rare to popular; only a user's "
-        "held-out items of the group count as right. Users: thirds by training interactions."
-    )
+    text = GROUPS_NOTE
     if any("k = " in name for name in groups):
         text += " k: users that kept k training interactions."
     if any("cold items" in name for name in groups):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.live_line import step
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import refuse_unknown, take_options
 from recbole_symcere.explain.explain_options import ReportOptions
@@ -32,6 +33,7 @@ a page that puts them side by side: settings that differ, metrics with tests, cu
 
 _SHOWN = ("anchor", "lime")  # geometry is computed here
 _PAIRS = 500
+_SIMPLE = ("Pop", "EASE")  # models that the yardsticks are, too
 
 
 def help_text() -> str:
@@ -63,6 +65,7 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.page.terminal_page import as_data, as_terminal, first_screen
     from recbole_symcere.run.log_lines import short_path
 
+    step("reading the run" if len(names) == 1 else "reading the runs")
     if len(names) == 1:
         parts, title = _of_one(names[0], options)
     else:
@@ -112,12 +115,14 @@ def _of_one(name: str, options: ReportOptions) -> tuple[list[Part], str]:
     place = Path(there["data_path"]) / there["dataset"]
     manifest = read_manifest(place)
     reviews = sorted(place.glob("*.reviews.parquet"))
+    beside = _beside(folder, metrics, catalogue, options.baselines)
+    step("drawing")
     parts = run_page(
         folder.path.name,
         settings,
         metrics,
         (manifest or {}).get("notice"),
-        _beside(folder, metrics, catalogue, options.baselines),
+        beside,
         data_parts(metrics, manifest, catalogue, reviews),
         analyses,
     )
@@ -125,14 +130,18 @@ def _of_one(name: str, options: ReportOptions) -> tuple[list[Part], str]:
 
 
 def _of_several(names: list[str]) -> list[Part]:
-    from recbole_symcere.explain.runs_page import OneRun, runs_page
+    from recbole_symcere.explain.runs_page import runs_page
+    from recbole_symcere.explain.side_by_side import OneRun
+    from recbole_symcere.run.catalogue import read_catalogue
 
     last = [Path(name).absolute().name for name in names]
     shown = last if len(set(last)) == len(last) else names
     runs = []
     for name, path in zip(shown, names, strict=True):
         folder, settings, metrics = _finished(path)
-        runs.append(OneRun(name, settings, metrics, _users(folder, metrics, None)))
+        catalogue = read_catalogue(folder.path, metrics)
+        runs.append(OneRun(name, settings, metrics, _users(folder, metrics, None), catalogue))
+    step("drawing")
     return runs_page(runs)
 
 
@@ -145,7 +154,9 @@ def _users(folder: RunDirectory, metrics: dict[str, Any], catalogue: Any) -> "Me
     known = {f"ndcg@{k}", f"hit@{k}"} <= metrics["test"].keys() and metrics.get("beyond")
     if not by_user or not known:
         return None
-    return measure_run(folder, catalogue, k, str(metrics["model"]))
+    model = str(metrics["model"])
+    name = f"this run ({model})" if model in _SIMPLE else model
+    return measure_run(folder, catalogue, k, name)
 
 
 def _length(metrics: dict[str, Any]) -> int:
@@ -171,6 +182,7 @@ def _beside(
         why = "--baselines=False"
     if why or own is None:
         return Beside(k, own, refusal=why or "")
+    step("measuring popularity and EASE")
     deepest = max(metrics["protocol"]["topk"])
     return Beside(k, own, tested(own, yardsticks(catalogue, k, deepest), f"ndcg@{k}"))
 
@@ -205,6 +217,7 @@ def _geometry(name: str, options: ReportOptions, checkpoint: Path) -> list[Part]
     from recbole_symcere.explain.geometry import measure
     from recbole_symcere.explain.geometry_page import page
 
+    step("measuring the geometry")
     title = Heading("Geometry of the vectors", 2)
     try:
         _, *rest = page(measure(name, _PAIRS, 0, options.places))

@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_symcere.explain.run_figures import groups_picture, loss_panels, validation_pictures
 from recbole_symcere.explain.yardsticks import Measured, Tested
-from recbole_symcere.page.metric_words import metrics_note
+from recbole_symcere.page.metric_words import GROUPS_NOTE, metrics_note, shown, sureness
 from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
@@ -21,11 +21,7 @@ _BEYOND = {
     "by_user_activity": "Users by activity",
     "by_training_interactions": "Users who kept k training interactions",
 }
-_GROUPS = (
-    "Items: a third of the training interactions each, from rare to popular; only a user's "
-    "held-out items of the group count as right. Users: thirds by training interactions."
-)
-_CHANCE = 0.05
+_EQUAL = 5e-7  # a mean difference that is rounding
 _LARGE = 10  # from which on a figure has one decimal
 
 
@@ -128,12 +124,12 @@ def _verdict(beside: Beside) -> str:
     told = []
     for against, comparison, p_holm in beside.tests:
         base = float(against.columns[f"ndcg@{beside.k}"].mean())
-        if comparison.difference == 0:
+        if abs(comparison.difference) < _EQUAL:
             told.append(f"the same as {against.name} ({base:.4f})")
             continue
         change = f"{abs(comparison.difference) / base:.0%}" if base else "more"
         side = "above" if comparison.difference > 0 else "below"
-        sure = "more than chance" if p_holm < _CHANCE else "no more than chance could be"
+        sure = sureness(p_holm)
         told.append(f"{change} {side} {against.name} ({base:.4f}), which is {sure}")
     return f"By NDCG@{beside.k} that is {', and '.join(told)}."
 
@@ -144,9 +140,8 @@ def _yardsticks(beside: Beside) -> list[Part]:
     ndcg, hit = f"ndcg@{beside.k}", f"hit@{beside.k}"
     head = ["model", f"NDCG@{beside.k}", "this run's gain", "difference [95 % interval]"]
     head += ["p (Holm)", f"Hit@{beside.k}"]
-    ours = [Entry(f"{beside.run.columns[metric].mean():.4f}", "best") for metric in (ndcg, hit)]
-    rows = [[Entry(beside.run.name), ours[0], Entry("-"), Entry("-"), Entry("-"), ours[1]]]
-    rows[0] = [Entry(cell.text) for cell in rows[0]]
+    ours = [f"{beside.run.columns[metric].mean():.4f}" for metric in (ndcg, hit)]
+    rows = [[*map(Entry, (beside.run.name, ours[0], "-", "-", "-", ours[1]))]]
     for against, comparison, p_holm in beside.tests:
         base = float(against.columns[ndcg].mean())
         low, high = comparison.interval
@@ -165,7 +160,8 @@ def _yardsticks(beside: Beside) -> list[Part]:
         f"All on the same split, over {len(beside.run.users):,} users: NDCG@{beside.k} (0 to 1), "
         f"and Hit@{beside.k}, the share of users with a held-out item among the first {beside.k}. "
         "Difference: this run less that row, mean over users; p: the paired sign-flip test of "
-        f"users that it is 0, adjusted for the number of rows, of this one seed. EASE: {how}."
+        "users that it is 0, adjusted for the number of rows, of this one seed; the interval "
+        f"isn't adjusted. EASE: {how}."
     )
     return [TextTable(head, rows, note)]
 
@@ -218,7 +214,7 @@ def _groups_parts(beyond: Json, beside: Beside) -> list[Part]:
             TextTable(head, [row], metrics_note(popularity)),
         ]
     if any(beyond.get(key) for key in _BEYOND):
-        parts += [Heading("Groups of items and users", 3), Text(_GROUPS)]
+        parts += [Heading("Groups of items and users", 3), Text(GROUPS_NOTE)]
     if beside.run is not None:
         measured = [beside.run, *(test.against for test in reversed(beside.tests))]
         picture = groups_picture(measured, beside.k)
@@ -251,12 +247,8 @@ def _environment(metrics: Json) -> dict[str, Any]:
 
 
 def _table(title: str, values: Json) -> TextTable:
-    rows = [[Entry(key), Entry(_shown(value))] for key, value in values.items()]
+    rows = [[Entry(key), Entry(shown(value))] for key, value in values.items()]
     return TextTable([title, "value"], rows)
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def read_manifest(folder: Path) -> Json | None:

@@ -1,16 +1,12 @@
 """Several runs side by side: what differs between their settings, what they reached, and how."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
-
-import numpy as np
 
 from recbole_symcere.evaluate.significance import compare, holm
 from recbole_symcere.explain.run_figures import active_terms
-from recbole_symcere.explain.yardsticks import Measured
+from recbole_symcere.explain.side_by_side import OneRun, ranked_items, unlike
+from recbole_symcere.explain.yardsticks import gains
 from recbole_symcere.page.figures import (
     COLOURS,
     drawing,
@@ -20,29 +16,14 @@ from recbole_symcere.page.figures import (
     svg,
     whole_numbers,
 )
-from recbole_symcere.page.metric_words import metrics_note
+from recbole_symcere.page.metric_words import metrics_note, shown
 from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
-__all__ = ["OneRun", "runs_page"]
-
-Json = Mapping[str, Any]
+__all__ = ["runs_page"]
 
 _PLACES = {"run_dir", "checkpoint_dir", "data_path", "cache_dir", "runs_dir"}
 _MANY = 8  # runs, up to which each line has its name beside it
-
-
-@dataclass(frozen=True)
-class OneRun:
-    """A finished run: its name on the page, config.yaml, metrics.json, what each user gets.
-
-    The last is None where it can't be told.
-    """
-
-    name: str
-    settings: Json
-    metrics: Json
-    users: Measured | None
 
 
 def runs_page(runs: Sequence[OneRun]) -> list[Part]:
@@ -57,7 +38,7 @@ def runs_page(runs: Sequence[OneRun]) -> list[Part]:
         Heading(f"{len(runs)} runs on {', '.join(sets)}", 1),
         Text(
             f"Runs are told by their folders, and compared with the first, {runs[0].name}, where "
-            "both were tested on the same users of the same data."
+            "both were tested alike: on the same held-out pairs, ranked among the same items."
         ),
         Heading("What they reached", 2),
         _reached(runs, main),
@@ -86,14 +67,13 @@ def _reached(runs: Sequence[OneRun], main: str) -> TextTable:
     head = ["run", f"{metric_title(main)}, test", "difference to the first [95 %]", "p (Holm)"]
     head += [f"{metric_title(main)}, validation"]
     head += [f"{metric_title(name)}, test" for name in names[1:]]
-    head += ["model", "data set", "seed"]
-    best = max((run.metrics["test"].get(main) or 0.0 for run in runs), default=0.0)
+    head += ["model", "data set", "seed", "items ranked"]
+    best = _best(runs, main)
     rows = []
     for n, run in enumerate(runs):
         metrics = run.metrics
         tested = metrics["test"].get(main)
-        of_one_set = len({str(run.metrics["dataset"]) for run in runs}) == 1
-        mark = "best" if of_one_set and tested == best else ""
+        mark = "best" if tested is not None and tested == best else ""
         rows.append(
             [
                 Entry(run.name),
@@ -102,33 +82,39 @@ def _reached(runs: Sequence[OneRun], main: str) -> TextTable:
                 Entry(_number(metrics["valid"].get(main))),
                 *(Entry(_number(metrics["test"].get(name))) for name in names[1:]),
                 *(Entry(str(metrics[what])) for what in ("model", "dataset", "seed")),
+                Entry(ranked_items(run)),
             ]
         )
     note = (
         f"{metrics_note(names)} Difference: of {metric_title(main)} on the test split to the first "
         "run, mean over users; p: the paired sign-flip test of users that it is 0, adjusted for "
-        "the number of runs. A run is one seed: another seed may give another difference."
+        "the number of runs; the interval isn't adjusted. A run is one seed: another seed may give "
+        "another difference. Where two runs weren't tested alike there is no test, and no best."
     )
     return TextTable(head, rows, note)
 
 
+def _best(runs: Sequence[OneRun], main: str) -> float | None:
+    """The best value on the test split; None where the runs weren't all tested alike."""
+    tested = [run for run in runs if run.metrics["test"].get(main) is not None]
+    if not tested or any(unlike(tested[0], run) for run in tested[1:]):
+        return None
+    return max(float(run.metrics["test"][main]) for run in tested)
+
+
 def _tests(runs: Sequence[OneRun], main: str) -> dict[int, tuple[Entry, Entry]]:
-    """Difference and p-value of the runs that have the first one's data and users."""
+    """Difference and p-value of the runs tested as the first was; of others why there are none."""
     first = runs[0]
-    if first.users is None or main not in first.users.columns:
-        return {}
-    tables = {}
+    tables, untested = {}, {}
     for n, run in enumerate(runs[1:], 1):
-        same = run.metrics.get("data_fingerprint") == first.metrics.get("data_fingerprint")
-        if run.users is None or not same or main not in run.users.columns:
-            continue
-        values = dict(zip(run.users.users, run.users.columns[main].tolist(), strict=True))
-        if values.keys() == set(first.users.users):
-            theirs = np.array([values[user] for user in first.users.users])
-            tables[n] = theirs - first.users.columns[main]
+        why = unlike(first, run) or _unknown(first, main) or _unknown(run, main)
+        if why or first.users is None or run.users is None:
+            untested[n] = (Entry(f"not tested: {why}"), Entry("-"))
+        else:
+            tables[n] = gains(run.users, first.users, main)
     found = compare(list(tables.values()))
     adjusted = holm([one.p_value for one in found])
-    return {
+    return untested | {
         n: (
             Entry(
                 f"{one.difference:+.4f} [{one.interval.low:+.4f}, {one.interval.high:+.4f}]",
@@ -139,11 +125,18 @@ def _tests(runs: Sequence[OneRun], main: str) -> dict[int, tuple[Entry, Entry]]:
     }
 
 
+def _unknown(run: OneRun, main: str) -> str:
+    """Why a run can't be tested user by user."""
+    if run.users is None or main not in run.users.columns:
+        return f"{run.name} keeps no {metric_title(main)} of single users"
+    return ""
+
+
 def _settings(runs: Sequence[OneRun]) -> list[Part]:
     keys = dict.fromkeys(key for run in runs for key in run.settings if key not in _PLACES)
     rows = []
     for name in keys:
-        values = [_shown(run.settings[name]) if name in run.settings else "-" for run in runs]
+        values = [shown(run.settings[name]) if name in run.settings else "-" for run in runs]
         if len(set(values)) > 1:
             rows.append([Entry(name), *map(Entry, values)])
     if not rows:
@@ -258,7 +251,3 @@ def _costs(runs: Sequence[OneRun]) -> TextTable:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

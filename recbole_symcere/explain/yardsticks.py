@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from scipy.sparse import csr_matrix
 
+from recbole_symcere.base.sorted_ids import among
 from recbole_symcere.evaluate.best_items import topk_places
 from recbole_symcere.evaluate.groups import ITEM_BINS, USER_BINS, bins, ndcg_by_item_bin
 from recbole_symcere.evaluate.significance import Comparison, compare, holm
@@ -20,7 +21,16 @@ from recbole_symcere.page.figures import Estimate
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.run.run_directory import RunDirectory
 
-__all__ = ["Measured", "Tested", "estimate_of", "measure_run", "refusal", "tested", "yardsticks"]
+__all__ = [
+    "Measured",
+    "Tested",
+    "estimate_of",
+    "gains",
+    "measure_run",
+    "refusal",
+    "tested",
+    "yardsticks",
+]
 
 _Floats = npt.NDArray[np.float64]
 _Scores = Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
@@ -28,7 +38,10 @@ _Scores = Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
 DEFAULT_REG = 250.0  # RecBole's own
 _REGS = (10.0, 100.0, DEFAULT_REG, 1000.0)
 _COST = 2e12  # cubed items: one inverse for 12,500, four for 7,900; a minute or two
+_SCORES = 4e9  # of users times items, over all passes; a minute or two
+_PASSES = 2  # over the test users: popularity's and EASE's
 _USERS = 512  # whose scores are looked at at once
+_ROUNDING = 5e-7  # of values between 0 and 1; single places of a list differ by far more
 
 
 @dataclass(frozen=True)
@@ -73,10 +86,27 @@ def refusal(metrics: Mapping[str, Any], catalogue: Catalogue | None) -> str | No
         return "the run ranks otherwise than once for each user"
     if protocol.get("cold_items") or protocol.get("cold_users"):
         return "items or histories were held out of training"
-    n_items = len(catalogue.items)
+    if protocol.get("repeated_when_held_out", "nothing") != "nothing" or _repeats(catalogue):
+        return "pairs may be repeated when held out"  # then RecBole masks fewer of them
+    return _too_long(catalogue)
+
+
+def _too_long(catalogue: Catalogue) -> str | None:
+    n_users, n_items = len(catalogue.users), len(catalogue.items)
     if n_items**3 > _COST:
         return f"EASE with {n_items - 1:,} items would take too long"
+    if _PASSES * n_users * n_items > _SCORES:
+        return f"scoring {n_items - 1:,} items for {n_users - 1:,} users would take too long"
     return None
+
+
+def _repeats(catalogue: Catalogue) -> bool:
+    """Whether a held-out pair stands in an earlier part, too."""
+    pairs = catalogue.user * len(catalogue.items) + catalogue.item
+    return any(
+        among(pairs[catalogue.part == part], np.sort(pairs[catalogue.part < part])).any()
+        for part in (1, 2)
+    )
 
 
 def measure_run(folder: RunDirectory, catalogue: Catalogue | None, k: int, name: str) -> Measured:
@@ -145,7 +175,9 @@ class _Split:
 
     def regs(self) -> tuple[float, ...]:
         """The regularisations to choose from; one where a choice can't be made or takes long."""
-        affordable = len(_REGS) * self.train.shape[1] ** 3 <= _COST
+        n_users, n_items = self.train.shape
+        passes = _PASSES + len(_REGS)  # each is looked at on validation
+        affordable = len(_REGS) * n_items**3 <= _COST and passes * n_users * n_items <= _SCORES
         return _REGS if self._valid.nnz and affordable else (DEFAULT_REG,)
 
     def ease(self, reg: float) -> _Ease:
@@ -210,14 +242,20 @@ def _activity(catalogue: Catalogue, users: Sequence[str]) -> dict[str, npt.NDArr
 
 def tested(run: Measured, others: Sequence[Measured], metric: str) -> list[Tested]:
     """The run against each of the others, user by user."""
-    tables = []
-    for other in others:
-        values = dict(zip(other.users, other.columns[metric].tolist(), strict=True))
-        theirs = np.array([values[user] for user in run.users])
-        tables.append(run.columns[metric] - theirs)
-    found = compare(tables)
+    found = compare([gains(run, other, metric) for other in others])
     adjusted = holm([one.p_value for one in found])
     return [Tested(*row) for row in zip(others, found, adjusted, strict=True)]
+
+
+def gains(run: Measured, other: Measured, metric: str) -> _Floats:
+    """What a run gets more than another, for each user of the run [n]; rounding is no gain.
+
+    Raises:
+        KeyError: if the other lacks a user.
+    """
+    values = dict(zip(other.users, other.columns[metric].tolist(), strict=True))
+    found = run.columns[metric] - np.array([values[user] for user in run.users])
+    return np.where(np.abs(found) < _ROUNDING, 0.0, found)
 
 
 def estimate_of(values: _Floats) -> Estimate | None:

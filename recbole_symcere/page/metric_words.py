@@ -1,8 +1,18 @@
-"""What the columns of a table of metrics are, in a line."""
+"""Words that pages of runs and of comparisons share: of metrics, groups, chance and values."""
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["metrics_note"]
+__all__ = ["GROUPS_NOTE", "metrics_note", "shown", "sureness"]
+
+GROUPS_NOTE = (
+    "Items: a third of the training interactions each, from rare to popular; only a user's "
+    "held-out items of the group count as right. Users: thirds by training interactions."
+)
+"""What groups of items and of users are."""
+
+_CHANCE = 0.05
 
 _MEANS = {
     "ndcg": "NDCG@k: held-out items among the first k, an earlier place counting more, from 0 to 1",
@@ -27,3 +37,13 @@ def metrics_note(names: Iterable[str]) -> str:
     words = dict.fromkeys(name.partition("@")[0].lower() for name in names)
     told = [_MEANS[word] for word in words if word in _MEANS]
     return "; ".join(told) + "." if told else ""
+
+
+def sureness(p_value: float) -> str:
+    """Whether a difference is more than chance, by its p-value."""
+    return "more than chance" if p_value < _CHANCE else "no more than chance could be"
+
+
+def shown(value: Any) -> str:
+    """The value of a setting: a string as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
