@@ -126,7 +126,7 @@ def test_a_library_says_nothing_in_a_pipe_and_a_fork_has_no_line_of_its_own():
     code = (
         BEGIN
         + """
-live_line._SILENT = live_line._A_MOMENT = 0.1
+live_line._TICK, live_line._A_MOMENT, live_line._SILENT = 0.25, 0.1, 0.1
 with live_line.working("a"):
     time.sleep(0.4)
 live_line.begin("", "b")

@@ -57,7 +57,8 @@ def test_quiet_leaves_the_result_and_what_makes_it_doubtful(small, capsys):
     assert "epoch   0" not in said.out
     assert "everything is in run" in said.out
     assert said.err == (
-        "small and SYNTHETIC\nmasked_views: without effect, because no loss reads masked copies (alpha is 0).\n"
+        "small and SYNTHETIC\n"
+        "masked_views: without effect, because no loss reads masked copies (alpha is 0).\n"
     )
 
 
