@@ -83,7 +83,7 @@ Each command has a --help of its own; --version tells the version. Options and s
 --key=value or --key value, by their whole names; yes and no are True and False.
 
 Every command takes --quiet, which leaves errors, warnings and the result, and, but for serve,
---json, which prints one JSON document on stdout and all else on stderr.
+--json, which prints one JSON document on stdout and all else on stderr; help stays text.
 
 """
 
@@ -124,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 for a diverged run, 2 for a mistake in the input or a place that can't
         be written, and when interrupted 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
+    terminal.open_closed()
     if arguments is not None:
         return _status(list(arguments))
     take_signals()
@@ -181,6 +182,7 @@ def _ended(words: list[str]) -> int:
     except Exception as error:
         cause = storage_cause(error)
         if cause is None:
+            terminal.document(error=repr(error))
             raise
         return _end(f"error: {cause}", cause, 2)
 
@@ -198,7 +200,8 @@ def _end(said: str, error: BaseException, status: int) -> int:
 
 def _run(words: list[str]) -> int:
     if words[:1] == ["--version"]:
-        sys.stdout.write(f"recbole_symcere {__version__}\n")
+        terminal.document(version=__version__)
+        terminal.out(f"recbole_symcere {__version__}")
         return 0
     if not words or words[0].startswith("-") or words[0] in _ASKS:
         return _train(words)

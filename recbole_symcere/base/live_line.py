@@ -23,6 +23,7 @@ __all__ = [
     "columns",
     "end",
     "hand_over",
+    "hush",
     "is_terminal",
     "paused",
     "showing",
@@ -63,16 +64,22 @@ os.register_at_fork(  # not while a line is written: the child would wait for st
 )
 
 
-def begin(title: str, label: str, quiet: bool = False) -> None:
-    """Begin a command: from here on it is never silent for five seconds, unless it is quiet.
+def hush(quiet: bool) -> bool:
+    """Show no progress from here on, or show it again; whether it was hushed before."""
+    with _screen.lock:
+        before, _screen.quiet = _screen.quiet, quiet
+    return before
+
+
+def begin(title: str, label: str) -> None:
+    """Begin a command: from here on it is never silent for five seconds, unless it is hushed.
 
     Args:
         title: what is said at first, if the command takes longer than a mistake is found in.
         label: what it does first.
-        quiet: whether no progress is shown.
     """
     with _screen.lock:
-        _screen.quiet, _screen.title = quiet, title
+        _screen.title = title
         _screen.command = Work(label)
         _screen.title_at = time.monotonic() + max(_A_MISTAKE - _age(), 0.0)
         _start(_screen.command)
@@ -85,7 +92,7 @@ def end() -> None:
     """End the command that `begin` began."""
     with _screen.lock:
         _erase()
-        _screen.quiet, _screen.title, _screen.command = False, "", None
+        _screen.title, _screen.command = "", None
         _screen.works.clear()
 
 

@@ -8,9 +8,11 @@ import contextlib
 import io
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO, TypeVar
 
 from recbole_symcere.base import live_line
@@ -22,7 +24,9 @@ __all__ = [
     "FLAGS_HELP",
     "Mode",
     "document",
+    "documented",
     "mode",
+    "open_closed",
     "out",
     "speaking",
     "table",
@@ -88,6 +92,14 @@ def mode() -> Mode:
     return _State.mode
 
 
+def open_closed() -> None:
+    """Let what is said vanish where the process was started without stdout or stderr."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # stays open
+            setattr(sys, name, nowhere)
+
+
 class _Beside(logging.Handler):
     """What is logged where no run listens: to stderr, beside the line that moves."""
 
@@ -107,11 +119,12 @@ def speaking(how: Mode, title: str | None = None) -> Iterator[None]:
     """
     before = _State.mode
     _State.mode, _State.document = how, {}
+    hushed = live_line.hush(how.quiet)
     if title is not None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters
                 stream.reconfigure(errors="replace")
-        live_line.begin(title, "loading libraries", how.quiet)
+        live_line.begin(title, "loading libraries")
         logging.lastResort = _Beside(logging.WARNING)
     try:
         yield
@@ -119,7 +132,8 @@ def speaking(how: Mode, title: str | None = None) -> Iterator[None]:
         if title is not None:
             live_line.end()
         if how.json and _State.document:
-            _write(sys.stdout, json.dumps(_State.document, indent=1, default=str))
+            _write(sys.stdout, _as_json(_State.document))
+        live_line.hush(hushed)
         _State.mode, _State.document = before, {}
 
 
@@ -132,6 +146,19 @@ def documented(name: str, kind: Callable[[], T]) -> T:
     """A part of the document, made by ``kind`` where it isn't there yet."""
     found: T = _State.document.setdefault(name, kind())
     return found
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(_finite(content), indent=1, default=str, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    """With null for NaN and the infinities, which JSON lacks."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def out(text: str) -> None:

@@ -103,7 +103,7 @@ def text_table(
     Args:
         head: titles.
         rows: cells, as many in each as there are titles.
-        width: columns of the terminal; 0 for any.
+        width: columns of the terminal; 0 for any. Below 12 the table may be wider.
         marks: of cells.
         styled: whether a mark is a style, bold or underlined, and not a star or a plus.
         right: whether all columns but the first are aligned on the right.

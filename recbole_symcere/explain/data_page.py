@@ -140,6 +140,8 @@ def doublings(values: npt.ArrayLike) -> list[tuple[str, int]]:
     [('1', 1), ('2', 0), ('3-4', 2), ('5-8', 1)]
     """
     found = np.asarray(values)
+    if not found.size:
+        return []
     bin_of = np.where(found > 0, np.ceil(np.log2(np.maximum(found, 1))).astype(int) + 1, 0)
     counted = np.bincount(bin_of)
     names = ["0", "1", "2", *(f"{2**n + 1:,}-{2 ** (n + 1):,}" for n in range(1, len(counted)))]

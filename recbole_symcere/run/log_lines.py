@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_symcere.base.program import program
+from recbole_symcere.base.text_table import plain
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.stock_models import notes_on
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT
@@ -14,6 +15,7 @@ from recbole_symcere.run.run_directory import BEST_CHECKPOINT
 __all__ = [
     "EpochLines",
     "data_line",
+    "doubts_on",
     "epoch_line",
     "manifest_notice",
     "metric_title",
@@ -23,14 +25,18 @@ __all__ = [
 
 
 def data_line(config: Any, dataset: Any) -> str:
-    """Which model meets which data, and what the data's manifest says of them."""
+    """Which model meets which data."""
     users, items = dataset.user_num - 1, dataset.item_num - 1
-    line = (
+    return (
         f"{config['model']} on {config['dataset']}: {users:,} users, {items:,} items, "
         f"{dataset.inter_num:,} interactions; seed {config['seed']}, device {config['device']}"
     )
+
+
+def doubts_on(config: Any) -> list[str]:
+    """What makes a run's result doubtful: what the data's manifest says, and notes on the model."""
     notice = manifest_notice(Path(config["data_path"]) / "manifest.json")
-    return "\n".join([line, *([notice] if notice else []), *notes_on(config)])
+    return [*([notice] if notice else []), *notes_on(config)]
 
 
 def manifest_notice(manifest: Path) -> str | None:
@@ -41,7 +47,7 @@ def manifest_notice(manifest: Path) -> str | None:
         notice = json.loads(manifest.read_text(encoding="utf-8")).get("notice")
     except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
         return f"{manifest} can't be read."
-    return str(notice) if notice else None
+    return plain(str(notice)) or None if notice else None
 
 
 class EpochLines:

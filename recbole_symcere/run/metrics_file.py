@@ -24,9 +24,9 @@ def has(settings: Any, key: str, kind: type | tuple[type, ...]) -> bool:
 
 
 def metrics_in(run_dir: str | Path) -> dict[str, Any]:
-    """What a finished run tells to machines: its folder and its metrics.json."""
-    text = Path(run_dir, "metrics.json").read_text(encoding="utf-8")
-    return {"run_dir": str(run_dir), "metrics": json.loads(text)}
+    """What a finished run tells to machines: its folder, what makes it doubtful, metrics.json."""
+    metrics = json.loads(Path(run_dir, "metrics.json").read_text(encoding="utf-8"))
+    return {"run_dir": str(run_dir), "notice": metrics.get("notice"), "metrics": metrics}
 
 
 def checksum(metrics: dict[str, Any]) -> str:

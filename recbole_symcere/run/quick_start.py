@@ -19,7 +19,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import as_parsed
 from recbole_symcere.run.agreement import MAY_CHANGE, check_best, check_settings
 from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalogue
-from recbole_symcere.run.log_lines import EpochLines, data_line, result_table, short_path
+from recbole_symcere.run.log_lines import EpochLines, data_line, doubts_on, result_table, short_path
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
@@ -228,6 +228,7 @@ def _whole_run(
             "data": _counts(train_data, valid_data, test_data),
             "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),
             "versions": versions(),
+            "notice": "\n".join(doubts_on(config)) or None,
             "data_fingerprint": fingerprint,
             **refit_facts(config),
             **trainer.facts(),
@@ -270,6 +271,8 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Data loaders, model and trainer."""
     dataset = read_dataset(config)
     _log.info(data_line(config, dataset))
+    for doubt in doubts_on(config):
+        _log.warning(doubt)
     step("splitting")
     train_data, valid_data, test_data = split_data(config, dataset)
     said = tie_line(config, train_data.dataset)

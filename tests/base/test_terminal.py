@@ -1,13 +1,18 @@
 """What is said where: results, what happens on the way, warnings, one document for machines."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from recbole_symcere import cli
 from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.terminal import Mode, take_flags
 from recbole_symcere.cli import main
+from recbole_symcere.version import __version__
 
 
 @pytest.mark.parametrize(
@@ -62,3 +67,52 @@ def test_a_mistake_is_in_the_document_too(capsys):
     found = capsys.readouterr()
     assert "There is no command 'nothing'" in json.loads(found.out)["error"]
     assert found.err.startswith("error: There is no command")
+
+
+def test_an_error_that_nobody_expects_is_in_the_document_too(capsys, monkeypatch):
+    def harmed(_):
+        raise ZeroDivisionError("by nothing")  # an ArithmeticError is known: a diverged run
+
+    def broken(_):
+        raise LookupError("no such thing")
+
+    monkeypatch.setattr(cli, "_run", broken)
+    with pytest.raises(LookupError):
+        main(["anything", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"error": "LookupError('no such thing')"}
+    monkeypatch.setattr(cli, "_run", harmed)
+    assert main(["anything", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"error": "by nothing"}
+
+
+def test_the_document_is_json_where_a_number_is_none(capsys):
+    def refuse(word):
+        raise AssertionError(word)
+
+    with terminal.speaking(Mode(json=True)):
+        terminal.document(a=float("nan"), b={"c": [1.5, float("inf")], "d": (-float("inf"), "x")})
+    found = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert found == {"a": None, "b": {"c": [1.5, None], "d": [None, "x"]}}
+
+
+def test_the_version_is_a_document_too(capsys):
+    assert main(["--version", "--json", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert (json.loads(said.out), said.err) == ({"version": __version__}, "")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr() == (f"recbole_symcere {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [("--version", 0), ("--help", 0), ("--json --version", 0), ("nothing", 2)]
+)
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_stream_stops_nothing(words, status, closed):
+    code = "import sys; from recbole_symcere.cli import main; sys.exit(main())"
+    script = f'exec "$0" -c "$1" {words} {closed}>&-'
+    found = subprocess.run(
+        ["sh", "-c", script, sys.executable, code],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == status
+    assert "Traceback" not in found.stderr

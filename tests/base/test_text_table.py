@@ -74,9 +74,10 @@ def test_wide_letters_take_two_columns():
 @given(
     st.integers(12, 120),
     st.lists(st.lists(st.text(max_size=40), min_size=4, max_size=4), max_size=4),
+    st.sampled_from([{}, {(0, 1): "best", (0, 2): "second", (1, 3): "best"}]),
 )
-def test_no_line_is_wider_than_the_terminal(width, rows):
-    table = text_table(["name", "first", "second", "third"], rows, width)
+def test_no_line_is_wider_than_a_terminal_of_12_columns_or_more(width, rows, marks):
+    table = text_table(["name", "first", "second", "third"], rows, width, marks)
     assert max(map(text_width, table.split("\n"))) <= width
 
 

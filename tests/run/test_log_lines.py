@@ -1,5 +1,6 @@
 """What a finished run tells: its figures, and the commands that can be given next."""
 
+import json
 import re
 import shlex
 import sys
@@ -10,7 +11,7 @@ import pytest
 from recbole_symcere import cli
 from recbole_symcere.base import program
 from recbole_symcere.cli import main
-from recbole_symcere.run.log_lines import result_table
+from recbole_symcere.run.log_lines import manifest_notice, result_table
 from recbole_symcere.run.quick_start import run_recbole
 
 METRICS = {
@@ -92,3 +93,17 @@ def test_the_commands_that_a_run_tells_can_be_given(small, capsys, monkeypatch, 
         if words[0] in cli._COMMANDS:
             more = ["--n=20", "--n_control=10"] if words[1] == "anchor" else []
             assert main([*words, *more]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("notice", "said"),
+    [
+        ("hello \x1b[31mred\x1b]0;title\x07\nworld", "hello [31mred]0;title world"),
+        ("\x1b", None),
+        (None, None),
+    ],
+)
+def test_a_notice_gives_a_terminal_no_orders(tmp_path, notice, said):
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"notice": notice}))
+    assert manifest_notice(manifest) == said

@@ -27,6 +27,8 @@ def test_the_document_is_what_metrics_json_holds(small, capsys):
     said = capsys.readouterr()
     told = json.loads(said.out)
     assert told["metrics"] == json.loads(Path("run/metrics.json").read_text())
+    assert told["notice"] == "small and SYNTHETIC"
+    assert said.err.count("SYNTHETIC") == 1
     assert Path(told["run_dir"]) == Path("run").absolute()
     assert "epoch   1  loss" in said.err
     assert main(["recommend", "--run=run", "--k=2", "--users=u1,u2", "--json", "--quiet"]) == 0
@@ -55,6 +57,7 @@ def test_quiet_leaves_the_result_and_what_makes_it_doubtful(small, capsys):
     assert "epoch   0" not in said.out
     assert "everything is in run" in said.out
     assert said.err == (
+        "small and SYNTHETIC\n"
         "masked_views: without effect, because no loss reads masked copies (alpha is 0).\n"
     )
 
