@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recbole_symcere.base.text_table import cut, folded, paragraph, text_table, text_width
@@ -71,6 +71,7 @@ def test_wide_letters_take_two_columns():
     assert [text_width(line) for line in lines] == [7, 7, 7, 7]
 
 
+@example(12, [["abcdefgh", "xx yyyyyy", "zzzzzzz", "u"]], {(0, 1): "best", (0, 2): "second"})
 @given(
     st.integers(12, 120),
     st.lists(st.lists(st.text(max_size=40), min_size=4, max_size=4), max_size=4),
