@@ -7,13 +7,14 @@ beside Ray is among our own requirements, so the first command fetches it withou
 
 import contextlib
 import hashlib
-import importlib.util
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from recbole_symcere.base.errors import MissingPackageError
@@ -55,15 +56,20 @@ def fetch_recbole() -> None:
     Raises:
         MissingPackageError: if RecBole can't be had, or another version is there.
     """
-    ours = version_of("recbole-symcere") is not None
+    if version_of("recbole") is None:
+        _fetch()
+    check_recbole()
+
+
+def _fetch() -> None:
     launched = any(name in os.environ for name in _LAUNCHERS)
     words = _installer()
-    if version_of("recbole") is None and ours and words and not launched:
-        with _alone():
-            importlib.invalidate_caches()
-            if version_of("recbole") is None:  # nobody has fetched it while this one waited
-                _install(words)
-    check_recbole()
+    if version_of("recbole-symcere") is None or launched or words is None:
+        return
+    with _alone():
+        importlib.invalidate_caches()
+        if version_of("recbole") is None:  # nobody has fetched it while this one waited
+            _install(words)
 
 
 def _install(words: list[str]) -> None:
@@ -98,7 +104,8 @@ def _alone() -> Iterator[None]:
 
 def _installer() -> list[str] | None:
     """The installer of this environment; one that uv has made may lack pip."""
-    if importlib.util.find_spec(_PIP) is not None:
+    # by the path alone: setuptools answers a look for pip by taking distutils out of the process
+    if PathFinder.find_spec(_PIP) is not None:
         return [sys.executable, "-m", _PIP, *_WANTED]
     uv = shutil.which("uv")
     if uv is None:

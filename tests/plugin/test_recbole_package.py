@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -49,6 +49,20 @@ def test_it_is_fetched_once_and_said(commands, capsys):
     recbole_package.fetch_recbole()
     assert commands == [PIP]
     assert capsys.readouterr().err == f"RecBole isn't installed as yet; it is fetched once: {PIP}\n"
+
+
+def test_where_it_is_there_no_installer_is_looked_for(installed, monkeypatch):
+    monkeypatch.setattr(recbole_package, "_installer", lambda: pytest.fail("looked for"))
+    installed["recbole"] = "1.2.1"
+    recbole_package.fetch_recbole()
+
+
+def test_a_look_for_pip_leaves_the_process_as_it_is(installed, monkeypatch):
+    """setuptools answers `importlib.util.find_spec("pip")` by taking distutils out of it."""
+    stands = ModuleType("distutils")
+    monkeypatch.setitem(sys.modules, "distutils", stands)
+    recbole_package._installer()
+    assert sys.modules["distutils"] is stands
 
 
 def test_another_version_is_not_replaced(commands, installed):
