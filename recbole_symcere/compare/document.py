@@ -13,7 +13,7 @@ from recbole_symcere.compare.comparison_plots import (
 from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.paper_document import paper_parts
 from recbole_symcere.compare.table import Block, Cell, Line
-from recbole_symcere.page.metric_words import GROUPS_NOTE, metrics_note, sureness
+from recbole_symcere.page.metric_words import GROUPS_NOTE, metrics_note, sureness, with_interval
 from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
@@ -243,9 +243,8 @@ def _test(line: Line) -> list[Entry]:
     found = line.comparison
     if found is None or line.p_value is None:
         return [_NONE, _NONE, _NONE]
-    low, high = found.interval
     return [
-        Entry(f"{found.difference:+.4f} [{low:+.4f}, {high:+.4f}]"),
+        Entry(with_interval(found.difference, found.interval)),
         Entry(f"{found.p_value:.4f}"),
         Entry(f"{line.p_value:.4f}"),
     ]

@@ -15,7 +15,7 @@ from recbole_symcere.doctor.doctor_options import DoctorOptions
 from recbole_symcere.doctor.findings import Facts, Finding, found, trouble
 from recbole_symcere.doctor.machine import look_at_memory, look_at_place, look_at_threads, system
 from recbole_symcere.doctor.packages_there import look_at_packages, versions
-from recbole_symcere.plugin.recbole_package import fetch_recbole
+from recbole_symcere.plugin.recbole_package import RECBOLE_VERSION, fetch_recbole
 from recbole_symcere.version import __version__
 
 __all__ = ["examine"]
@@ -45,7 +45,7 @@ def _recbole_fetched() -> list[Finding]:
     try:
         fetch_recbole()
     except MissingPackageError as error:
-        return [trouble("packages", "RecBole 1.2.1 isn't there", str(error))]
+        return [trouble("packages", f"RecBole {RECBOLE_VERSION} isn't there", str(error))]
     return []
 
 

@@ -19,6 +19,7 @@ from recbole_symcere.page.figures import (
     svg,
     whole_numbers,
 )
+from recbole_symcere.page.metric_words import main_metric
 from recbole_symcere.page.page import Gallery, Part, Picture, Text
 from recbole_symcere.run.log_lines import metric_title
 
@@ -114,8 +115,7 @@ def _blended(metrics: Json, history: Sequence[Json], names: Sequence[str]) -> bo
 
 def _at_one_k(names: Sequence[str], metrics: Json) -> list[str]:
     """The metric that epochs are chosen by, then the others of the same k."""
-    main = str(metrics["protocol"].get("valid_metric", names[0])).lower()
-    main = main if main in names else names[0]
+    main = main_metric(metrics, names)
     k = main.partition("@")[2]
     same = [name for name in names if name != main and name.partition("@")[2] == k]
     return [main, *same][:_MOST_LINES]

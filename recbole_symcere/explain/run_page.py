@@ -8,7 +8,14 @@ from typing import Any
 
 from recbole_symcere.explain.run_figures import groups_picture, loss_panels, validation_pictures
 from recbole_symcere.explain.yardsticks import Measured, Tested
-from recbole_symcere.page.metric_words import GROUPS_NOTE, metrics_note, shown, sureness
+from recbole_symcere.page.metric_words import (
+    GROUPS_NOTE,
+    main_metric,
+    metrics_note,
+    shown,
+    sureness,
+    with_interval,
+)
 from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
@@ -97,8 +104,7 @@ def _first_words(metrics: Json, beside: Beside) -> str:
         )
     if not metrics["test"]:
         return text + "Nothing was held out to test it on."
-    main = str(metrics["protocol"].get("valid_metric", "")).lower()
-    main = main if main in metrics["test"] else next(iter(metrics["test"]))
+    main = main_metric(metrics, list(metrics["test"]))
     text += (
         f"On the {data['test']:,} interactions held out for the test it reaches "
         f"{metric_title(main)} {metrics['test'][main]:.4f}."
@@ -144,13 +150,12 @@ def _yardsticks(beside: Beside) -> list[Part]:
     rows = [[*map(Entry, (beside.run.name, ours[0], "-", "-", "-", ours[1]))]]
     for against, comparison, p_holm in beside.tests:
         base = float(against.columns[ndcg].mean())
-        low, high = comparison.interval
         rows.append(
             [
                 Entry(against.name),
                 Entry(f"{base:.4f}"),
                 Entry(f"{comparison.difference / base:+.0%}" if base else "-"),
-                Entry(f"{comparison.difference:+.4f} [{low:+.4f}, {high:+.4f}]"),
+                Entry(with_interval(comparison.difference, comparison.interval)),
                 Entry(f"{p_holm:.4f}"),
                 Entry(f"{against.columns[hit].mean():.4f}"),
             ]

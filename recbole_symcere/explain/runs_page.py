@@ -16,7 +16,7 @@ from recbole_symcere.page.figures import (
     svg,
     whole_numbers,
 )
-from recbole_symcere.page.metric_words import metrics_note, shown
+from recbole_symcere.page.metric_words import main_metric, metrics_note, shown, with_interval
 from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
@@ -55,8 +55,7 @@ def _main(runs: Sequence[OneRun]) -> str:
     """The metric by which the first run chose its epoch."""
     first = runs[0].metrics
     names = list(first["test"] or first["valid"])
-    main = str(first["protocol"].get("valid_metric", "")).lower()
-    return main if main in names else next(iter(names), main)
+    return main_metric(first, names)
 
 
 def _reached(runs: Sequence[OneRun], main: str) -> TextTable:
@@ -116,9 +115,7 @@ def _tests(runs: Sequence[OneRun], main: str) -> dict[int, tuple[Entry, Entry]]:
     adjusted = holm([one.p_value for one in found])
     return untested | {
         n: (
-            Entry(
-                f"{one.difference:+.4f} [{one.interval.low:+.4f}, {one.interval.high:+.4f}]",
-            ),
+            Entry(with_interval(one.difference, one.interval)),
             Entry(f"{p:.4f}"),
         )
         for n, one, p in zip(tables, found, adjusted, strict=True)

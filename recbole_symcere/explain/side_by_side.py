@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from recbole_symcere.base.sorted_ids import distinct
-from recbole_symcere.explain.yardsticks import Measured
+from recbole_symcere.explain.yardsticks import Measured, test_mode
 from recbole_symcere.run.catalogue import Catalogue
 
 __all__ = ["OneRun", "ranked_items", "unlike"]
@@ -43,8 +43,7 @@ class OneRun:
 
 def ranked_items(run: OneRun) -> str:
     """Which items were ranked for the test: all, or a sample by RecBole's name of it."""
-    mode = run.metrics["protocol"].get("eval_args", {}).get("mode")
-    mode = mode.get("test") if isinstance(mode, Mapping) else mode
+    mode = test_mode(run.metrics)
     return "all" if mode == "full" else f"a sample ({mode})"
 
 

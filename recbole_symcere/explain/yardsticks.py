@@ -6,6 +6,7 @@ training and validation, and its order of equal scores.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "gains",
     "measure_run",
     "refusal",
+    "test_mode",
     "tested",
     "yardsticks",
 ]
@@ -79,8 +81,7 @@ def refusal(metrics: Mapping[str, Any], catalogue: Catalogue | None) -> str | No
         return "the run holds nothing out to test on"
     if catalogue is None:
         return "the run was made by an earlier version, which kept no list of its interactions"
-    mode = protocol.get("eval_args", {}).get("mode")
-    if (mode.get("test") if isinstance(mode, Mapping) else mode) != "full":
+    if test_mode(metrics) != "full":
         return "the run ranks a sample of the items"
     if protocol.get("ranked_for") != "each user" or protocol.get("repeatable"):
         return "the run ranks otherwise than once for each user"
@@ -89,6 +90,12 @@ def refusal(metrics: Mapping[str, Any], catalogue: Catalogue | None) -> str | No
     if protocol.get("repeated_when_held_out", "nothing") != "nothing" or _repeats(catalogue):
         return "pairs may be repeated when held out"  # then RecBole masks fewer of them
     return _too_long(catalogue)
+
+
+def test_mode(metrics: Mapping[str, Any]) -> Any:
+    """Which items were ranked for the test, by RecBole's name: "full" for all."""
+    mode = metrics["protocol"].get("eval_args", {}).get("mode")
+    return mode.get("test") if isinstance(mode, Mapping) else mode
 
 
 def _too_long(catalogue: Catalogue) -> str | None:
@@ -141,8 +148,8 @@ def yardsticks(catalogue: Catalogue, k: int, deepest: int) -> list[Measured]:
         key=lambda one: split.validated(one.scores) if len(tried) > 1 else 0.0,
     )
     if len(tried) > 1:
-        among = ", ".join(f"{reg:g}" for reg in tried)
-        how = f"regularisation {best.reg:g}, the best on validation of {among}"
+        regs = ", ".join(f"{reg:g}" for reg in tried)
+        how = f"regularisation {best.reg:g}, the best on validation of {regs}"
     else:
         how = f"RecBole's default regularisation {best.reg:g}, not chosen for these data"
     return [*found, split.tested("EASE", best.scores, how)]
@@ -180,9 +187,14 @@ class _Split:
         affordable = len(_REGS) * n_items**3 <= _COST and passes * n_users * n_items <= _SCORES
         return _REGS if self._valid.nnz and affordable else (DEFAULT_REG,)
 
+    @cached_property
+    def _gram(self) -> npt.NDArray[Any]:
+        found: npt.NDArray[Any] = (self.train.T @ self.train).toarray()
+        return found
+
     def ease(self, reg: float) -> _Ease:
         """EASE as RecBole computes it (Steck, WWW 2019)."""
-        gram = (self.train.T @ self.train).toarray()
+        gram = self._gram.copy()
         gram[np.diag_indices_from(gram)] += reg
         inverse = np.linalg.inv(gram)
         weights = inverse / -np.diag(inverse)

@@ -1,10 +1,10 @@
 """Words that pages of runs and of comparisons share: of metrics, groups, chance and values."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["GROUPS_NOTE", "metrics_note", "shown", "sureness"]
+__all__ = ["GROUPS_NOTE", "main_metric", "metrics_note", "shown", "sureness", "with_interval"]
 
 GROUPS_NOTE = (
     "Items: a third of the training interactions each, from rare to popular; only a user's "
@@ -37,6 +37,22 @@ def metrics_note(names: Iterable[str]) -> str:
     words = dict.fromkeys(name.partition("@")[0].lower() for name in names)
     told = [_MEANS[word] for word in words if word in _MEANS]
     return "; ".join(told) + "." if told else ""
+
+
+def main_metric(metrics: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The one of these names by which a run chose its epoch; the first where it is none of them.
+
+    Args:
+        metrics: metrics.json.
+        names: such as "ndcg@10".
+    """
+    wanted = str(metrics["protocol"].get("valid_metric", "")).lower()
+    return wanted if wanted in names else next(iter(names), wanted)
+
+
+def with_interval(difference: float, interval: tuple[float, float]) -> str:
+    """A difference and its confidence interval."""
+    return "{:+.4f} [{:+.4f}, {:+.4f}]".format(difference, *interval)
 
 
 def sureness(p_value: float) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "Text",
     "TextTable",
     "as_markdown",
+    "by_strength",
     "pictures_of",
 ]
 
@@ -128,7 +129,7 @@ def pictures_of(parts: Sequence[Part]) -> list[Picture]:
     return found
 
 
-_STRONG = 0.25  # from this weight on Markdown, which has no colours, makes a piece bold
+_STRONG = 0.25  # from this weight on a piece stands out where there are no colours
 
 
 def as_markdown(parts: Sequence[Part]) -> str:
@@ -150,11 +151,16 @@ def as_markdown(parts: Sequence[Part]) -> str:
     return "\n".join(lines)
 
 
+def by_strength(part: Marked) -> Iterator[tuple[bool, str]]:
+    """The text in runs of strong and of other pieces, for where there are no colours."""
+    for strong, pieces in groupby(part.pieces, lambda piece: piece.weight >= _STRONG):
+        yield strong, "".join(piece.text for piece in pieces)
+
+
 def _marked_words(part: Marked) -> str:
     shown = ""
-    for strong, pieces in groupby(part.pieces, lambda piece: piece.weight >= _STRONG):
+    for strong, text in by_strength(part):
         # as one text: an address that pieces share would pass them one by one
-        text = "".join(piece.text for piece in pieces)
         shown += f"**{cell(text)}**" if strong else inline(text)
     return as_start(" ".join(shown.split()))
 

@@ -1,16 +1,14 @@
 """A page's headings, paragraphs and tables as a terminal shows them."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from recbole_symcere.base import terminal
 from recbole_symcere.base.text_table import MARKS_IN_WORDS, paragraph, text_width
-from recbole_symcere.page.page import Heading, Marked, Part, Text, TextTable
+from recbole_symcere.page.page import Heading, Marked, Part, Text, TextTable, by_strength
 
 __all__ = ["as_data", "as_terminal", "first_screen"]
 
-_STRONG = 0.25  # from this weight on a word of a text has stars, as it is bold in Markdown
 _RULES = {1: "=", 2: "-"}
 
 
@@ -28,11 +26,10 @@ def _block(part: Part) -> str:
     if isinstance(part, Text):
         return paragraph(part.text, width) + "\n"
     if isinstance(part, Marked):
-        strong = groupby(part.pieces, lambda piece: piece.weight >= _STRONG)
         words = "".join(
-            f"*{text.strip()}* " if is_strong else text
-            for is_strong, pieces in strong
-            if (text := "".join(piece.text for piece in pieces)).strip() or not is_strong
+            f"*{text.strip()}* " if strong else text
+            for strong, text in by_strength(part)
+            if text.strip() or not strong
         )
         return f"{paragraph(part.caption, width)}:\n{paragraph(words, width)}\n"
     if isinstance(part, TextTable):
