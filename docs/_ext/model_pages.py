@@ -1,21 +1,15 @@
 """Directives for the pages of the models: results, and where a model differs from its paper."""
 
-import io
-from collections.abc import Sequence
-from typing import Any
-
-import matplotlib as mpl
 from docstrings import differences
 from docutils import nodes
 from docutils.parsers.rst import directives
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from results import RULES, Over, over_sets, results_of, summary
+from results import RULES, over_sets, results_of, summary
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from tables import table
 
 from recbole_symcere.model.registry import class_of
+from recbole_symcere.page.figures import COLOURS, GREY, Estimate, forest, svg
 
 __all__ = ["setup"]
 
@@ -24,7 +18,6 @@ _COLUMNS = (
     *("p (Holm)", "Hit@10", "s a run"),
 )
 _CLASSIC = "Pop/ItemKNN/EASE/LightGCN/XSimGCL/WordKNN"
-_INK = "#010203"  # stands for the page's own colour of text until the figure is written
 
 
 class ModelDifferences(SphinxDirective):
@@ -74,35 +67,19 @@ class ResultsFigure(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """An SVG that takes the page's colours."""
-        drawn = _forest(over_sets(_CLASSIC))
-        svg = drawn[drawn.index("<svg") :].replace(_INK, "currentColor")
+        rows = [
+            (
+                one.row,
+                Estimate(one.change, one.low, one.high),
+                COLOURS[0] if "SymCERE" in one.row else GREY,
+            )
+            for one in over_sets(_CLASSIC)
+        ]
+        with forest(rows, "change of NDCG@10, %") as figure:
+            drawn = svg(figure, inline=True).decode()
         label = f'<svg role="img" aria-label="{self.options["alt"]}" '
-        shown = f'<div class="figure">{svg.replace("<svg ", label, 1)}</div>'
+        shown = f'<div class="figure">{drawn.replace("<svg ", label, 1)}</div>'
         return [nodes.raw("", shown, format="html")]
-
-
-def _forest(rows: Sequence[Over]) -> str:
-    settings: Any = {
-        "svg.fonttype": "none", "svg.hashsalt": "results", "font.family": "sans-serif",
-        "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK,
-        "xtick.color": _INK, "ytick.color": _INK, "font.size": 9,
-    }  # fmt: skip
-    with mpl.rc_context(settings):
-        figure = Figure((5.5, 0.26 * len(rows) + 0.9), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        places = range(len(rows), 0, -1)
-        ours = ["#2f6fb5" if "SymCERE" in row.row else "#888888" for row in rows]
-        axes.hlines(places, [r.low for r in rows], [r.high for r in rows], colors=ours, lw=3)
-        axes.scatter([r.change for r in rows], places, c=ours, s=45, zorder=3)
-        axes.axvline(0, color=_INK, lw=1, ls=(0, (4, 3)))
-        axes.set_yticks(places, [row.row for row in rows])
-        axes.set_xlabel("change of NDCG@10, %, with 95 % interval over five data sets")
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-    return written.getvalue()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

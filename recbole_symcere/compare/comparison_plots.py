@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.plan import Row
 from recbole_symcere.compare.table import Block, Line
@@ -13,10 +11,12 @@ from recbole_symcere.page.figures import (
     COLOURS,
     GREY,
     INK,
+    ROW_HEIGHT,
     Estimate,
+    clipped,
     drawing,
     escaped,
-    estimates,
+    forest,
     key,
     label_ends,
     log_ticks,
@@ -29,8 +29,6 @@ __all__ = ["cost_plot", "gains_over_sets", "gains_plot", "groups_plots"]
 
 _ROLES = {"proposed": COLOURS[0], "best baseline": COLOURS[1], "baseline": GREY}
 _ROLES["control"] = COLOURS[3]
-_HEIGHT = 0.19  # inches of a row
-_LONGEST = 34  # characters of a label
 
 
 def gains_plot(block: Block) -> Picture | None:
@@ -48,7 +46,7 @@ def gains_plot(block: Block) -> Picture | None:
     if not rows:
         return None
     rows.sort(key=lambda row: -row[1].value)
-    shown = [(_short(line.row.label), estimate, _role(line.row, block)) for line, estimate in rows]
+    shown = [(line.row.label, estimate, _role(line.row, block)) for line, estimate in rows]
     metric = metric_title(block.metric)
     caption = (
         f"Gain of each row in {metric} over {block.reference} on {block.dataset}, with 95 % "
@@ -62,7 +60,7 @@ def gains_over_sets(over: Sequence[OverSets], rows: Sequence[Row], metric: str) 
     roles = {row.label: _role(row, None) for row in rows}
     shown = [
         (
-            _short(one.label),
+            one.label,
             Estimate(*(100 * math.expm1(x) for x in (one.pooled.mean, *one.pooled.interval))),
             roles[one.label],
         )
@@ -82,16 +80,8 @@ def gains_over_sets(over: Sequence[OverSets], rows: Sequence[Row], metric: str) 
 def _forest(
     shown: Sequence[tuple[str, Estimate, str]], axis: str, file: str, caption: str
 ) -> Picture:
-    colours = [*dict.fromkeys(_ROLES[role] for *_, role in shown)]
-    rows = [
-        (label, [estimate if _ROLES[role] == colour else None for colour in colours])
-        for label, estimate, role in shown
-    ]
-    with drawing(4.8, 0.8 + _HEIGHT * max(len(shown), 3)) as (figure, axes):
-        estimates(axes, rows, colours, apart=False)
-        axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel(escaped(axis))
-        _key(figure, [role for *_, role in shown])
+    rows = [(label, change, _ROLES[role]) for label, change, role in shown]
+    with forest(rows, axis, _names([role for *_, role in shown])) as figure:
         return Picture(file, svg(figure), caption)
 
 
@@ -103,7 +93,7 @@ def cost_plot(block: Block) -> Picture | None:
     metric = metric_title(block.metric)
     roles = [_role(line.row, block) for line in lines]
     seconds = [float(line.seconds or 0) for line in lines]
-    with drawing(4.8, max(2.8, 1.2 + _HEIGHT * len(lines))) as (figure, axes):
+    with drawing(4.8, max(2.8, 1.2 + ROW_HEIGHT * len(lines))) as (figure, axes):
         for line, role, x in zip(lines, roles, seconds, strict=True):
             cell = line.cells[block.metric]
             spread = cell.deviation or 0.0
@@ -119,9 +109,9 @@ def cost_plot(block: Block) -> Picture | None:
         axes.set_xlabel("seconds of a run")
         axes.set_ylabel(metric)
         axes.set_ylim(axes.get_ylim())
-        _key(figure, roles)
+        key(figure, _names(roles))
         # as wide as the names will be, so that the layout is that of the saved figure
-        named = [(line.cells[block.metric].mean, _short(line.row.label)) for line in lines]
+        named = [(line.cells[block.metric].mean, clipped(line.row.label)) for line in lines]
         longest = max((name for _, name in named), key=len)
         axes.annotate(longest, (1.03, 0.5), xycoords="axes fraction", fontsize=8.5, alpha=0)
         figure.draw_without_rendering()
@@ -148,7 +138,7 @@ def groups_plots(block: Block) -> list[Picture]:
 
 
 def _bars(block: Block, name: str, group: str, lines: Sequence[Line]) -> Picture:
-    with drawing(3.6, 0.7 + _HEIGHT * max(len(lines), 2)) as (figure, axes):
+    with drawing(3.6, 0.7 + ROW_HEIGHT * max(len(lines), 2)) as (figure, axes):
         for n, line in enumerate(lines):
             cell = line.cells[name]
             colour = _ROLES[_role(line.row, block)]
@@ -156,7 +146,7 @@ def _bars(block: Block, name: str, group: str, lines: Sequence[Line]) -> Picture
             if cell.deviation:
                 ends = [max(cell.mean - cell.deviation, 0), cell.mean + cell.deviation]
                 axes.plot(ends, [n, n], color=INK, linewidth=1)
-        axes.set_yticks(range(len(lines)), [escaped(_short(line.row.label)) for line in lines])
+        axes.set_yticks(range(len(lines)), [escaped(clipped(line.row.label)) for line in lines])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set_xlim(left=0)
@@ -174,9 +164,5 @@ def _role(row: Row, block: Block | None) -> str:
     return "control" if row.control else "proposed" if row.proposed else "baseline"
 
 
-def _key(figure: Figure, roles: Sequence[str]) -> None:
-    key(figure, [(role, colour) for role, colour in _ROLES.items() if role in roles])
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
+def _names(roles: Sequence[str]) -> list[tuple[str, str]]:
+    return [(role, colour) for role, colour in _ROLES.items() if role in roles]

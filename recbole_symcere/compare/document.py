@@ -13,7 +13,13 @@ from recbole_symcere.compare.comparison_plots import (
 from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.paper_document import paper_parts
 from recbole_symcere.compare.table import Block, Cell, Line
-from recbole_symcere.page.metric_words import GROUPS_NOTE, metrics_note, sureness, with_interval
+from recbole_symcere.page.metric_words import (
+    GROUPS_NOTE,
+    metrics_note,
+    places,
+    sureness,
+    with_interval,
+)
 from recbole_symcere.page.page import Entry, Gallery, Heading, Part, Picture, Text, TextTable
 from recbole_symcere.run.log_lines import metric_title
 
@@ -269,8 +275,8 @@ def _table(
 def _cell(cell: Cell | None) -> Entry:
     if cell is None:
         return _NONE
-    places = 4 if abs(cell.mean) < 10 else 1
-    text = f"{cell.mean:.{places}f}"
+    decimals = places(cell.mean)
+    text = f"{cell.mean:.{decimals}f}"
     if cell.deviation is not None:
-        text += f" ± {cell.deviation:.{places}f}"
+        text += f" ± {cell.deviation:.{decimals}f}"
     return Entry(text, cell.mark)

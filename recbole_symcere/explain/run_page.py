@@ -12,6 +12,7 @@ from recbole_symcere.page.metric_words import (
     GROUPS_NOTE,
     main_metric,
     metrics_note,
+    places,
     shown,
     sureness,
     with_interval,
@@ -29,7 +30,6 @@ _BEYOND = {
     "by_training_interactions": "Users who kept k training interactions",
 }
 _EQUAL = 5e-7  # a mean difference that is rounding
-_LARGE = 10  # from which on a figure has one decimal
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _value(value: Any) -> Entry:
     if value is None:
         return Entry("-")
     if isinstance(value, float):
-        return Entry(f"{value:.4f}" if abs(value) < _LARGE else f"{value:,.1f}")
+        return Entry(f"{value:,.{places(value)}f}")
     return Entry(f"{value:,}")
 
 

@@ -9,6 +9,7 @@ from recbole_symcere.explain.side_by_side import OneRun, ranked_items, unlike
 from recbole_symcere.explain.yardsticks import gains
 from recbole_symcere.page.figures import (
     COLOURS,
+    clipped,
     drawing,
     escaped,
     key,
@@ -23,6 +24,7 @@ from recbole_symcere.run.log_lines import metric_title
 __all__ = ["runs_page"]
 
 _PLACES = {"run_dir", "checkpoint_dir", "data_path", "cache_dir", "runs_dir"}
+_LONGEST = 24  # characters of a run's name beside its line
 _MANY = 8  # runs, up to which each line has its name beside it
 
 
@@ -201,15 +203,11 @@ def _validation(
         axes.set_title(escaped(dataset))
         figure.draw_without_rendering()
         if len(ends) <= _MANY:
-            label_ends(axes, [(y, _short(name), colour) for y, name, colour in ends])
+            label_ends(axes, [(y, clipped(name, _LONGEST), colour) for y, name, colour in ends])
         else:
-            key(figure, [(_short(name), colour) for _, name, colour in ends])
+            key(figure, [(clipped(name, _LONGEST), colour) for _, name, colour in ends])
         caption = f"{metric_title(main)} on validation over epochs, {dataset}"
         return Picture(f"valid_{dataset}.svg", svg(figure), caption, titled=True)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:22]}…"
 
 
 def _term(runs: Sequence[OneRun], term: str, colours: Mapping[str, str]) -> Picture:

@@ -28,13 +28,15 @@ __all__ = [
     "COLOURS",
     "GREY",
     "INK",
+    "ROW_HEIGHT",
     "Estimate",
+    "clipped",
     "count_axis",
-    "count_edges",
     "counts",
     "drawing",
     "escaped",
     "estimates",
+    "forest",
     "key",
     "label_ends",
     "log_ticks",
@@ -62,6 +64,8 @@ _LOOK: dict[Any, Any] = {
     **{"svg.fonttype": "none", "svg.hashsalt": "figure"},
 }
 _FEWEST_TICKS = 3
+ROW_HEIGHT = 0.19
+"""Inches of a row that has a label."""
 _LINE = 11.5  # points from a line of text to the next
 _FONT = re.compile(r"font-family: [^;\"]*")
 _STYLE = "<style>svg{color:#1c2127}@media(prefers-color-scheme:dark){svg{color:#e7e9ec}}</style>"
@@ -78,8 +82,13 @@ def drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_subplot()
 
 
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG without a ground of its own; its text is text, in the reader's font."""
+def svg(figure: Figure, inline: bool = False) -> bytes:
+    """The figure as SVG without a ground of its own; its text is text, in the reader's font.
+
+    Args:
+        figure: made by `drawing`.
+        inline: whether its ink is that of the text around it, else of the reader's window.
+    """
     content = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with _any_glyphs():
@@ -88,7 +97,7 @@ def svg(figure: Figure) -> bytes:
     text = re.sub(r"<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = _FONT.sub("font-family: system-ui, sans-serif", text).replace(INK, "currentColor")
     place = text.index(">") + 1
-    return f"{text[:place]}{_STYLE}{text[place:]}".encode()
+    return f"{text[:place]}{'' if inline else _STYLE}{text[place:]}".encode()
 
 
 def png(figure: Figure) -> bytes:
@@ -147,18 +156,6 @@ def log_ticks(axis: Axis, low: float, high: float, whole: bool = False) -> None:
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
-def count_edges(values: npt.ArrayLike, most: int = 24) -> npt.NDArray[np.float64]:
-    """Edges of bins that each hold equally many whole numbers, at halves: 0.5, 1.5, ...
-
-    >>> count_edges([1, 2, 4]).tolist()
-    [0.5, 1.5, 2.5, 3.5, 4.5]
-    """
-    low, high = int(np.min(values)), int(np.max(values))
-    step = max(-(-(high - low + 1) // most), 1)
-    n_bins = -(-(high - low + 1) // step)
-    return low - 0.5 + step * np.arange(n_bins + 1, dtype=np.float64)
-
-
 def counts(axes: Axes, values: npt.ArrayLike, edges: npt.ArrayLike, **look: Any) -> None:
     """A histogram, whose height is a number of things."""
     axes.hist(np.asarray(values), np.asarray(edges).tolist(), **({"color": COLOURS[0]} | look))
@@ -199,6 +196,31 @@ def estimates(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+@contextlib.contextmanager
+def forest(
+    rows: Sequence[tuple[str, Estimate, str]], axis: str, names: Sequence[tuple[str, str]] = ()
+) -> Iterator[Figure]:
+    """Changes with their intervals, a row each, from above, and a line where nothing changes.
+
+    Args:
+        rows: label, change and colour of each.
+        axis: what the changes are of.
+        names: what colours stand for, with the colour.
+    """
+    colours = [*dict.fromkeys(colour for *_, colour in rows)]
+    shown = [
+        (clipped(label), [change if colour == own else None for colour in colours])
+        for label, change, own in rows
+    ]
+    with drawing(4.8, 0.8 + ROW_HEIGHT * max(len(rows), 3)) as (figure, axes):
+        estimates(axes, shown, colours, apart=False)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel(escaped(axis))
+        if names:
+            key(figure, names)
+        yield figure
 
 
 def key(figure: Figure, labels: Sequence[tuple[str, ...]]) -> None:
@@ -268,6 +290,15 @@ def label_ends(
             annotation_clip=False,
             fontsize=8.5,
         )
+
+
+def clipped(label: str, longest: int = 34) -> str:
+    """A label that leaves room for the figure beside it, of so many characters at most.
+
+    >>> clipped("LightGCN, blended", 10)
+    'LightGCN,…'
+    """
+    return label if len(label) <= longest else f"{label[: longest - 1]}…"
 
 
 def escaped(text: str) -> str:

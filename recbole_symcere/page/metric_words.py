@@ -4,7 +4,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["GROUPS_NOTE", "main_metric", "metrics_note", "shown", "sureness", "with_interval"]
+__all__ = [
+    "GROUPS_NOTE",
+    "main_metric",
+    "metrics_note",
+    "places",
+    "shown",
+    "sureness",
+    "with_interval",
+]
 
 GROUPS_NOTE = (
     "Items: a third of the training interactions each, from rare to popular; only a user's "
@@ -13,6 +21,7 @@ GROUPS_NOTE = (
 """What groups of items and of users are."""
 
 _CHANCE = 0.05
+_LARGE = 10  # counts and bits; most metrics are shares
 
 _MEANS = {
     "ndcg": "NDCG@k: held-out items among the first k, an earlier place counting more, from 0 to 1",
@@ -58,6 +67,11 @@ def with_interval(difference: float, interval: tuple[float, float]) -> str:
 def sureness(p_value: float) -> str:
     """Whether a difference is more than chance, by its p-value."""
     return "more than chance" if p_value < _CHANCE else "no more than chance could be"
+
+
+def places(value: float) -> int:
+    """Decimal places that a metric is written with: 4, or 1 of a large one."""
+    return 4 if abs(value) < _LARGE else 1
 
 
 def shown(value: Any) -> str:

@@ -13,10 +13,10 @@ from recbole_symcere.page.figures import (
     INK,
     Estimate,
     count_axis,
-    count_edges,
     counts,
     drawing,
     estimates,
+    forest,
     key,
     label_ends,
     log_ticks,
@@ -170,11 +170,7 @@ def test_ticks_of_epochs_are_whole_numbers(last):
 
 def test_histograms_count_whole_things():
     values = np.random.default_rng(0).integers(3, 90, 500)
-    edges = count_edges(values)
-    assert np.isin(edges % 1, [0.5]).all()
-    assert len(set(np.diff(edges))) == 1
-    assert edges[0] < values.min()
-    assert edges[-1] > values.max()
+    edges = np.arange(2.5, 90, 3)
     with drawing(4, 3) as (_, axes):
         counts(axes, values, edges)
         heights = [bar.get_height() for bar in axes.patches]
@@ -182,6 +178,28 @@ def test_histograms_count_whole_things():
     assert sum(heights) == 500
     assert all(height == int(height) for height in heights)
     assert all(text.replace(",", "").isdigit() for text in found)
+
+
+def test_inline_ink_is_that_of_the_text_around_it():
+    with drawing(4, 3) as (figure, _):
+        alone, inline = svg(figure), svg(figure, inline=True)
+    assert b"prefers-color-scheme" in alone
+    assert b"<style" not in inline.split(b"<defs>")[0]
+    assert b"prefers-color-scheme" not in inline
+    assert b"currentColor" in inline
+
+
+def test_a_forest_has_a_dot_and_an_interval_for_each_row_in_its_colour():
+    rows = [("a" * 50, Estimate(3.0, 1.0, 5.0), "red"), ("b", Estimate(-1.0, -2.0, 0.0), "blue")]
+    with forest(rows, "change, %", [("best", "red")]) as figure:
+        (axes,) = figure.axes
+        drawn = {
+            (line.get_color(), *line.get_xdata()): set(line.get_ydata()) for line in axes.lines
+        }
+        labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert drawn["red", 1.0, 5.0] == drawn["red", 3.0] == {0}
+    assert drawn["blue", -2.0, 0.0] == drawn["blue", -1.0] == {1}
+    assert labels == ["a" * 33 + "\u2026", "b"]
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
