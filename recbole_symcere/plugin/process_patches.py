@@ -23,6 +23,7 @@ __all__ = [
     "change_loaders",
     "change_processes",
     "set_device",
+    "share_folders",
     "silent_curves",
 ]
 
@@ -36,6 +37,16 @@ def whole_batches(config: Any) -> bool:
 
     traditional = config["MODEL_TYPE"] == ModelType.TRADITIONAL
     return bool(config.common_protocol or traditional or is_ours(config.model))
+
+
+def share_folders(module: ModuleType) -> None:
+    """RecBole looks whether a folder is there and then makes it; another process may be faster."""
+
+    def ensure_dir(dir_path: str) -> None:
+        if not os.path.exists(dir_path):  # noqa: PTH110 # a string
+            os.makedirs(dir_path, exist_ok=True)  # noqa: PTH103
+
+    module.ensure_dir = ensure_dir  # type: ignore[attr-defined]
 
 
 def set_device(config: Any) -> bool:

@@ -35,6 +35,7 @@ from recbole_symcere.plugin.process_patches import (
     build_in_turn,
     change_loaders,
     change_processes,
+    share_folders,
     silent_curves,
 )
 from recbole_symcere.plugin.trainer_patches import (
@@ -76,6 +77,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
     for name in MODELS:
         offer_model(name, partial(class_of, name))
     for name, change in (
+        ("recbole.utils.utils", share_folders),
         ("recbole.data.dataset.dataset", compat_tables.dataset_shims),
         ("recbole.data.dataset.dataset", change_dataset),
         ("recbole.data.dataset.dataset", _check_data),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,20 @@ def test_a_run_that_diverges_says_so(world, tmp_path, capfd):
     run = words("LightGCN", world, learning_rate=1e30, run_dir=tmp_path / "run", nproc=2)
     assert cli.main(run) == 1
     assert re.search(r"error: .*(isn't|aren't|more than 1,000 times)", capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("module", ["utils", "utils.logger", "trainer.trainer", "data.utils"])
+def test_a_folder_that_another_process_makes_meanwhile_is_taken(tmp_path, monkeypatch, module):
+    ensure_dir = import_module(f"recbole.{module}").ensure_dir
+    made = tmp_path / "a" / "checkpoint"
+
+    def absent(path):
+        made.mkdir(parents=True, exist_ok=True)
+        return False
+
+    monkeypatch.setattr(os.path, "exists", absent)
+    ensure_dir(str(made))
+    assert made.is_dir()
 
 
 # --- as a user starts them ------------------------------------------------------------------------
