@@ -38,6 +38,7 @@ WAYS: dict[str, tuple[tuple[str, ...], Callable[[HeldOut], list[float]] | None]]
     "without words": (tuple(n for n in EXPERTS if "words" not in n), bagged_weights),
     "without neighbours": (tuple(n for n in EXPERTS if "knn" not in n), bagged_weights),
     "without EASE": (tuple(n for n in EXPERTS if "ease" not in n), bagged_weights),
+    "without directions": (tuple(n for n in EXPERTS if "svd" not in n), bagged_weights),
     "without popularity": (EXPERTS[1:], bagged_weights),
 }
 

@@ -18,20 +18,25 @@ EXPERTS = (
     "ease_10",
     "ease_100",
     "ease_1000",
+    "svd_8",
     "recent_knn_100",
     "recent_ease_100",
+    "recent_svd_8",
 )
 """What ``blend: [all]`` stands for; see `kind_of` for what each name says."""
 
-_NAME = re.compile(r"(?P<recent>recent_)?(?P<what>popularity|words|knn|ease)(?:_(?P<number>\d+))?")
+_NAME = re.compile(
+    r"(?P<recent>recent_)?(?P<what>popularity|words|knn|ease|svd)(?:_(?P<number>\d+))?"
+)
 
 
 class Kind(NamedTuple):
     """What the name of an expert says.
 
     Attributes:
-        what: popularity, words, knn or ease.
-        number: neighbours of knn, and of words if not all count; EASE's regularisation.
+        what: popularity, words, knn, ease or svd.
+        number: neighbours of knn, and of words if not all count; EASE's regularisation; directions
+            of svd.
         recent: whether a user's later interactions count more.
     """
 
@@ -49,13 +54,13 @@ def kind_of(name: str) -> Kind:
     found = _NAME.fullmatch(str(name))
     if found:
         what, number, recent = found["what"], found["number"], bool(found["recent"])
-        needed = {"knn": number, "ease": number, "popularity": not (number or recent)}
-        if needed.get(what, True) and number not in {"0", ""}:
+        needed = {"words": True, "popularity": not (number or recent)}
+        if needed.get(what, number) and number not in {"0", ""}:
             return Kind(what, int(number) if number else None, recent)
     raise InputError(
         f"blend names {name!r}; expected all, or names such as popularity, words, words_20 (the 20 "
-        "nearest items), knn_100 (likewise) and ease_10 (L2 regularisation 10); the last three "
-        "also with recent_ before them."
+        "nearest items), knn_100 (likewise), ease_10 (L2 regularisation 10) and svd_8 (8 "
+        "directions); all but popularity also with recent_ before them."
     )
 
 

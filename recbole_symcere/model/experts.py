@@ -8,6 +8,7 @@ from scipy.sparse import csc_matrix, csr_matrix, hstack
 
 from recbole_symcere.model.blend_options import kind_of
 from recbole_symcere.model.ease_weights import EaseWeights, ease_factors
+from recbole_symcere.model.low_rank import low_pass
 
 __all__ = ["Expert", "ItemMap", "Popularity", "expert", "item_knn", "nearest_words"]
 
@@ -108,6 +109,8 @@ def expert(
         return ItemMap(nearest_words(words, number)) if kind.number else ItemMap(words, words)
     if kind.what == "knn":
         return ItemMap(item_knn(known, number))
+    if kind.what == "svd":
+        return ItemMap(*low_pass(known, number))
     limit = exact_items + 1  # the padding item is in the matrix
     if n_items <= min(_DENSE, limit):
         return ItemMap(EaseWeights(known, number, limit).times(np.eye(n_items, dtype=np.float32)))

@@ -205,10 +205,10 @@ def test_weights_of_other_experts_are_refused():
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ({}, 10),
+        ({}, 12),
         ({"blend": None}, 0),
         ({"blend": ["ease_7", "words"]}, 2),
-        ({"profile_text": "dense"}, 8),  # no words
+        ({"profile_text": "dense"}, 10),  # no words
     ],
     ids=str,
 )

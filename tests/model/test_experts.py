@@ -75,6 +75,14 @@ def ease(known, reg):
     return weights
 
 
+def low_pass(known, size):
+    """The first directions of interactions over the roots of their users' and items' numbers."""
+    root = np.sqrt(np.maximum(known.sum(0), 1))
+    scaled = known / np.sqrt(np.maximum(known.sum(1, keepdims=True), 1)) / root
+    turned = np.linalg.svd(scaled)[2][:size]
+    return turned.T / root[:, None] @ turned * root
+
+
 def by_name(name, known, words, exact=100):
     return expert(name, csr_matrix(known, dtype=np.float32), words.astype(np.float32), exact)
 
@@ -87,6 +95,9 @@ def by_name(name, known, words, exact=100):
         ("words_2", lambda known, words: known @ k_nearest(cosine(words), 2)),
         ("ease_10", lambda known, _: known @ ease(known, 10)),
         ("ease_500", lambda known, _: known @ ease(known, 500)),
+        ("svd_1", lambda known, _: known @ low_pass(known, 1)),
+        ("svd_3", lambda known, _: known @ low_pass(known, 3)),
+        ("svd_50", lambda known, _: known @ low_pass(known, ITEMS // 2)),
     ],
 )
 def test_scores(name, wanted):
@@ -98,7 +109,7 @@ def test_scores(name, wanted):
     assert np.allclose(one.scores(rows, some), scores[:, some], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["popularity", "words", "words_3", "knn_2", "ease_10"])
+@pytest.mark.parametrize("name", ["popularity", "words", "words_3", "knn_2", "ease_10", "svd_2"])
 @pytest.mark.parametrize("dense", [4_000, 2])
 def test_products_with_scores_that_are_not_made(name, dense, monkeypatch):
     monkeypatch.setattr(module, "_DENSE", dense)  # EASE as factors
@@ -111,8 +122,25 @@ def test_products_with_scores_that_are_not_made(name, dense, monkeypatch):
     assert np.allclose(one.transposed_times(rows, y), scores.T @ y, atol=1e-4)
 
 
+def test_directions_in_which_no_history_differs_say_nothing():
+    known = np.zeros((USERS, ITEMS))
+    known[:, 2:5] = 1  # all users know the same
+    one = np.zeros((1, ITEMS), dtype=np.float32)
+    one[0, 2] = 1
+    scores = by_name("svd_3", known, known.T).scores(csr_matrix(one))
+    assert np.allclose(scores, known[:1] / 3, atol=1e-5)
+
+
+def test_a_filter_does_not_depend_on_when_it_is_made():
+    known = csr_matrix(drawn(7)[0])
+    first = [array.copy() for array in module.low_pass(known, 3)]
+    np.random.default_rng().random(5)
+    assert all(np.array_equal(a, b) for a, b in zip(first, module.low_pass(known, 3), strict=True))
+
+
 def test_names():
     assert kind_of("recent_ease_100") == Kind("ease", 100, True)
+    assert kind_of("recent_svd_8") == Kind("svd", 8, True)
     assert kind_of("words") == Kind("words", None, False)
     assert BlendOptions(["all"]).experts == EXPERTS
     assert BlendOptions().experts == ()
@@ -121,7 +149,8 @@ def test_names():
 
 
 @pytest.mark.parametrize(
-    "name", ["EASE", "ease", "knn", "knn_0", "popularity_3", "recent_popularity", "words_x", "both"]
+    "name",
+    ["EASE", "ease", "knn", "svd", "knn_0", "popularity_3", "recent_popularity", "words_x", "both"],
 )
 def test_names_of_no_expert_are_refused(name):
     with pytest.raises(InputError, match=f"blend names '{name}'; expected all, or names such as"):
