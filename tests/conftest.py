@@ -1,5 +1,6 @@
 """Settings of the whole suite, and the small data set and encoder that many tests use."""
 
+import gc
 import os
 
 # Threads that wait by spinning take the cores from the other processes of a shared machine. This
@@ -27,6 +28,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def pytest_collection_modifyitems(items):
     """Begin with the searches, which take longest: at the end one worker would wait for them."""
     items.sort(key=lambda item: item.path.name != "test_tune_search.py")
+
+
+def pytest_collection_finish():
+    """Keep what was imported and collected out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

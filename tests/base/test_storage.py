@@ -260,7 +260,7 @@ def test_a_disk_that_fills_up_at_any_file(small, tmp_path, monkeypatch, capsys, 
 
     from recbole_symcere.cli import main
 
-    own = {**small, "epochs": 3, "learning_rate": 0.01, "cache_dir": str(tmp_path / "cache")}
+    own = {**small, "epochs": 2, "learning_rate": 0.01, "cache_dir": str(tmp_path / "cache")}
     if model == "LightGCN":
         own.pop("max_length")
     words = [f"--model={model}", "--dataset=small", *(f"--{k}={v}" for k, v in own.items())]
