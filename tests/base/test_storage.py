@@ -364,7 +364,8 @@ import recbole_symcere.cli as cli
 def slow(words):
     try:
         print("there", flush=True)
-        time.sleep(60)
+        for _ in range(600):  # a signal just before a sleep begins doesn't end it
+            time.sleep(0.1)
     finally:
         print("cleaning", flush=True)
         end = time.monotonic() + {clean}
