@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from small_data import small_settings, write_small
 from tiny_models import tiny_bert
 
+# No test pulls the plug, and a run waits for the disk twenty times. A wrong handle stays an error.
+os.fsync = lambda file: os.fstat(file if isinstance(file, int) else file.fileno()) and None
+
 settings.register_profile(
     "ci",
     derandomize=True,

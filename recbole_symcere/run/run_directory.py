@@ -2,13 +2,14 @@
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import platform
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -314,7 +315,8 @@ def fingerprint_of(folder: Path, name: str, memory: Path | None) -> str:
     return digest.hexdigest()
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Python's version and those of the packages that a result depends on."""
     found = {"python": platform.python_version()}
     for name in (
