@@ -383,11 +383,12 @@ TITLE = r"(recbole_symcere [\d.]+: \w+\n)?"
 """What a command says first where the machine is so busy that its start takes long."""
 
 
-def started(words, clean=0.0, **how):
+def started(words, clean=0.0, hang_up=signal.SIG_DFL):
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW.format(clean=clean), *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, **how,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, hang_up),  # whatever these tests run under
     )  # fmt: skip
     assert process.stdout.readline() == "there\n"
     return process
@@ -437,9 +438,7 @@ def test_further_signals_end_at_once_without_a_traceback():
 
 
 def test_a_hang_up_that_is_ignored_stays_so():
-    process = started(
-        [], preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    )  # as nohup
+    process = started([], hang_up=signal.SIG_IGN)  # as nohup
     process.send_signal(signal.SIGHUP)
     time.sleep(0.2)
     assert process.poll() is None

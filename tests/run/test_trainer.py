@@ -77,7 +77,11 @@ def killed_after(monkeypatch, epochs, model, settings, damage=lambda run: None):
         ("SymCERE", {}),
         ("SymCERE", {"masked_views": 2, "edge_dropout_per": "step", "eval_step": 2}),
         ("SymCERE", {"text_mode": "lora", "epochs": 4}),
-        ("SymCERE", {"text_mode": "lora", "lora_layers": 1, "masked_views": 2, "epochs": 4}),
+        pytest.param(
+            "SymCERE",
+            {"text_mode": "lora", "lora_layers": 1, "masked_views": 2, "epochs": 4},
+            marks=pytest.mark.slow,
+        ),
         ("LightGCN", {}),
     ],
     ids=str,
