@@ -18,7 +18,7 @@ run: $(READY)
 
 # a file's tests stay together, for they share encoders, runs and a start of Ray
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist=loadfile --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist=loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow or realdata" $(ARGS)

@@ -1,5 +1,6 @@
 """Settings of the whole suite, and the small data set and encoder that many tests use."""
 
+import gc
 import os
 
 # Threads that wait by spinning take the cores from the other processes of a shared machine. This
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from small_data import small_settings, write_small
 from tiny_models import tiny_bert
 
+# No test pulls the plug, and a run waits for the disk twenty times. A wrong handle stays an error.
+os.fsync = lambda file: os.fstat(file if isinstance(file, int) else file.fileno()) and None
+
 settings.register_profile(
     "ci",
     derandomize=True,
@@ -24,9 +28,25 @@ settings.register_profile("nightly", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+# Half a minute of a small machine and more, the longest first: at the end one worker would wait
+# for such a file. The Makefile tells xdist to keep this order.
+LONG = [
+    *("tune_search", "compare_command", "refit", "stored_run", "ray_cluster", "stock_recbole"),
+    *("several_processes", "storage", "stock_models", "two_phase_trainer", "kills", "drop_in"),
+    *("fold_in", "symcere", "trainer", "contract", "doctor", "export", "web", "audit"),
+]
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with the searches, which take longest: at the end one worker would wait for them."""
-    items.sort(key=lambda item: item.path.name != "test_tune_search.py")
+    """Begin with the files that take long."""
+    place = {f"test_{name}.py": n for n, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish():
+    """Keep what was imported and collected out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

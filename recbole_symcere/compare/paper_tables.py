@@ -3,8 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-import yaml
-
+from recbole_symcere.base.fast_yaml import read_yaml
 from recbole_symcere.base.files import properties_path
 
 __all__ = ["BACKBONES", "Printed", "preset_rows", "printed_values"]
@@ -48,7 +47,7 @@ def printed_values(preset: str, dataset: str) -> dict[str, Printed]:
     """What the paper prints for a data set of that name; label -> cell. Empty if it has none."""
     text = (properties_path() / "paper" / "symcere.yaml").read_text(encoding="utf-8")
     wanted = re.sub(r"\W+", "_", dataset.lower())
-    for content in yaml.safe_load(text)[preset].values():
+    for content in read_yaml(text)[preset].values():
         if wanted in content["names"]:
             return {label: Printed(*cell) for label, cell in content.items() if label != "names"}
     return {}

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.fast_yaml import read_yaml
 
 _KEYS = {"source", "place", "file", "filters", "table1", "note"}
 _CORES = {"k_core", "user_core"}
@@ -54,7 +53,7 @@ def load_preset(folder: Path | None, name: str) -> Preset | None:
     path = folder / f"{name}.yaml" if folder else None
     if path is None or not path.is_file():
         return None
-    settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    settings = read_yaml(path.read_text(encoding="utf-8")) or {}
     convert = settings.get("convert")
     if convert is None:
         return None

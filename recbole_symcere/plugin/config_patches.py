@@ -13,6 +13,9 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from recbole_symcere.base.fast_yaml import by_libyaml
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.options import defaults_of, hints_of, parse_as, parse_value
 from recbole_symcere.model.registry import adopt, adopted, is_ours, lineage, trainer_of
@@ -43,6 +46,15 @@ def _convert_config_dict(self: Any, settings: dict[str, Any]) -> dict[str, Any]:
     return as_parsed(settings)
 
 
+def _update_internal_config_dict(self: Any, file: str | Path) -> Mapping[str, Any] | None:
+    """`Config._update_internal_config_dict`, by libyaml: every run reads a dozen such files."""
+    text = Path(file).read_text(encoding="utf-8")
+    settings: Mapping[str, Any] | None = yaml.load(text, Loader=by_libyaml(self.yaml_loader))
+    if settings is not None:
+        self.internal_config_dict.update(settings)
+    return settings
+
+
 def as_parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings whose strings stand for what they mean; a new dictionary, the caller's stays."""
     return {k: _parsed(k, v) if isinstance(v, str) else v for k, v in settings.items()}
@@ -62,6 +74,7 @@ def extend_recbole_config(config_class: Any, check: Callable[[Any], None]) -> No
     """
     config_class.common_protocol = False
     config_class._convert_config_dict = _convert_config_dict
+    config_class._update_internal_config_dict = _update_internal_config_dict
     config_class._load_internal_config_dict = _with_our_settings(
         config_class._load_internal_config_dict
     )

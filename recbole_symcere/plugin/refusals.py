@@ -3,6 +3,7 @@
 The same for every model under our protocol, and for our models under RecBole's own Config.
 """
 
+import functools
 import importlib.util
 import math
 import re
@@ -62,15 +63,16 @@ def _refuse_unknown_keys(config: Any) -> None:
         getLogger(__name__).warning(f"{config.model} doesn't read the key {key!r}.")
 
 
-def _keys_of_all_models() -> set[str]:
+@functools.cache
+def _keys_of_all_models() -> frozenset[str]:
     """The keys of every model, so that models can share a file of settings."""
     folders = [properties_path() / "model", Path(recbole.__file__).parent / "properties" / "model"]
     files = [file for folder in folders for file in folder.glob("*.yaml")]
-    read = {
+    read = frozenset(
         key
         for file in files
         for key in re.findall(r"(?m)^(\w+):", file.read_text(encoding="utf-8"))
-    }
+    )
     return read.union(*(hints_of(*option_groups(get_model(name))) for name in MODELS))
 
 

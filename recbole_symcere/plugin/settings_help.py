@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recbole_symcere.base.errors import InputError, did_you_mean
+from recbole_symcere.base.fast_yaml import read_yaml
 from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.option_help import help_of
 from recbole_symcere.base.options import hints_of
@@ -53,5 +52,5 @@ def settings_help(model: str | None) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    settings = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    settings = read_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
     return settings or {}

@@ -2,13 +2,14 @@
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import platform
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.fast_yaml import read_yaml
 from recbole_symcere.base.files import replacing, sha256_of
 from recbole_symcere.base.known_hashes import known_sha256
 from recbole_symcere.base.packages import version_of
@@ -142,7 +144,7 @@ class RunDirectory:
         if not file.is_file():
             raise InputError(f"{self.path} holds no run: it has no config.yaml.")
         try:
-            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+            settings = read_yaml(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, ValueError, OSError) as error:
             raise InputError(
                 f"{file} isn't valid YAML: {' '.join(str(error).split())}. Mend it, or take it "
@@ -313,7 +315,8 @@ def fingerprint_of(folder: Path, name: str, memory: Path | None) -> str:
     return digest.hexdigest()
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Python's version and those of the packages that a result depends on."""
     found = {"python": platform.python_version()}
     for name in (

@@ -344,7 +344,7 @@ def test_masked_copies_are_encoded_where_the_loss_reads_them(small, name, alpha)
     assert sum(rows) == len(texts) * (2 if alpha else 1)
 
 
-@pytest.mark.parametrize("extra", [{}, {"lora_layers": 1}, {"encode_chunk_tokens": 16}], ids=str)
+@pytest.mark.parametrize("extra", [{}, {"lora_layers": 1}, {"encode_chunk_tokens": 64}], ids=str)
 def test_lora_losses_are_those_of_one_padded_batch(small, extra):
     """The losses of some steps, beside ones whose texts are encoded all at once."""
     settings = {"text_mode": "lora", "lora_dropout": 0.0, "word_mask": 0.0, **extra}

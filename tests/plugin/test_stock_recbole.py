@@ -154,7 +154,10 @@ assert u.get_dataloader is wrapped, "a second register() changes something"
 # the third order, our import before RecBole's, is the next test's
 @pytest.mark.parametrize(
     "first",
-    ["import recbole.quick_start\nimport recbole_symcere", "from recbole_symcere import SymCERE"],
+    [
+        "import recbole.quick_start\nimport recbole_symcere",
+        pytest.param("from recbole_symcere import SymCERE", marks=pytest.mark.slow),
+    ],
     ids=["after", "model first"],
 )
 def test_the_order_of_imports_does_not_matter(first):

@@ -13,6 +13,12 @@ from recbole_symcere.run.audit import audit
 from recbole_symcere.run.two_phase_trainer import TwoPhaseTrainer
 
 
+@pytest.fixture
+def small(small):
+    """An audit trains four times; an epoch is enough to be trained."""
+    return small | {"epochs": 1}
+
+
 @pytest.mark.parametrize(
     "extra",
     [

@@ -310,7 +310,7 @@ def test_a_data_set_that_is_split_already(small, tmp_path):
 
 def test_it_says_that_nothing_is_left_and_pages_of_it_can_be_made(runs, tmp_path, capsys):
     new = tmp_path / "new"
-    assert main(["refit", f"--run={runs('SymCERE')}", f"--run_dir={new}"]) == 0
+    assert main(["refit", f"--run={runs('SymCEREPlus')}", f"--run_dir={new}"]) == 0
     log = (new / "run.log").read_text()
     assert f"best epoch: nothing is left to test it on\neverything is in {'new'}" in log
     assert main(["report", f"--run={new}"]) == 0

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -48,19 +49,25 @@ def same(first: Path, second: Path) -> bool:
     )
 
 
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    """A function that gives the folder of a run that nothing happened to, trained once."""
-    folder, known = tmp_path_factory.mktemp("unbroken"), {}
+def killed_after(monkeypatch, epochs, model, settings, damage=lambda run: None):
+    """The finished run "broken", killed after each of some epochs, damaged and gone on with."""
+    run, finish = Path("broken"), Resumable._finish_epoch
+    for epoch in epochs:
 
-    def run(model, settings, extra):
-        key = f"{model} {extra}"
-        if key not in known:
-            known[key] = folder / str(len(known))
-            given = {**settings, "run_dir": str(known[key])}
-            run_recbole(model, "small", config_dict=given)
-        return known[key]
+        def killed(self, best, last=epoch):
+            finish(self, best)
+            if len(self.history) == last + 1:
+                raise Killed
 
+        with monkeypatch.context() as patch:
+            patch.setattr(Resumable, "_finish_epoch", killed)
+            begin = partial(run_recbole, model, "small", config_dict=settings | {"run_dir": run})
+            with pytest.raises(Killed):
+                resume(run) if run.exists() else begin()
+        assert not (run / "metrics.json").exists()
+        torch.rand(3), np.random.rand(3)  # noqa: NPY002 # another process has other random states
+        damage(run)
+    resume(run)
     return run
 
 
@@ -70,32 +77,19 @@ def unbroken(tmp_path_factory):
         ("SymCERE", {}),
         ("SymCERE", {"masked_views": 2, "edge_dropout_per": "step", "eval_step": 2}),
         ("SymCERE", {"text_mode": "lora", "epochs": 4}),
-        ("SymCERE", {"text_mode": "lora", "lora_layers": 1, "masked_views": 2, "epochs": 4}),
+        pytest.param(
+            "SymCERE",
+            {"text_mode": "lora", "lora_layers": 1, "masked_views": 2, "epochs": 4},
+            marks=pytest.mark.slow,
+        ),
         ("LightGCN", {}),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("killed_after", [0, 2])
-def test_a_killed_run_ends_as_an_unbroken_one(
-    small, unbroken, monkeypatch, model, extra, killed_after
-):
+def test_a_killed_run_ends_as_an_unbroken_one(small, monkeypatch, model, extra):
     settings = {**small, "epochs": 6, "learning_rate": 0.01, **extra}
-    whole = unbroken(model, settings, extra)
-    finish = Resumable._finish_epoch
-
-    def killed(self, best):
-        finish(self, best)
-        if len(self.history) == killed_after + 1:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Resumable, "_finish_epoch", killed)
-        with pytest.raises(Killed):
-            run_recbole(model, "small", config_dict={**settings, "run_dir": "broken"})
-    assert not Path("broken/metrics.json").exists()
-    torch.rand(3), np.random.rand(3)  # noqa: NPY002 # another process has other random states
-    resume("broken")
-    assert same(whole, Path("broken"))
+    run_recbole(model, "small", config_dict={**settings, "run_dir": "unbroken"})
+    assert same(Path("unbroken"), killed_after(monkeypatch, [0, 2], model, settings))
 
 
 def test_a_run_killed_before_its_first_epoch_starts_over(small, monkeypatch):

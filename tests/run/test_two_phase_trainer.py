@@ -1,13 +1,15 @@
 """Two phases in one fit: when they change, what is kept, and going on after a kill."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from model.test_contract import all_scores, prepare
 from recbole.utils import get_trainer
-from test_trainer import Killed, same
+from small_data import small_settings
+from test_trainer import Killed, killed_after, same
 
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
@@ -219,51 +221,42 @@ def broken(settings, monkeypatch, when):
     torch.rand(3)  # another process has another random state
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, small_folder, tiny_encoder, cache_folder):
+    """The settings of a run of four epochs, and the folder of one that nothing happened to."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    settings = small_settings(small_folder, tiny_encoder, cache_folder, folder)
+    settings |= {"epochs": 4, "learning_rate": 0.01}
+    run_recbole("CollabContext", "small", config_dict={**settings, "run_dir": str(folder / "run")})
+    return settings, folder / "run"
+
+
 @pytest.mark.parametrize("extra", SWITCHES, ids=str)
-@pytest.mark.parametrize("killed_after", range(6))
-def test_a_killed_run_ends_as_an_unbroken_one(small, monkeypatch, extra, killed_after):
+def test_a_run_killed_after_every_epoch_ends_as_an_unbroken_one(small, monkeypatch, extra):
     settings = {**small, "epochs": 6, "learning_rate": 0.01, **extra}
     run_recbole("CollabContext", "small", config_dict={**settings, "run_dir": "unbroken"})
-    unbroken = json.loads(Path("unbroken/metrics.json").read_text())
-    if killed_after >= unbroken["epochs_run"]:
-        pytest.skip("it has ended before")
-    finish = Resumable._finish_epoch
-
-    def killed(self, best):
-        finish(self, best)
-        if len(self.history) == killed_after + 1:
-            raise Killed
-
-    broken(settings, monkeypatch, lambda p: p.setattr(Resumable, "_finish_epoch", killed))
-    resume("broken")
-    assert same(Path("unbroken"), Path("broken"))
+    n_epochs = json.loads(Path("unbroken/metrics.json").read_text())["epochs_run"]
+    assert n_epochs > 3
+    run = killed_after(monkeypatch, range(n_epochs), "CollabContext", settings)
+    assert same(Path("unbroken"), run)
 
 
-@pytest.mark.parametrize("killed_after", range(8))
 @pytest.mark.parametrize("scores", [LIKED, WORSE], ids=["liked", "worse"])
-def test_without_its_last_checkpoint_a_run_goes_on_from_its_best(
-    small, monkeypatch, scores, killed_after
-):
+def test_without_its_last_checkpoint_a_run_goes_on_from_its_best(small, monkeypatch, scores):
     scripted(monkeypatch, scores)
     settings = {**small, "epochs": len(scores), "learning_rate": 0.01, "stopping_step": 1}
     run_recbole("CollabContext", "small", config_dict={**settings, "run_dir": "unbroken"})
-    finish = Resumable._finish_epoch
 
-    def killed(self, best):
-        finish(self, best)
-        if len(self.history) == killed_after + 1:
-            raise Killed
+    def damage(run):
+        (run / "checkpoint" / "last.safetensors").write_bytes(b"damaged")
 
-    broken(settings, monkeypatch, lambda p: p.setattr(Resumable, "_finish_epoch", killed))
-    Path("broken/checkpoint/last.safetensors").write_bytes(b"damaged")
-    resume("broken")
-    assert same(Path("unbroken"), Path("broken"))
+    run = killed_after(monkeypatch, range(len(scores)), "CollabContext", settings, damage)
+    assert same(Path("unbroken"), run)
 
 
 @pytest.mark.parametrize("method", ["_end_phase", "begin_phase", "_keep_the_better"])
-def test_a_run_killed_between_the_phases(small, monkeypatch, method):
-    settings = {**small, "epochs": 4, "learning_rate": 0.01}
-    run_recbole("CollabContext", "small", config_dict={**settings, "run_dir": "unbroken"})
+def test_a_run_killed_between_the_phases(unbroken, monkeypatch, method):
+    settings, whole = unbroken
     work = getattr(TwoPhaseTrainer, method)
 
     def killed(self, *args):
@@ -273,13 +266,12 @@ def test_a_run_killed_between_the_phases(small, monkeypatch, method):
 
     broken(settings, monkeypatch, lambda p: p.setattr(TwoPhaseTrainer, method, killed))
     resume("broken")
-    assert same(Path("unbroken"), Path("broken"))
+    assert same(whole, Path("broken"))
 
 
-def test_a_run_killed_between_its_two_checkpoints(small, monkeypatch):
+def test_a_run_killed_between_its_two_checkpoints(unbroken, monkeypatch):
     # best.safetensors is then of an epoch that last.safetensors doesn't know
-    settings = {**small, "epochs": 4, "learning_rate": 0.01}
-    run_recbole("CollabContext", "small", config_dict={**settings, "run_dir": "unbroken"})
+    settings, whole = unbroken
 
     def killed(self, best):
         if len(self.history) == 3:
@@ -289,12 +281,11 @@ def test_a_run_killed_between_its_two_checkpoints(small, monkeypatch):
     finish = Resumable._finish_epoch
     broken(settings, monkeypatch, lambda p: p.setattr(Resumable, "_finish_epoch", killed))
     resume("broken")
-    assert same(Path("unbroken"), Path("broken"))
+    assert same(whole, Path("broken"))
 
 
-def test_a_finished_run_is_not_trained_on(small):
-    settings = {**small, "epochs": 4, "run_dir": "run"}
-    run_recbole("CollabContext", "small", config_dict=settings)
+def test_a_finished_run_is_not_trained_on(unbroken):
+    shutil.copytree(unbroken[1], "run")
     before = json.loads(Path("run/metrics.json").read_text())
     Path("run/metrics.json").unlink()
     resume("run")

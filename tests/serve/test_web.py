@@ -342,22 +342,37 @@ def test_other_names_of_this_host_are_refused(folder):
         assert client.get("/api/about", headers={"host": host}).status_code == status, host
 
 
-@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
-def test_concurrent_requests_give_equal_answers(folder, model):
+def test_concurrent_requests_give_equal_answers(address):
+    check_concurrency(address)
+
+
+@pytest.mark.slow
+def test_concurrent_requests_to_a_model_without_texts(folder):
+    with served(folder / "BPR") as address:
+        check_concurrency(address)
+
+
+def check_concurrency(address):
     users = [USER, *(f"u{n}" for n in range(1, 24))]
     paths = [f"/api/recommend?{urllib.parse.urlencode({'user': u, 'why': True})}" for u in users]
     paths += [f"/api/similar?item=i{n}" for n in range(8)]
     paths += [f"/api/find?text=title+{n}" for n in range(8)]
-    with served(folder / model) as address:
-        alone = [read(address + path) for path in paths]
-        with ThreadPoolExecutor(8) as pool:
-            for _ in range(4):
-                assert [*pool.map(lambda path: read(address + path), paths)] == alone
+    alone = [read(address + path) for path in paths]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(4):
+            assert [*pool.map(lambda path: read(address + path), paths)] == alone
 
 
 def read(address):
     with urllib.request.urlopen(address, timeout=30) as answer:
         return answer.read()
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    """Where a run of SymCERE is served, for all the tests that only read."""
+    with served(folder / "SymCERE") as place:
+        yield place
 
 
 @contextmanager
@@ -419,7 +434,7 @@ def test_missing_packages_are_named(folder, monkeypatch, capsys):
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node")
-def test_the_script_makes_text_of_all_that_a_run_holds(folder, tmp_path):
+def test_the_script_makes_text_of_all_that_a_run_holds(address, tmp_path):
     for file in (ROOT / "recbole_symcere/serve/web").glob("*.js"):
         text = file.read_text(encoding="utf-8").replace('"/parts.js"', '"./parts.mjs"')
         (tmp_path / file.name).with_suffix(".mjs").write_text(text, encoding="utf-8")
@@ -431,10 +446,9 @@ def test_the_script_makes_text_of_all_that_a_run_holds(folder, tmp_path):
         {"user": "nobody"},
         {},
     ]
-    with served(folder / "SymCERE") as address:
-        node = [shutil.which("node"), str(ROOT / "tests/serve/page_dom.mjs")]
-        given = [str(tmp_path / "page.mjs"), address, *map(urllib.parse.urlencode, views)]
-        ran = subprocess.run([*node, *given], capture_output=True, text=True, timeout=60)
+    node = [shutil.which("node"), str(ROOT / "tests/serve/page_dom.mjs")]
+    given = [str(tmp_path / "page.mjs"), address, *map(urllib.parse.urlencode, views)]
+    ran = subprocess.run([*node, *given], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     user, item, words, searched, unknown, start, why, picked = json.loads(ran.stdout)
     for view in (user, item, words, searched, unknown, start, why, picked):
@@ -478,14 +492,13 @@ def chromium():
     ],
     ids=["start", "user", "item", "words", "unknown"],
 )
-def test_in_a_browser(folder, tmp_path, view, there):
-    with served(folder / "SymCERE") as address:
-        found = subprocess.run(
-            [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-             f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=8000",
-             f"{address}/#{urllib.parse.urlencode(view)}"],
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
+def test_in_a_browser(address, tmp_path, view, there):
+    found = subprocess.run(
+        [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=8000",
+         f"{address}/#{urllib.parse.urlencode(view)}"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
     for text in there:
         assert text in found.stdout
     assert "<img" not in found.stdout

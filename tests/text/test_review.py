@@ -36,11 +36,17 @@ def reviews_of(encoder, probability=0.5):
     return TunedReviews(encoder, probability, MASK, PAD)
 
 
+@pytest.fixture(scope="module")
+def alone(encoder):
+    """The vector of each text, encoded by itself."""
+    return expected(encoder, texts_of(LENGTHS))
+
+
 @settings(max_examples=20)
 @given(text_ids=st.lists(st.integers(0, 4), min_size=1, max_size=8))
-def test_rows_get_the_vectors_of_their_texts(encoder, text_ids):
+def test_rows_get_the_vectors_of_their_texts(encoder, alone, text_ids):
     batch = batch_of(text_ids)
-    truth = expected(encoder, texts_of(LENGTHS))[batch[0]]
+    truth = alone[batch[0]]
     views = reviews_of(encoder)(*batch, masked=True)
     for vectors in (views.original, views.masked):
         assert vectors.shape == (len(text_ids), 32)

@@ -242,6 +242,7 @@ def _build(folder, directory, barrier, answers):
     answers.put((store.key, int(store.take(store.text_index).input_ids.sum())))
 
 
+@pytest.mark.slow  # the race itself is below, in one process
 def test_two_processes_build_at_once(bert_folder, store, tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(2), context.Queue()
