@@ -137,7 +137,8 @@ def test_the_values_are_recboles(small, tmp_path, monkeypatch):
     trainer.best_valid_score, trainer.best_valid_result = 0.0, {}
 
     def search(data):
-        weights = [0.25, *[0.075] * 10]
+        n = data.n_scores - 1
+        weights = [0.25, *[0.75 / n] * n]
         seen.append(data.values(tuple(weights)).mean())
         return weights
 

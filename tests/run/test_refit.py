@@ -21,7 +21,7 @@ from recbole_symcere.run.trainer import Resumable
 
 MODELS = {
     "LightGCN": {},
-    "SymCERE": {"text_mode": "lora"},
+    "SymCERE": {"text_mode": "lora", "lora_layers": 1},
     "SymCEREPlus": {"lexical_size": 8},
     "CollabContext": {"first_phase_epochs": 6, "epochs": 9},
     "Pop": {},
