@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.model import experts as module
+from recbole_symcere.model import low_rank
 from recbole_symcere.model.blend_options import EXPERTS, BlendOptions, Kind, kind_of
 from recbole_symcere.model.experts import expert, item_knn, nearest_words
 
@@ -131,11 +132,44 @@ def test_directions_in_which_no_history_differs_say_nothing():
     assert np.allclose(scores, known[:1] / 3, atol=1e-5)
 
 
-def test_a_filter_does_not_depend_on_when_it_is_made():
-    known = csr_matrix(drawn(7)[0])
-    first = [array.copy() for array in module.low_pass(known, 3)]
-    np.random.default_rng().random(5)
-    assert all(np.array_equal(a, b) for a, b in zip(first, module.low_pass(known, 3), strict=True))
+def in_parts():
+    """Users and items of one part, beside two parts of which each has a singular value of 1."""
+    rng = np.random.default_rng(8)
+    known = np.zeros((40, 30))
+    known[1:30, 1:20] = rng.random((29, 19)) < 0.3
+    known[30:33, 20:23] = known[33:37, 23:26] = 1
+    return known
+
+
+@pytest.mark.parametrize("most", [2_000, 5], ids=["dense", "sparse"])
+def test_of_parts_that_nothing_connects_the_largest_counts(most, monkeypatch):
+    monkeypatch.setattr(low_rank, "_DENSE", most)
+    known = in_parts()
+    near, far = low_rank.low_pass(csr_matrix(known), 4)
+    wanted = np.zeros((30, 30))
+    wanted[1:20, 1:20] = low_pass(known[1:30, 1:20], 4)
+    assert np.allclose(near @ far.T, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("most", [2_000, 5], ids=["dense", "sparse"])
+def test_a_filter_is_the_same_in_any_order_and_at_any_time(most, monkeypatch):
+    monkeypatch.setattr(low_rank, "_DENSE", most)
+    known, rng = in_parts(), np.random.default_rng(9)
+    near, far = low_rank.low_pass(csr_matrix(known), 4)
+    np.random.seed(5)  # noqa: NPY002 # of no importance either
+    again = low_rank.low_pass(csr_matrix(known), 4)
+    assert all(np.array_equal(a, b) for a, b in zip((near, far), again, strict=True))
+    users, items = rng.permutation(40), rng.permutation(30)
+    other_near, other_far = low_rank.low_pass(csr_matrix(known[users][:, items]), 4)
+    assert np.allclose((near @ far.T)[items][:, items], other_near @ other_far.T, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 9), (9, 2)])
+def test_a_filter_of_few_users_or_items(shape):
+    known = np.zeros(shape)
+    known[1, 1] = 1
+    near, far = low_rank.low_pass(csr_matrix(known), 8)
+    assert np.allclose(near @ far.T, np.diag(known[1] if shape[1] > 1 else known[0]), atol=1e-6)
 
 
 def test_names():
