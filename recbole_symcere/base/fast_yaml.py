@@ -1,7 +1,8 @@
-"""YAML of packages and of runs by libyaml, where PyYAML has it: several times as fast.
+"""YAML that came with packages by libyaml, where PyYAML has it: several times as fast.
 
-A run reads a dozen files of RecBole's settings and ours, a report those of every run. What users
-wrote is read by PyYAML itself, which takes a little more: ``[1:]`` is an error of libyaml's.
+A run reads a dozen files of RecBole's settings and ours. What users wrote, and the settings of
+runs, which may be anybody's, are read by PyYAML itself, which takes a little more (``[1:]`` is an
+error of libyaml's) and survives more (libyaml dies of 40,000 open brackets).
 """
 
 from typing import Any

@@ -46,7 +46,8 @@ def share_folders(module: ModuleType) -> None:
         if not os.path.exists(dir_path):  # noqa: PTH110 # a string
             os.makedirs(dir_path, exist_ok=True)  # noqa: PTH103
 
-    module.ensure_dir = ensure_dir  # type: ignore[attr-defined]
+    # its code, for where RecBole was imported before, other modules have the function already
+    module.ensure_dir.__code__ = ensure_dir.__code__
 
 
 def set_device(config: Any) -> bool:

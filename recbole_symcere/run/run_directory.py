@@ -17,7 +17,6 @@ import yaml
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.fast_yaml import read_yaml
 from recbole_symcere.base.files import replacing, sha256_of
 from recbole_symcere.base.known_hashes import known_sha256
 from recbole_symcere.base.packages import version_of
@@ -144,7 +143,7 @@ class RunDirectory:
         if not file.is_file():
             raise InputError(f"{self.path} holds no run: it has no config.yaml.")
         try:
-            settings = read_yaml(file.read_text(encoding="utf-8"))
+            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, ValueError, OSError) as error:
             raise InputError(
                 f"{file} isn't valid YAML: {' '.join(str(error).split())}. Mend it, or take it "

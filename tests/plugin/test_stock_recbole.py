@@ -144,6 +144,9 @@ import recbole.data.dataset as d
 assert d.SymCEREDataset.__name__ == "ReviewDataset"
 assert not hasattr(d, "BPRDataset") and not hasattr(d, "SymCERE")
 import recbole.data.utils as u
+assert "exist_ok" in u.ensure_dir.__code__.co_names + sum(
+    (c for c in u.ensure_dir.__code__.co_consts if isinstance(c, tuple)), ()
+), "two processes can't make one folder"
 wrapped = u.get_dataloader
 from recbole_symcere.plugin.register import register
 register(None)

@@ -231,13 +231,14 @@ def unbroken(tmp_path_factory, small_folder, tiny_encoder, cache_folder):
     return settings, folder / "run"
 
 
+@pytest.mark.parametrize("step", [1, 3], ids=["every epoch", "every third"])
 @pytest.mark.parametrize("extra", SWITCHES, ids=str)
-def test_a_run_killed_after_every_epoch_ends_as_an_unbroken_one(small, monkeypatch, extra):
+def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(small, monkeypatch, extra, step):
     settings = {**small, "epochs": 6, "learning_rate": 0.01, **extra}
     run_recbole("CollabContext", "small", config_dict={**settings, "run_dir": "unbroken"})
     n_epochs = json.loads(Path("unbroken/metrics.json").read_text())["epochs_run"]
     assert n_epochs > 3
-    run = killed_after(monkeypatch, range(n_epochs), "CollabContext", settings)
+    run = killed_after(monkeypatch, range(0, n_epochs, step), "CollabContext", settings)
     assert same(Path("unbroken"), run)
 
 

@@ -390,7 +390,9 @@ def served(run):
         limit.start()
         try:
             lines = iter(server.stdout.readline, "")
-            yield next(line.strip().rstrip("/") for line in lines if line.startswith("http"))
+            address = next(line.strip().rstrip("/") for line in lines if line.startswith("http"))
+            limit.cancel()  # it has begun; what is asked of it has limits of its own
+            yield address
         finally:
             limit.cancel()
             server.terminate()
