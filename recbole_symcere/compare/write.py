@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from recbole_symcere.page.page import Part, as_markdown, pictures_of
 
 __all__ = ["as_csv", "sets_as_csv", "write_tables"]
 
+_PLOT = re.compile(r"^!\[.*\]\(([^/()]+\.svg)\)$", re.MULTILINE)
+
 
 def write_tables(
     out: Path,
@@ -28,9 +31,12 @@ def write_tables(
 ) -> None:
     """Write the three files, the plots, and runs.csv with metrics, times and memory of every run.
 
-    Of several data sets there is sets.csv, too.
+    Of several data sets there is sets.csv, too. Plots of the table that stood there before go.
     """
     (out / "sets.csv").unlink(missing_ok=True)
+    before = out / "table.md"
+    for name in _PLOT.findall(before.read_text(encoding="utf-8")) if before.is_file() else ():
+        (out / name).unlink(missing_ok=True)
     if over:
         write_bytes(out / "sets.csv", sets_as_csv(over).encode())
     for picture in pictures_of(parts):

@@ -25,9 +25,9 @@ from recbole_symcere.compare.over_sets import over_sets
 from recbole_symcere.compare.paper_tables import preset_rows, printed_values
 from recbole_symcere.compare.plan import Row
 from recbole_symcere.compare.table import make_block
-from recbole_symcere.compare.write import as_csv, sets_as_csv
+from recbole_symcere.compare.write import as_csv, sets_as_csv, write_tables
 from recbole_symcere.page.html_page import as_html
-from recbole_symcere.page.page import as_markdown
+from recbole_symcere.page.page import Picture, as_markdown
 
 USERS = [f"u{n}" for n in range(40)]
 ROWS = [
@@ -553,3 +553,16 @@ def test_the_page_says_first_which_row_is_best_and_whether_that_is_chance(block)
     assert f"which is {sure} (p (Holm) {line.p_value:.4f})" in first
     untested = replace(block, lines=[replace(one, p_value=None) for one in block.lines])
     assert "wasn't tested" in as_markdown(describe([untested], [], options()))
+
+
+def test_plots_of_the_table_before_go_and_others_stay(tmp_path):
+    plot = Picture("gains_now.svg", b"<svg/>", "of (now)")
+    for name in ("gains_gone.svg", "gains_now.svg", "mine.svg"):
+        (tmp_path / name).write_text("before")
+    (tmp_path / "table.md").write_text(
+        "![a (b)](gains_gone.svg)\n![](gains_now.svg)\n![](../x.svg)\n"
+    )
+    write_tables(tmp_path, [plot], [], [], [])
+    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["gains_now.svg", "mine.svg"]
+    assert (tmp_path / "gains_now.svg").read_bytes().startswith(b"<svg")
+    assert "gains_now.svg" in (tmp_path / "table.md").read_text()
