@@ -26,8 +26,9 @@ RULES = {
 }
 """How the tables came about, the newest first."""
 
+_MAIN = "seven_sets"  # the table that pages begin with
 _FILES = {
-    "today": ["seven_sets/table.csv", "two_sets/table.csv"],  # a row of both is that of the first
+    "today": [f"{_MAIN}/table.csv", "two_sets/table.csv"],  # a row of both is that of the first
     "0.1": ["0.1/musical_instruments/table.csv", "0.1/tripadvisor/table.csv"],
 }
 _NAMES = {
@@ -100,7 +101,7 @@ def results_of(model: str, rules: str) -> list[Result]:
 
 def summary() -> tuple[list[str], list[list[str]]]:
     """NDCG@10 of every row on every data set of today's table: the sets, and rows of cells."""
-    found = [row for row in _read("seven_sets/table.csv") if row["metric"] == "ndcg@10"]
+    found = [row for row in _read(f"{_MAIN}/table.csv") if row["metric"] == "ndcg@10"]
     sets = list(dict.fromkeys(row["dataset"] for row in found))
     labels = dict.fromkeys(row["row"] for row in found)
     cells = {(row["row"], row["dataset"]): _mean(row) for row in found}
@@ -126,7 +127,7 @@ def over_sets(against: str) -> list[Over]:
             float(row["interval_low_percent"]),
             float(row["interval_high_percent"]),
         )
-        for row in _read("seven_sets/sets.csv")
+        for row in _read(f"{_MAIN}/sets.csv")
         if row["against"] == against and row["dataset"] == "mean"
     ]
 

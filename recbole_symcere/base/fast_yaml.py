@@ -5,6 +5,7 @@ runs, which may be anybody's, are read by PyYAML itself, which takes a little mo
 error of libyaml's) and survives more (libyaml dies of 40,000 open brackets).
 """
 
+import functools
 from typing import Any
 
 import yaml
@@ -26,6 +27,7 @@ def read_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_SafeLoader)
 
 
+@functools.cache
 def by_libyaml(loader: Any) -> Any:
     """A loader that takes every value for what ``loader``, a FullLoader, takes it for."""
     fast = getattr(yaml, "CFullLoader", None)

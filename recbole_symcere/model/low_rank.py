@@ -37,8 +37,9 @@ def low_pass(known: csr_matrix, size: int) -> tuple[_Floats, _Floats]:
     Returns:
         float32 A and B [n_items, s] with A B^T = W.
     """
-    users, items = _largest_part(known)
-    counts = csr_matrix(known, dtype=np.float64)[users][:, items]
+    counts = csr_matrix(known, dtype=np.float64)
+    users, items = _largest_part(counts)
+    counts = counts[users][:, items]
     of_users, of_items = (np.asarray(counts.sum(axis=n)).ravel() for n in (1, 0))
     root = np.sqrt(of_items)
     scaled = csr_matrix(diags(1 / np.sqrt(of_users)) @ counts @ diags(1 / root))
@@ -53,7 +54,7 @@ def _largest_part(known: csr_matrix) -> tuple[_Ints, _Ints]:
     n_users = known.shape[0]
     graph = block_array([[None, known], [known.T, None]], format="csr")
     _, part = connected_components(graph, directed=False)
-    degrees = np.bincount(part[:n_users], np.diff(csr_matrix(known).indptr), part.max() + 1)
+    degrees = np.bincount(part[:n_users], np.diff(known.indptr), part.max() + 1)
     inside = np.flatnonzero(part == degrees.argmax())
     return inside[inside < n_users], inside[inside >= n_users] - n_users
 

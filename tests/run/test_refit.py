@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from small_data import small_rows, small_settings, write_rows, write_small
-from test_trainer import Killed
+from test_trainer import Killed, killing
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
@@ -236,17 +236,8 @@ def test_a_killed_refit_goes_on_and_ends_as_an_unbroken_one(
     runs, refits, tmp_path, monkeypatch, model, after
 ):
     run, (unbroken, _) = runs(model), refits(model)
-    finish = Resumable._finish_epoch
-
-    def killed(self, best):
-        finish(self, best)
-        if len(self.history) == after:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Resumable, "_finish_epoch", killed)
-        with pytest.raises(Killed):
-            refit(run, tmp_path / "broken")
+    with killing(monkeypatch, after - 1):
+        refit(run, tmp_path / "broken")
     resume(tmp_path / "broken")
     whole, broken = best_of(unbroken), best_of(tmp_path / "broken")
     for name, weight in whole["state_dict"].items():

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from run.test_trainer import Killed, same
+from run.test_trainer import killing, same
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
 from recbole_symcere.run.run_directory import RunDirectory
-from recbole_symcere.run.trainer import Resumable, ReviewTrainer
+from recbole_symcere.run.trainer import ReviewTrainer
 
 MODELS = [
     ("SymCERE", {}),
@@ -30,17 +30,8 @@ MODELS = [
 
 def killed_run(monkeypatch, model, settings, after, folder="broken"):
     """A run that was killed when it had finished epoch ``after``."""
-    finish = Resumable._finish_epoch
-
-    def killed(self, best):
-        finish(self, best)
-        if len(self.history) == after + 1:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Resumable, "_finish_epoch", killed)
-        with pytest.raises(Killed):
-            run_recbole(model, "small", config_dict={**settings, "run_dir": folder})
+    with killing(monkeypatch, after):
+        run_recbole(model, "small", config_dict={**settings, "run_dir": folder})
     return Path(folder)
 
 

@@ -1,5 +1,6 @@
 """Training: named terms, stopping at a loss that isn't finite, and going on after a kill."""
 
+import contextlib
 import json
 import re
 import signal
@@ -49,21 +50,29 @@ def same(first: Path, second: Path) -> bool:
     )
 
 
+@contextlib.contextmanager
+def killing(monkeypatch, after):
+    """What trains inside is killed when it has finished epoch ``after``."""
+    finish = Resumable._finish_epoch
+
+    def killed(self, best):
+        finish(self, best)
+        if len(self.history) == after + 1:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Resumable, "_finish_epoch", killed)
+        with pytest.raises(Killed):
+            yield
+
+
 def killed_after(monkeypatch, epochs, model, settings, damage=lambda run: None):
     """The finished run "broken", killed after each of some epochs, damaged and gone on with."""
-    run, finish = Path("broken"), Resumable._finish_epoch
+    run = Path("broken")
+    begin = partial(run_recbole, model, "small", config_dict=settings | {"run_dir": run})
     for epoch in epochs:
-
-        def killed(self, best, last=epoch):
-            finish(self, best)
-            if len(self.history) == last + 1:
-                raise Killed
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Resumable, "_finish_epoch", killed)
-            begin = partial(run_recbole, model, "small", config_dict=settings | {"run_dir": run})
-            with pytest.raises(Killed):
-                resume(run) if run.exists() else begin()
+        with killing(monkeypatch, epoch):
+            resume(run) if run.exists() else begin()
         assert not (run / "metrics.json").exists()
         torch.rand(3), np.random.rand(3)  # noqa: NPY002 # another process has other random states
         damage(run)
