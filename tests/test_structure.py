@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import functools
 import re
 from pathlib import Path
 
@@ -75,7 +76,10 @@ def own_imports(path):
     return {name.removeprefix("recbole_symcere").lstrip(".") or "__init__" for name in found}
 
 
-IMPORTS = {module: own_imports(file) for module, file in MODULES.items()}
+@functools.cache
+def every_import():
+    """What each module of the package imports of the others."""
+    return {module: own_imports(file) for module, file in MODULES.items()}
 
 
 def misplaced(floors):
@@ -83,7 +87,7 @@ def misplaced(floors):
     level = {room: number for number, rooms in enumerate(floors) for room in rooms}
     return [
         f"{module} imports {other}"
-        for module, others in IMPORTS.items()
+        for module, others in every_import().items()
         for other in sorted(others)
         if room_of(other) != room_of(module) and level[room_of(other)] >= level[room_of(module)]
     ]
@@ -97,7 +101,7 @@ def test_the_rule_sees_when_two_floors_are_swapped():
     level = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     pairs = {
         (level[room_of(other)], level[room_of(module)])
-        for module, others in IMPORTS.items()
+        for module, others in every_import().items()
         for other in others
     }
     for low, high in sorted((low, high) for low, high in pairs if low != high):
@@ -120,7 +124,7 @@ def test_no_module_imports_itself_by_way_of_others():
         assert module not in open_, f"a circle: {' -> '.join([*open_, module])}"
         if module not in done:
             open_.append(module)
-            for other in sorted(IMPORTS[module] - {module}):
+            for other in sorted(every_import()[module] - {module}):
                 visit(other)
             done.add(open_.pop())
 
@@ -169,13 +173,13 @@ def test_losses_graphs_and_texts_see_no_config_and_no_dataset():
 
 
 def test_version_quirks_are_known_to_the_plugin_and_rays_to_those_who_start_it_alone():
-    users = {m for m, others in IMPORTS.items() if any("plugin.compat" in o for o in others)}
+    users = {m for m, others in every_import().items() if any("plugin.compat" in o for o in others)}
     # ray_cluster.py starts Ray, search.py its trials, trial.py runs in them
     search = {"run.ray_cluster", "tune.search", "tune.trial"}
     plugin = {"plugin.register", "plugin.compat_ray"}
     assert users == {*plugin, *search}
     for module in search:
-        assert {o for o in IMPORTS[module] if "compat" in o} == {"plugin.compat_ray"}
+        assert {o for o in every_import()[module] if "compat" in o} == {"plugin.compat_ray"}
 
 
 def test_only_options_and_hosts_read_the_configuration():
