@@ -121,7 +121,8 @@ def _over_sets(over: Sequence[OverSets], metric: str, n_sets: int) -> list[Part]
     text = (
         f"Change of {metric} against another row, averaged over {n_sets} data sets: a "
         "random-effects mean of the log ratio (DerSimonian and Laird) with a 95 % interval over "
-        "sets like these (Hartung and Knapp), not adjusted for the number of rows. A ratio's "
+        "sets like these (Hartung and Knapp), not adjusted for the number of rows; in round "
+        "brackets where the ratio on a further set like these is expected, with 95 %. A ratio's "
         "standard error is over users and seeds. The best other baseline is chosen on each set, as "
         "the better of several rows is, on validation."
     )
@@ -145,11 +146,12 @@ def _over_sets(over: Sequence[OverSets], metric: str, n_sets: int) -> list[Part]
 def _pooled(row: OverSets, n_sets: int) -> Entry:
     if row.pooled is None:
         return _NONE
-    sets, mean, interval, _ = row.pooled
+    sets, mean, interval, prediction, _ = row.pooled
     text = f"{100 * math.expm1(mean):+.1f} %"
-    if interval:
-        low, high = (100 * math.expm1(end) for end in interval)
-        text += f" [{low:+.1f}, {high:+.1f}]"
+    for ends, brackets in ((interval, "[]"), (prediction, "()")):
+        if ends:
+            low, high = (100 * math.expm1(end) for end in ends)
+            text += f" {brackets[0]}{low:+.1f}, {high:+.1f}{brackets[1]}"
     if sets < n_sets:
         text += f" ({sets} of {n_sets} sets)"
     return Entry(text)

@@ -84,19 +84,21 @@ def sets_as_csv(over: Sequence[OverSets]) -> str:
     writer.writerow(
         [
             *("row", "against", "dataset", "other", "log_ratio", "standard_error"),
-            *("sets", "change_percent", "interval_low_percent", "interval_high_percent", "tau"),
+            *("sets", "change_percent", "interval_low_percent", "interval_high_percent"),
+            *("prediction_low_percent", "prediction_high_percent", "tau"),
         ]
     )
     for row in over:
         first = (row.label, row.against or "best other baseline")
         for on in row.sets:
             change = 100 * math.expm1(on.ratio.value)
-            writer.writerow([*first, on.dataset, on.other, *on.ratio, "", change, "", "", ""])
+            writer.writerow([*first, on.dataset, on.other, *on.ratio, "", change, *[""] * 5])
         if row.pooled:
-            sets, mean, interval, tau = row.pooled
-            ends = [100 * math.expm1(end) for end in interval] if interval else ["", ""]
-            shown = [sets, 100 * math.expm1(mean), *ends, "" if tau is None else tau]
-            writer.writerow([*first, "mean", "", mean, "", *shown])
+            sets, mean, interval, prediction, tau = row.pooled
+            ends = [*(interval or (None, None)), *(prediction or (None, None))]
+            shown = ["" if end is None else 100 * math.expm1(end) for end in (mean, *ends)]
+            last = "" if tau is None else tau
+            writer.writerow([*first, "mean", "", mean, "", sets, *shown, last])
     return text.getvalue()
 
 

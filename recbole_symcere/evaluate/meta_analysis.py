@@ -34,6 +34,8 @@ class Pooled(NamedTuple):
         sets: number of data sets in it.
         mean: of the log ratios.
         interval: of that; None for a single set, or if there is none because a ratio is 0.
+        prediction: where the true log ratio of a further set like these is expected; None as the
+            interval, and for two sets.
         tau: standard deviation of the true log ratios between data sets, as estimated; None as the
             interval.
     """
@@ -41,6 +43,7 @@ class Pooled(NamedTuple):
     sets: int
     mean: float
     interval: Interval | None
+    prediction: Interval | None
     tau: float | None
 
 
@@ -71,16 +74,18 @@ def log_ratio(first: npt.ArrayLike, second: npt.ArrayLike) -> LogRatio | None:
 
 
 def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | None:
-    r"""Random-effects mean of log ratios: what to expect of another data set like these.
+    r"""Random-effects mean of log ratios over sets like these, and what a further one may show.
 
     Weights are 1 / (v_i + \tau^2) with \tau^2 by DerSimonian & Laird (1986). The interval is that
     of Hartung & Knapp (2001) and Sidik & Jonkman (2002): few sets say little about \tau^2, so it is
     \mu \pm t_{k-1} \sqrt{q / \sum w_i} with q = \sum w_i (y_i - \mu)^2 / (k - 1). As few sets may
     agree by chance, q counts as 1 at least (Roever, Knapp & Friede, 2015). It is wide for two sets.
+    A set's own ratio lies about \mu: the prediction interval is \mu \pm t_{k-2} \sqrt{\tau^2 +
+    q / \sum w_i} (Higgins, Thompson & Spiegelhalter, 2009).
 
     Args:
         ratios: one per data set.
-        level: of the interval.
+        level: of the intervals.
 
     Returns:
         The mean, or None of no sets. Of a single set it has no interval; with a ratio of 0 among
@@ -91,14 +96,22 @@ def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | 
     k = len(ratios)
     y = np.array([ratio.value for ratio in ratios])
     if k == 1 or not np.isfinite(y).all():
-        return Pooled(k, float(y.mean()), None, None)
+        return Pooled(k, float(y.mean()), None, None, None)
     v = np.maximum([ratio.error for ratio in ratios], _LEAST_ERROR) ** 2
     w = 1 / v
     rest = sum(float(w[i]) * float(np.delete(w, i).sum()) for i in range(k)) / w.sum()
-    spread = w @ (y - w @ y / w.sum()) ** 2
-    tau_squared = max(0.0, float((spread - (k - 1)) / rest))
+    differ = float(w @ (y - w @ y / w.sum()) ** 2)
+    tau_squared = max(0.0, float((differ - (k - 1)) / rest))
     w = 1 / (v + tau_squared)
     mean = float(w @ y / w.sum())
     q = max(1.0, float(w @ (y - mean) ** 2) / (k - 1))
-    half = float(scipy.stats.t.ppf((1 + level) / 2, k - 1)) * math.sqrt(q / w.sum())
-    return Pooled(k, mean, Interval(mean - half, mean + half), math.sqrt(tau_squared))
+    variance = q / float(w.sum())
+    interval = _about(mean, math.sqrt(variance), level, k - 1)
+    spread = math.sqrt(tau_squared + variance)
+    prediction = _about(mean, spread, level, k - 2) if k > 2 else None
+    return Pooled(k, mean, interval, prediction, math.sqrt(tau_squared))
+
+
+def _about(mean: float, error: float, level: float, freedom: int) -> Interval:
+    half = float(scipy.stats.t.ppf((1 + level) / 2, freedom)) * error
+    return Interval(mean - half, mean + half)

@@ -14,15 +14,13 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data.recency import Histories, histories
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
-from recbole_symcere.model.experts import Expert, ItemMap, expert
+from recbole_symcere.model.experts import Expert, ItemMap, basis_columns, expert
 
-__all__ = ["Blend", "basis_columns", "blend_of", "deviation", "training_histories"]
+__all__ = ["Blend", "blend_of", "deviation", "training_histories"]
 
 _log = logging.getLogger(__name__)
 
 _ROWS = 4_096  # users whose scores are made at once
-_PAIRS = 50_000_000  # scores of all users that are held as they are: 200 MB
-_COLUMNS = (128, 1_024)  # fewest and most that stand in their place above
 _POWERS = 2  # of its decomposition
 _SOME = 2_048  # items that tell how far an expert's scores of a user spread
 _SEED = 0
@@ -207,12 +205,6 @@ def _leading_directions(
     return q.astype(np.float32)
 
 
-def basis_columns(n_users: int, n_items: int) -> int:
-    """Columns of a user for what all experts but "words" say; ``n_items`` where nothing is lost."""
-    most = _PAIRS // max(n_users, n_items)
-    return n_items if n_items <= most else min(max(most, _COLUMNS[0]), _COLUMNS[1], n_items)
-
-
 def _of(name: str, known: Histories) -> Any:
     return known.recent if kind_of(name).recent else known.flat
 
@@ -299,6 +291,12 @@ def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | 
             f"EASE in the blend is approximate: {n_items:,} items are more than "
             f"blend_ease_exact, {o.blend_ease_exact:,}. Exactly it would take "
             f"{12 * n_items**2 / 1e9:.1f} GB: --blend_ease_exact={n_items}."
+        )
+    columns = basis_columns(*known.flat.shape)
+    if columns < known.flat.shape[1] and any(name != "words" for name in names):
+        _log.info(
+            f"what the blend adds is approximate: {columns:,} columns of a user stand for his "
+            f"scores of {n_items:,} items"
         )
 
     def make(name: str) -> Expert:

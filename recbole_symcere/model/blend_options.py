@@ -75,8 +75,8 @@ class BlendOptions:
     )
     blend_ease_exact: int = option(
         10_000,
-        "items up to which EASE in the blend is exact, in 12 bytes for each pair of items; above "
-        "it is made of the leading directions of the interactions",
+        "items up to which EASE's weights come from the exact inverse, in 12 bytes for each pair "
+        "of items; above it is made of the leading directions of the interactions",
         minimum=0,
     )
     own_item_text: bool = option(

@@ -10,10 +10,20 @@ from recbole_symcere.model.blend_options import kind_of
 from recbole_symcere.model.ease_weights import EaseWeights, ease_factors
 from recbole_symcere.model.low_rank import low_pass
 
-__all__ = ["Expert", "ItemMap", "Popularity", "expert", "item_knn", "nearest_words"]
+__all__ = [
+    "Expert",
+    "ItemMap",
+    "Popularity",
+    "basis_columns",
+    "expert",
+    "item_knn",
+    "nearest_words",
+]
 
-_DENSE = 4_000  # items up to which EASE's weights are held whole
-_RANK = 256  # of its factors above
+_PAIRS = 50_000_000  # scores of all users that are held as they are: 200 MB
+_COLUMNS = (128, 1_024)  # fewest and most that stand in their place above
+_DENSE = 4_000  # items up to which EASE's weights are held whole, however many users there are
+_RANK = 256  # of its factors above, where the scores are cut down to columns anyway
 _ITEMS = 1_024  # whose neighbours are looked for at once
 
 _Floats = npt.NDArray[np.floating]
@@ -90,6 +100,12 @@ class ItemMap:
         return _dense(sums if self.far is None else self.far @ sums)
 
 
+def basis_columns(n_users: int, n_items: int) -> int:
+    """Columns of a user for what all experts but "words" say; ``n_items`` where nothing is lost."""
+    most = _PAIRS // max(n_users, n_items)
+    return n_items if n_items <= most else min(max(most, _COLUMNS[0]), _COLUMNS[1], n_items)
+
+
 def expert(
     name: str, known: csr_matrix, words: _Floats | None, exact_items: int
 ) -> ItemMap | Popularity:
@@ -99,9 +115,11 @@ def expert(
         name: see `kind_of`; whether later interactions count more is a matter of what is asked.
         known: [n_users, n_items], 1 for a training interaction.
         words: float32 [n_items, d], what the reviews of each item say, if the name asks for them.
-        exact_items: items up to which EASE is exact.
+        exact_items: items up to which EASE's inverse is. Its weights are whole up to 4,000 of
+            these, and further where a user has a column for each item (`basis_columns`); beyond
+            they have rank 256.
     """
-    kind, n_items = kind_of(name), known.shape[1]
+    kind, (n_users, n_items) = kind_of(name), known.shape
     number = kind.number or n_items
     if kind.what == "popularity":
         return Popularity(np.asarray(known.sum(axis=0)).ravel())
@@ -112,7 +130,8 @@ def expert(
     if kind.what == "svd":
         return ItemMap(*low_pass(known, number))
     limit = exact_items + 1  # the padding item is in the matrix
-    if n_items <= min(_DENSE, limit):
+    whole = n_items <= _DENSE or basis_columns(n_users, n_items) == n_items
+    if whole and n_items <= limit:
         return ItemMap(EaseWeights(known, number, limit).times(np.eye(n_items, dtype=np.float32)))
     near, far = ease_factors(known, number, _RANK, limit)
     return ItemMap(near.numpy(), far.numpy())

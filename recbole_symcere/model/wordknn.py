@@ -52,8 +52,9 @@ class WordKNNOptions:
 class WordKNN(Untrained):
     """x_ui = sum_{j in N_u} cos(w_j, w_i) / sd_u over the j among the k nearest of i.
 
-    w are the items' words: TF-IDF of all training reviews of an item in 256 dimensions of latent
-    semantic analysis, see `LexicalSpace`. The deviation sd_u of a user's scores changes no list.
+    w are the items' words: TF-IDF of all training reviews of an item, and of its own text
+    (`own_item_text`), in 256 dimensions of latent semantic analysis, see `LexicalSpace`. The
+    deviation sd_u of a user's scores changes no list.
 
     Args:
         config: RecBole's configuration.

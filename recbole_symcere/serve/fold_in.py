@@ -14,9 +14,9 @@ from torch import Tensor
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import histories
 from recbole_symcere.evaluate.products import all_products
-from recbole_symcere.model.blend import Blend, basis_columns
+from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.blend_options import BlendOptions
-from recbole_symcere.model.experts import Expert, expert
+from recbole_symcere.model.experts import Expert, basis_columns, expert
 from recbole_symcere.model.registry import class_of, is_ours, lineage
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.serve.fold_text import TEXT_MODELS, TextFold

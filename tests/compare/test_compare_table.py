@@ -328,9 +328,11 @@ def test_the_document_shows_rows_over_the_data_sets(blocks):
     page = Page(as_html(describe(blocks, over, given), "Comparison"))
     start = page.rows.index(["model", "best other baseline", "EASE"])
     rows = {row[0]: row[1:] for row in page.rows[start + 1 : start + 5]}
-    mean, (low, high) = (x for x in next(r for r in over if r.label == "SymCERE").pooled[1:3])
-    shown = [f"{100 * math.expm1(x):+.1f}" for x in (mean, low, high)]
-    assert rows["SymCERE"][0] == f"{shown[0]} % [{shown[1]}, {shown[2]}]"
+    pooled = next(r for r in over if r.label == "SymCERE").pooled
+    ends = pooled.mean, *pooled.interval, *pooled.prediction
+    shown = [f"{100 * math.expm1(x):+.1f}" for x in ends]
+    wanted = f"{shown[0]} % [{shown[1]}, {shown[2]}] ({shown[3]}, {shown[4]})"
+    assert rows["SymCERE"][0] == wanted
     assert rows["SymCERE"][1].endswith("(2 of 3 sets)")
     assert rows["EASE"] == ["-100.0 %", "-"]
     text = as_markdown(describe(blocks, over, given))
@@ -351,6 +353,9 @@ def test_the_csv_of_sets_has_every_ratio_and_the_mean(blocks):
     assert float(ours[-1]["log_ratio"]) == over[0].pooled.mean
     assert float(ours[-1]["interval_low_percent"]) == pytest.approx(
         100 * (math.exp(over[0].pooled.interval.low) - 1)
+    )
+    assert float(ours[-1]["prediction_high_percent"]) == pytest.approx(
+        100 * (math.exp(over[0].pooled.prediction.high) - 1)
     )
     assert (ours[-1]["sets"], float(ours[-1]["tau"])) == ("3", over[0].pooled.tau)
     nothing = next(row for row in rows if row["row"] == "EASE" and row["dataset"] == "mean")

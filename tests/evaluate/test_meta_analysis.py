@@ -27,7 +27,7 @@ def bcg():
 
 
 def plain(ratios):
-    """DerSimonian & Laird, then Hartung & Knapp with q of at least 1; mean, tau^2, half width."""
+    """DerSimonian & Laird, then Hartung & Knapp with q of at least 1; mean, tau^2, half widths."""
     k, y, v = len(ratios), [r.value for r in ratios], [r.error**2 for r in ratios]
     w = [1 / x for x in v]
     fixed = sum(a * b for a, b in zip(w, y, strict=True)) / sum(w)
@@ -36,7 +36,9 @@ def plain(ratios):
     w = [1 / (x + tau2) for x in v]
     mean = sum(a * b for a, b in zip(w, y, strict=True)) / sum(w)
     q = sum(a * (b - mean) ** 2 for a, b in zip(w, y, strict=True)) / (k - 1)
-    return mean, tau2, scipy.stats.t.ppf(0.975, k - 1) * math.sqrt(max(1.0, q) / sum(w))
+    error = math.sqrt(max(1.0, q) / sum(w))
+    further = scipy.stats.t.ppf(0.975, k - 2) * math.sqrt(tau2 + error**2)
+    return mean, tau2, scipy.stats.t.ppf(0.975, k - 1) * error, further
 
 
 def test_published_numbers():
@@ -52,11 +54,12 @@ def test_mean_and_interval_are_the_formulas(errors):
     # sets that differ, and sets that agree better than their errors let expect
     ratios = [LogRatio(y, e) for y, e in zip((0.1, 0.3, -0.2, 0.4), errors, strict=True)]
     for given in (ratios, bcg()):
-        mean, tau2, half = plain(given)
+        mean, tau2, half, further = plain(given)
         found = random_effects(given)
         assert found.mean == pytest.approx(mean)
         assert found.tau**2 == pytest.approx(tau2)
         assert found.interval == pytest.approx((mean - half, mean + half))
+        assert found.prediction == pytest.approx((mean - further, mean + further))
     assert (random_effects(ratios).tau == 0) == (errors[0] == 0.5)
     wide = random_effects(ratios, level=0.99).interval
     assert wide.low < random_effects(ratios).interval.low
@@ -64,19 +67,25 @@ def test_mean_and_interval_are_the_formulas(errors):
 
 def test_it_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    inside = []
+    inside, further = [], []
     for _ in range(2000):
         errors = rng.uniform(0.03, 0.15, 6)
-        values = rng.normal(0.1, 0.1, 6) + rng.normal(0, errors)
-        found = random_effects([*map(LogRatio, values, errors)]).interval
-        inside.append(found.low <= 0.1 <= found.high)
+        *true, next_one = rng.normal(0.1, 0.1, 7)
+        found = random_effects([*map(LogRatio, true + rng.normal(0, errors), errors)])
+        inside.append(found.interval.low <= 0.1 <= found.interval.high)
+        further.append(found.prediction.low <= next_one <= found.prediction.high)
     assert 0.93 <= np.mean(inside) <= 0.975
+    assert 0.88 <= np.mean(further) <= 0.92  # tau of six sets is often too small, as the docs say
 
 
 def test_none_one_and_nothing():
     assert random_effects([]) is None
     single = random_effects([LogRatio(0.2, 0.1)])
     assert (single.sets, single.mean, single.interval, single.tau) == (1, 0.2, None, None)
+    assert single.prediction is None
+    two = random_effects([LogRatio(0.2, 0.1), LogRatio(0.3, 0.1)])
+    assert two.interval is not None
+    assert two.prediction is None
     nothing = random_effects([LogRatio(0.2, 0.1), LogRatio(-math.inf, 0.0)])
     assert (nothing.sets, nothing.mean, nothing.interval) == (2, -math.inf, None)
 

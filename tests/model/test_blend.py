@@ -15,9 +15,10 @@ from scipy.sparse import csr_matrix
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import Histories
 from recbole_symcere.model import blend as module
-from recbole_symcere.model.blend import Blend, basis_columns, deviation
+from recbole_symcere.model import experts
+from recbole_symcere.model.blend import Blend, deviation
 from recbole_symcere.model.blended_stock import with_blend
-from recbole_symcere.model.experts import ItemMap
+from recbole_symcere.model.experts import ItemMap, basis_columns
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 
@@ -118,12 +119,12 @@ def test_users_are_blended_in_pieces(monkeypatch):
 
 def test_few_columns_stand_for_many_items(monkeypatch):
     planted, weights = Planted(4), [0.2, 0.3, 0.4, 0.1]
-    monkeypatch.setattr(module, "_PAIRS", 10)
-    monkeypatch.setattr(module, "_COLUMNS", (7, 7))  # as many as users: nothing is lost
+    monkeypatch.setattr(experts, "_PAIRS", 10)
+    monkeypatch.setattr(experts, "_COLUMNS", (7, 7))  # as many as users: nothing is lost
     left, right = planted.blend(weights)(*planted.vectors())
     assert left.shape[1] == 4 + 3 + 7
     assert (left @ right.T).numpy() == pytest.approx(planted.wanted(weights), abs=2e-3)
-    monkeypatch.setattr(module, "_COLUMNS", (2, 2))
+    monkeypatch.setattr(experts, "_COLUMNS", (2, 2))
     fewer = planted.blend(weights)(*planted.vectors())
     exact = planted.wanted([0, 0, 0.4, 0.1])
     found = (fewer[0][:, 7:] @ fewer[1][:, 7:].T).numpy()
@@ -133,7 +134,7 @@ def test_few_columns_stand_for_many_items(monkeypatch):
 
 def test_few_items_get_a_column_each_however_many_users(monkeypatch):
     planted, weights = Planted(4), [0.2, 0.3, 0.4, 0.1]
-    monkeypatch.setattr(module, "_PAIRS", 10)  # of 9 items, fewer than the columns
+    monkeypatch.setattr(experts, "_PAIRS", 10)  # of 9 items, fewer than the columns
     left, right = planted.blend(weights)(*planted.vectors())
     assert (left @ right.T).numpy() == pytest.approx(planted.wanted(weights), abs=2e-3)
 
@@ -215,6 +216,18 @@ def test_weights_of_other_experts_are_refused():
 def test_what_takes_part(small, options, names):
     blend = prepare("SymCEREPlus", small, **options)[1].blend
     assert len(blend.names) - 1 == names if names else blend is None
+
+
+def test_fewer_columns_than_items_are_told(small, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(experts, "_PAIRS", 10)
+    monkeypatch.setattr(experts, "_COLUMNS", (7, 7))
+    prepare("SymCEREPlus", small, blend=["words"])
+    assert "approximate" not in caplog.text
+    prepare("SymCEREPlus", small, blend=["knn_10"])
+    assert (
+        "what the blend adds is approximate: 7 columns of a user stand for his scores of 30 items"
+    ) in caplog.text
 
 
 def test_above_its_limit_ease_is_approximate_and_says_so(small, caplog):

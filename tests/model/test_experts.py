@@ -113,7 +113,8 @@ def test_scores(name, wanted):
 @pytest.mark.parametrize("name", ["popularity", "words", "words_3", "knn_2", "ease_10", "svd_2"])
 @pytest.mark.parametrize("dense", [4_000, 2])
 def test_products_with_scores_that_are_not_made(name, dense, monkeypatch):
-    monkeypatch.setattr(module, "_DENSE", dense)  # EASE as factors
+    monkeypatch.setattr(module, "_DENSE", dense)
+    monkeypatch.setattr(module, "_PAIRS", 0)  # EASE as factors above
     known, words = drawn(6)
     one, rows = by_name(name, known, words), csr_matrix(known, dtype=np.float32)
     rng = np.random.default_rng(0)
@@ -121,6 +122,18 @@ def test_products_with_scores_that_are_not_made(name, dense, monkeypatch):
     scores = one.scores(rows)
     assert np.allclose(one.times(rows, x), scores @ x, atol=1e-4)
     assert np.allclose(one.transposed_times(rows, y), scores.T @ y, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "limit", "lost"), [(USERS * ITEMS, 100, False), (2, 100, True), (99, 5, True)]
+)
+def test_ease_is_whole_where_a_user_has_a_column_for_each_item(pairs, limit, lost, monkeypatch):
+    """Above the items that it is always whole for."""
+    for name, value in {"_DENSE": 2, "_RANK": 3, "_PAIRS": pairs, "_COLUMNS": (1, 1)}.items():
+        monkeypatch.setattr(module, name, value)
+    known, words = drawn(9)
+    scores = by_name("ease_10", known, words, limit).scores(csr_matrix(known, dtype=np.float32))
+    assert np.allclose(scores, known @ ease(known, 10), atol=1e-4) != lost
 
 
 def test_directions_in_which_no_history_differs_say_nothing():

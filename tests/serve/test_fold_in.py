@@ -153,7 +153,7 @@ def test_a_step_of_propagation_is_the_oracles():
 )
 @pytest.mark.parametrize("pairs", [50_000_000, 10])
 def test_a_copy_of_a_user_of_symcereplus_has_his_vector(place, monkeypatch, weights, exact, pairs):
-    monkeypatch.setattr("recbole_symcere.model.blend._PAIRS", pairs)  # fewer columns than items
+    monkeypatch.setattr("recbole_symcere.model.experts._PAIRS", pairs)  # fewer columns than items
     settings = {"profile_text": "lexical", "blend_ease_exact": exact}
     config = Config("SymCEREPlus", "small", config_dict={**place, **settings})
     loaders = split_data(config, read_dataset(config))
