@@ -135,7 +135,8 @@ def plan_rows(options: CompareOptions) -> list[Row]:
         )
         for row in rows
         for control in controls
-        if text_use(row.model) != "none"
+        # neighbours by constant words would be none
+        if text_use(row.model) != "none" and not (row.offered and control == "constant")
     ]
     if controls and not controlled:
         raise InputError(

@@ -15,6 +15,7 @@ from recbole_symcere.base.options import read_options
 from recbole_symcere.data.recency import Histories, histories
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.experts import Expert, ItemMap, basis_columns, expert
+from recbole_symcere.text.lexical import NO_WORDS
 
 __all__ = ["Blend", "blend_of", "deviation", "training_histories"]
 
@@ -280,7 +281,7 @@ def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | 
     if any(kind_of(name).what == "words" for name in names):
         vectors = words()
         if not vectors.shape[1]:
-            why = "no two items share one" if hasattr(dataset, "training_reviews") else "no reviews"
+            why = NO_WORDS if hasattr(dataset, "training_reviews") else "no reviews"
             _log.info(f"words take no part in the blend: {why}")
             names = tuple(name for name in names if kind_of(name).what != "words")
     if not names:

@@ -18,6 +18,7 @@ from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import Drawn, SymCERE
 from recbole_symcere.text.adaptor import linear_or_mlp
+from recbole_symcere.text.lexical import NO_WORDS
 from recbole_symcere.text.text_options import EncoderOptions
 
 __all__ = ["SymCEREPlus", "SymCEREPlusLoss", "SymCEREPlusOptions"]
@@ -101,6 +102,8 @@ class SymCEREPlus(SymCERE):
         )
         self.register_buffer("profiles", found.nodes, persistent=False)
         d_p = self.profiles.shape[1]
+        if not d_p:
+            raise InputError(f"profile_text is lexical, but {NO_WORDS}. Take both, or dense.")
         if o.profile:
             self.seed = linear_or_mlp(d_p, o.profile_hidden, self.options.embedding_size)
             self.seed.apply(xavier_uniform_initialization)

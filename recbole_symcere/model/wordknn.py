@@ -7,6 +7,7 @@ import torch
 from recbole.utils import InputType
 from torch import Tensor, nn
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.recency import Histories
 from recbole_symcere.data.reviews import refuse_blank
@@ -14,6 +15,7 @@ from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.blend import Blend, training_histories
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.experts import Expert, expert
+from recbole_symcere.text.lexical import NO_WORDS
 
 __all__ = ["Untrained", "WordKNN", "WordKNNOptions"]
 
@@ -61,7 +63,7 @@ class WordKNN(Untrained):
         dataset: the training split, a `ReviewDataset`.
 
     Raises:
-        InputError: if no review has a word.
+        InputError: if no review has a word, or no words tell items apart.
     """
 
     text_use = "once"
@@ -71,6 +73,11 @@ class WordKNN(Untrained):
         super().__init__(config, dataset)
         refuse_blank(dataset.training_reviews(), dataset)
         known, words = training_histories(dataset), item_words(dataset)
+        if not words.shape[1]:
+            raise InputError(
+                f"WordKNN has nothing to rank {dataset.dataset_name} by: {NO_WORDS}. Take another "
+                "model; compare leaves it out with --untrained=False."
+            )
         name = f"words_{read_options(WordKNNOptions, config).word_neighbours}"
 
         def make(name: str) -> Expert:

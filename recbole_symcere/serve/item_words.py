@@ -67,7 +67,7 @@ class ItemWords:
         self._codes = dict(vocabulary.codes)  # a copy: a vocabulary grows with what it counts
         self._words, self._kept = self._all_words[kept], kept
         self._weigher, self._weights = _weigher(), self._counts[:, kept]
-        if len(kept):  # of no words at all, where no two items share one, it makes an error
+        if len(kept):  # it makes an error of no words at all
             self._weights = csr_matrix(self._weigher.fit_transform(self._weights))
 
     def near(self, item: int, k: int) -> list[NearItem]:

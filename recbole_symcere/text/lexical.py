@@ -12,11 +12,17 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.text.owners import owned_texts
 
-__all__ = ["LexicalSpace", "WordSums", "word_counts"]
+__all__ = ["NO_WORDS", "LexicalSpace", "WordSums", "word_counts"]
 
 _LEAST_TEXTS = 2  # a word of a single owner says nothing of any other
 _MOST_TEXTS = 0.3  # of the owners; a more frequent word tells them apart badly
 _SEED = 0  # of the randomised decomposition: vectors don't depend on a run's seed
+
+NO_WORDS = (
+    f"fewer than two words stand in the texts of at least {_LEAST_TEXTS} items and of at most "
+    f"{_MOST_TEXTS:.0%} of them"
+)
+"""Why a `LexicalSpace` has no dimension."""
 
 
 def word_counts(

@@ -5,6 +5,7 @@ import pytest
 import torch
 from model.test_contract import all_scores, prepare
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.model.catalogue_words import item_words
 
 
@@ -32,6 +33,32 @@ def test_the_stack_is_its_experts(small):
     one, two = model.blend.scores(np.arange(1, model.n_users)).astype(float)[:, :, 1:]
     wanted = 0.3 * one / one.std(1, keepdims=True) + 0.7 * two / two.std(1, keepdims=True)
     assert np.allclose(all_scores(model)[:, 1:], wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "message"),
+    [
+        ("WordKNN", {}, r"WordKNN has nothing to rank small by: fewer than two words stand in the "
+         r"texts of at least 2 items and of at most 30% of them\. Take another model; compare "),
+        ("Stack", {"blend": ["words", "words_20"]}, r"Stack is its blend and nothing else, but no "
+         r"expert is left of blend: \['words', 'words_20'\]\. Name others, such as knn_10"),
+        ("Stack", {"blend": None}, r"no expert is left of blend: None"),
+        ("SymCEREPlus", {"profile_text": "lexical"}, r"profile_text is lexical, but fewer than two "
+         r"words .* Take both, or dense\."),
+    ],
+)  # fmt: skip
+def test_texts_that_tell_no_items_apart_are_refused(small, name, extra, message):
+    with pytest.raises(InputError, match=message):
+        prepare(name, small, text_control="constant", **extra)
+
+
+def test_a_blend_without_words_says_why(small, caplog):
+    caplog.set_level("INFO")
+    model = prepare("SymCEREPlus", small, text_control="constant", blend=["words", "knn_4"])[1]
+    assert model.blend.names == ["model", "knn_4"]
+    assert "words take no part in the blend: fewer than two words stand in the texts of" in (
+        caplog.text
+    )
 
 
 def test_there_is_nothing_to_learn(small):
