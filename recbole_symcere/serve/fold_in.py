@@ -23,6 +23,8 @@ from recbole_symcere.serve.fold_text import TEXT_MODELS, TextFold
 
 __all__ = ["FoldError", "VectorFold"]
 
+_ALIKE = 10  # items whose mean a new item gets of experts that can't know it
+
 _Ints = npt.NDArray[np.int64]
 
 
@@ -48,7 +50,8 @@ class VectorFold:
         to K + 1, so that layer K + 1 stands where a trained user has its own layer 0. Users of
         SymCEREPlus with profile: item, without ids and with odd n_layers have neither: their
         vectors are exact. Of models without a graph (DirectAU on tables) and of NGCF the step is an
-        approximation. |N_i| doesn't count the new user, and a new item has the median popularity.
+        approximation. |N_i| doesn't count the new user, and a new item has the median popularity and,
+        of experts other than "words", the mean of the ten items most like it.
 
     Args:
         catalogue: of the run.
@@ -191,6 +194,9 @@ class VectorFold:
             row[self._own - 1] = self.items[trained, self._own - 1].median()
         if words.shape[1] and self._word_columns:
             row[self._own : self._own + words.shape[1]] = words[0]
+        rest = self._own + self._word_columns
+        if len(row) > rest:
+            row[rest:] = self.items[self._alike(vector, words), rest:].mean(dim=0)
         return vector, row
 
     # --- parts ---------------------------------------------------------------------------------
@@ -199,6 +205,14 @@ class VectorFold:
         """One step of propagation to a new node, h of the class."""
         scale = 1 / np.sqrt(len(places) * np.maximum(degrees[places], 1))
         return torch.from_numpy(scale).to(vectors.dtype) @ vectors[torch.from_numpy(places)]
+
+    def _alike(self, vector: Tensor, words: Tensor) -> Tensor:
+        """Places of the trained items nearest to a new one, by its words if it has some."""
+        by_words = self._words is not None and words.any()
+        known, new = (self._words, words[0]) if by_words else (self.raw_items, vector)
+        near = F.normalize(torch.as_tensor(known), dim=1) @ F.normalize(new, dim=0)
+        near[torch.from_numpy(self._degrees[1] == 0)] = -torch.inf
+        return near.topk(min(_ALIKE, int((self._degrees[1] > 0).sum()))).indices
 
     def _as_scored(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self._cosine else vectors

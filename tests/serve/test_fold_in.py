@@ -269,7 +269,8 @@ def test_the_blend_of_a_text_is_the_oracles(place, with_history):
     np.testing.assert_allclose(found.numpy()[1:], expected[1:], rtol=1e-4, atol=1e-4)
 
 
-def test_a_new_items_row_is_the_oracles(place):
+@pytest.mark.parametrize("with_words", [True, False])
+def test_a_new_items_row_is_the_oracles(place, with_words):
     settings = {**place, "profile_text": "lexical", "blend": ["words", "ease_100"]}
     config = Config("SymCEREPlus", "small", config_dict=settings)
     loaders = split_data(config, read_dataset(config))
@@ -281,17 +282,26 @@ def test_a_new_items_row_is_the_oracles(place):
 
     class Texts:
         def items(self, _):
-            return vector[None], words[None]
+            return vector[None], words[None] if with_words else words[None] * 0
 
     state = state_of(config, model)
     catalogue = catalogue_of(loaders[0].dataset, loaders)
     fold = VectorFold(catalogue, state, model.stored_vectors(), Texts)
     row = fold.item(["text"], np.zeros(0, np.int64))[1]
-    # a copy of item 5, but for its popularity and EASE's part
+    # a copy of item 5, but for its popularity, and EASE's part, which is that of items like it
     known = model.scoring_vectors()[1][5]
     width = 16 + 1 + len(words)
-    expected = torch.cat([known[:width], torch.zeros(len(known) - width)])
     trained = np.unique(catalogue.item[catalogue.part == 0])
+    sides = model.blend.words if with_words else model.stored_vectors()["raw"][1]
+    sides = sides.double().numpy()
+    lengths = np.maximum(np.linalg.norm(sides, axis=1), 1e-12) * np.linalg.norm(sides[5])
+    like = sorted(trained, key=lambda item: -(sides @ sides[5] / lengths)[item])[:10]
+    rest = model.scoring_vectors()[1][like, width:].mean(dim=0)
+    assert 5 in like
+    assert rest.any()
+    own = known[: width - len(words)] if not with_words else known[:width]
+    nothing = torch.zeros(width - len(own))
+    expected = torch.cat([own, nothing, rest])
     expected[16] = model.item_bias.detach()[trained].median()
     torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-5)
 
