@@ -50,8 +50,8 @@ class VectorFold:
         to K + 1, so that layer K + 1 stands where a trained user has its own layer 0. Users of
         SymCEREPlus with profile: item, without ids and with odd n_layers have neither: their
         vectors are exact. Of models without a graph (DirectAU on tables) and of NGCF the step is an
-        approximation. |N_i| doesn't count the new user. A new item has the median popularity and, of
-        experts other than "words", the mean of the ten items most like it.
+        approximation. |N_i| doesn't count the new user. A new item has the median popularity and,
+        of experts other than "words", the mean of the ten items most like it.
 
     Args:
         catalogue: of the run.
