@@ -33,12 +33,19 @@ set_of musical_instruments amazon2014 reviews_Musical_Instruments_5.json.gz --k_
 set_of critics generic film_critics_5core.jsonl.gz
 set_of tripadvisor generic tripadvisor_lara_3core.jsonl.gz
 
-BLENDED=
-for model in LightGCN XSimGCL; do
-    case ",$MODELS," in *",$model,"*) BLENDED=$BLENDED,$model ;; esac
-done
-UNTUNED=
-case ",$MODELS," in *,SymCEREPlus,*) UNTUNED=SymCEREPlus ;; esac
+among() {  # SEPARATOR NAME...: those that are among the models, joined
+    separator=$1 found=
+    shift
+    for model in "$@"; do
+        case ",$MODELS," in *",$model,"*) found=$found$separator$model ;; esac
+    done
+    echo "${found#"$separator"}"
+}
+BLENDED=$(among , LightGCN XSimGCL) UNTUNED=$(among , SymCEREPlus)
+# the best row without a blend of the strongest baselines, the blend alone, the paper's own five
+AGAINST=$(among / Pop ItemKNN EASE LightGCN XSimGCL)/WordKNN,Stack
+PAPER=$(among / NeuMF SGL NGCF LightGCN DGCLR)
+[ -z "$PAPER" ] || AGAINST=$AGAINST,$PAPER
 $RUN compare --models="$MODELS" --datasets="$SETS" --data_path="$OUT/data" --out="$OUT/results" \
-    --cache_dir="$OUT/cache" --untuned="$UNTUNED" --blended="${BLENDED#,}" \
-    --seeds="${SEEDS:-0,1,2}" --tune="${TRIALS:-12}" --jobs="${JOBS:-2}"
+    --cache_dir="$OUT/cache" --untuned="$UNTUNED" --blended="$BLENDED" \
+    --against="${AGAINST#/}" --seeds="${SEEDS:-0,1,2}" --tune="${TRIALS:-12}" --jobs="${JOBS:-2}"
