@@ -251,7 +251,7 @@ def _told(attached: Attached) -> str:
         *report.listed(),
         f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept",
         *(f"  skipped      {line}" for line in report.described()),
-        *(f"  note         {note}" for note in report.notes),
+        *(f"  note         {note}" for note in report.noted()),
         f"  unmatched    {attached.unmatched:,} reviews of pairs that no interaction has",
         f"  unused       {attached.unused:,} more reviews of a pair than it has interactions",
     ]

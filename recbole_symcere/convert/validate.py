@@ -126,7 +126,8 @@ class Validator:
             source_line="source_line",
         ).cast(pl.Schema(SCHEMA))
         n_anonymous = len(kept) - len(named)
-        return Batch(reviews, rejected, len(frame), n_anonymous, notes, self._absent)
+        early = parsed.early and parsed.early._replace(column=expect.names["timestamp"])
+        return Batch(reviews, rejected, len(frame), n_anonymous, notes, self._absent, early)
 
     def _is_anonymous(self) -> pl.Expr:
         if not self._expect.anonymous:
@@ -201,6 +202,7 @@ class Validator:
             expected = f"{unit}, as in the other rows, or a date"
         return [
             _Rule(_is_blank(pl.col("timestamp")), f"no {name}", implied=True),
+            *self._compact_rules(name, unit),
             _Rule(
                 pl.col("_seconds").is_null(),
                 f"{name} is no time of 1970-2099",
@@ -213,6 +215,20 @@ class Validator:
                 "timestamp",
                 "a time before now",
             ),
+        ]
+
+    def _compact_rules(self, name: str, unit: str) -> list[_Rule]:
+        if unit == times.COMPACT or self._expect.date_format is not None:
+            return []
+        looks = pl.col("timestamp").str.contains(times.COMPACT_PATTERN)
+        return [
+            _Rule(
+                pl.col("_seconds").is_null() & looks,
+                f"{name} is a date such as 20180707 among times of another form",
+                "timestamp",
+                "2018-07-07 for it, or that form in all rows",
+                implied=True,
+            )
         ]
 
 

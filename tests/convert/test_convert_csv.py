@@ -43,7 +43,7 @@ def texts(reading):
     ("delimiter", "said"), [(";", "semicolon"), ("\t", "tab"), ("|", "pipe"), (",", None)]
 )
 def test_the_delimiter_is_guessed_and_told(read, delimiter, said):
-    rows = [("u", "i", "4", "5", "a, b; c | d"), ("v", "j", "2", "6", "good")]
+    rows = [("u", "i", "4", "1500000000", "a, b; c | d"), ("v", "j", "2", "1500000001", "good")]
     if delimiter != "\t":
         rows[0] = (*rows[0][:4], f'"{rows[0][4]}"')
     reading = read(table(*rows, delimiter=delimiter))
@@ -193,10 +193,11 @@ def test_an_encoding_is_guessed_where_bytes_are_not_utf8(read, encoding, name):
     """U+FFFD stood for 560 of 560 texts."""
     said = [f"{text} {n}" for n in range(280) for text in SAID[encoding]]
     if name == "r.csv":
-        content = table(*(("u", f"i{n}", "4", "5", f'"{text}"') for n, text in enumerate(said)))
+        rows = (("u", f"i{n}", "4", "1500000000", f'"{text}"') for n, text in enumerate(said))
+        content = table(*rows)
     else:
-        row = '{{"user_id": "u", "item_id": "i{}", "rating": 4, "timestamp": 5, "text": "{}"}}\n'
-        content = "".join(row.format(n, text) for n, text in enumerate(said))
+        row = '{{"user_id": "u", "item_id": "i{}", "rating": 4, "timestamp": {}, "text": "{}"}}\n'
+        content = "".join(row.format(n, 1_500_000_000, text) for n, text in enumerate(said))
     for form in (name, f"{name}.gz"):
         data = content.encode(encoding)
         reading = read(gzip.compress(data) if form.endswith("gz") else data, form)

@@ -73,7 +73,7 @@ def test_numbers_in_json_stay_as_written(read):
 
 
 def test_a_file_without_ratings_has_none_and_says_so(read):
-    reading = read("r.csv", "user_id,item_id,timestamp,text\nu,i,5,t\n")
+    reading = read("r.csv", "user_id,item_id,timestamp,text\nu,i,2018-07-07,t\n")
     assert reading.reviews["rating"].to_list() == [None]
     assert reading.report.absent == {"rating"}
     assert reading.report.notes == ("no rating is read: the data set has no ratings",)
@@ -152,7 +152,11 @@ def test_a_cut_last_line_is_counted_as_not_valid_json(read):
 
 
 def test_quoted_csv_fields_may_hold_line_breaks_and_lines_are_still_right(read):
-    content = HEADER + 'u,i,4,5,"a\nb,\tc ""d"""\r\n\r\nu,j,4,5,t\nu,k\nu,l,4,5,"x"y\nu,m,4,5,t\n'
+    content = (
+        HEADER
+        + 'u,i,4,2018-07-07,"a\nb,\tc ""d"""\r\n\r\nu,j,4,2018-07-07,t\nu,k\n'
+        + 'u,l,4,5,"x"y\nu,m,4,2018-07-07,t\n'
+    )
     reading = read("r.csv", "\ufeff" + content)
     assert reading.reviews["text"].to_list() == ['a\nb,\tc "d"', "t", "t"]
     assert reading.reviews["source_line"].to_list() == [2, 5, 8]
@@ -181,7 +185,8 @@ def test_a_very_long_field_is_read(read):
 
 
 def test_bytes_that_are_not_utf8_are_replaced_and_counted(read):
-    bad = (HEADER + "u,i,4,5,caf\xe9\n").encode("latin-1") + b"u\xff,j,4,5,t\nu,k,4,5,t\n"
+    bad = (HEADER + "u,i,4,2018-07-07,caf\xe9\n").encode("latin-1")
+    bad += b"u\xff,j,4,2018-07-07,t\nu,k,4,2018-07-07,t\n"
     reading = read("r.csv", bad, encoding="utf-8")
     assert reading.reviews["text"].to_list() == ["caf\ufffd", "t"]
     assert skipped(reading) == {"user_id cannot be stored": (1, (3,))}
