@@ -69,10 +69,9 @@ class Early(NamedTuple):
     def _look(self) -> str:
         ends = (self.low, self.high)
         for first, last, what in _LOOKS:
-            if first <= self.low and self.high <= last:
-                # 201899 is no month
-                if what is not _MONTHS or all(1 <= end % 100 <= 12 for end in ends):
-                    return what
+            are_months = all(1 <= end % 100 <= 12 for end in ends)  # 201899 is none
+            if first <= self.low and self.high <= last and (what is not _MONTHS or are_months):
+                return what
         return (
             "if that is not meant, name the form with --date_format or write dates such as "
             "2018-07-07; --date_format=seconds says that it is"
