@@ -179,9 +179,10 @@ class ReadReport:
         remedy = "Mend the file, or with 'convert generic' name other columns (--user_field ...)"
         if self.rows_kept:
             remedy += f", or accept the loss with --max_bad={_enough(share)}"
+        allowed = f"allowed {max_bad:.1%}" if self.rows_kept else "no review is left"
         raise InputError(
             f"{self.title}: {n_skipped} of {self.rows_read} rows cannot be used "
-            f"({share:.1%}, allowed {max_bad:.1%}):\n"
+            f"({share:.1%}, {allowed}):\n"
             + "".join(f"  {line}\n" for line in self.described())
             + f"{remedy}."
         )

@@ -80,6 +80,7 @@ def read_generic(
     expect = Expectations(
         columns.names,
         columns.optional,
+        frozenset(columns.names.keys() & WITHOUT.keys()) - lacking,
         rating_range=_range(options.rating_range),
         ratings=rating_form(options.rating_map, options.decimal, _RATING_HINT),
         date_format=None if options.date_format is None else checked_format(options.date_format),
