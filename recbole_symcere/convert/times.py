@@ -67,9 +67,8 @@ class Early(NamedTuple):
         )
 
     def _look(self) -> str:
-        ends = (self.low, self.high)
+        are_months = all(1 <= end % 100 <= 12 for end in (self.low, self.high))  # 201899 is none
         for first, last, what in _LOOKS:
-            are_months = all(1 <= end % 100 <= 12 for end in ends)  # 201899 is none
             if first <= self.low and self.high <= last and (what is not _MONTHS or are_months):
                 return what
         return (
@@ -91,14 +90,12 @@ _LOOKS = (
     (
         9_131,  # 1995
         25_000,  # 2038
-        "that looks like days since 1970: the order is right, the dates are not; write dates such "
-        "as 2018-07-07",
+        "that looks like days since 1970, which are not read: write dates such as 2018-07-07",
     ),
     (
         32_874,  # 1990
         55_000,  # 2050
-        "that looks like the days of a spreadsheet: the order is right, the dates are not; write "
-        "dates such as 2018-07-07",
+        "that looks like days of a spreadsheet, which are not read: write dates such as 2018-07-07",
     ),
 )
 
@@ -140,7 +137,7 @@ def parse_times(
             numbers and dates.
 
     Returns:
-        The seconds, row by row, and the unit.
+        The seconds, row by row, the unit, and what is doubtful.
     """
     stripped = texts.str.strip_chars()
     if date_format is not None and date_format not in UNITS:

@@ -111,14 +111,8 @@ def test_an_order_that_passes_dates_without_marks_by_chance_stays_whole(step):
 YEARS = "that looks like years, which --date_format=%Y reads"
 MONTHS = "that looks like months such as 201807, which --date_format=%Y%m reads"
 MINUTES = "that looks like dates such as 201807072209, which --date_format=%Y%m%d%H%M reads"
-DAYS = (
-    "that looks like days since 1970: the order is right, the dates are not; write dates such as "
-    "2018-07-07"
-)
-SHEET = (
-    "that looks like the days of a spreadsheet: the order is right, the dates are not; write dates "
-    "such as 2018-07-07"
-)
+DAYS = "that looks like days since 1970, which are not read: write dates such as 2018-07-07"
+SHEET = "that looks like days of a spreadsheet, which are not read: write dates such as 2018-07-07"
 ANY = (
     "if that is not meant, name the form with --date_format or write dates such as 2018-07-07; "
     "--date_format=seconds says that it is"
