@@ -100,7 +100,12 @@ def main(words: Sequence[str], presets: Path | None = None, cluster: Cluster | N
     if any(word in {"-h", "--help"} for word in rest):
         terminal.out(_help_of(first) + terminal.FLAGS_HELP)
         return 0
-    commands[first](parse_pairs(rest))
+    pairs = parse_pairs(rest)
+    empty = next((name for name, value in pairs.items() if not value), None)
+    if empty is not None:
+        # a variable of the shell that is not set; it would pass for an option that is not given
+        raise InputError(f"--{empty}: nothing is given; give a value, or leave the option out")
+    commands[first](pairs)
     return 0
 
 
@@ -251,7 +256,7 @@ def _told(attached: Attached) -> str:
         *report.listed(),
         f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept",
         *(f"  skipped      {line}" for line in report.described()),
-        *(f"  note         {note}" for note in report.notes),
+        *(f"  note         {note}" for note in report.noted()),
         f"  unmatched    {attached.unmatched:,} reviews of pairs that no interaction has",
         f"  unused       {attached.unused:,} more reviews of a pair than it has interactions",
     ]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.encodings import decode_line, invalid_note
 from recbole_symcere.convert.lines import Block
 from recbole_symcere.convert.raw import Columns, RawBuilder, RawTable
@@ -61,7 +62,8 @@ class JsonLines:
         """Return one row per line of the block that is not blank.
 
         Raises:
-            InputError: if no line of the first block has a key that is not optional.
+            InputError: if no line of the first block has a key that is not optional, or the file is
+                one document instead of a line for each review.
         """
         parts = list(self._parts(block))
         notes = sum((part.notes for part in parts), Counter(block.notes))
@@ -146,6 +148,8 @@ class JsonLines:
 
     def _check_keys(self, frame: pl.DataFrame, block: Block) -> None:
         whole = frame.filter(pl.col("problem").is_null())
+        if 2 * len(whole) < len(frame):
+            self._refuse_document(block.data.lstrip())
         if all(whole[ours].null_count() < len(whole) for ours in self._columns.names):
             return
         records = (_parse(decode_line(line)[0]) for line in io.BytesIO(block.data))
@@ -153,6 +157,18 @@ class JsonLines:
         found = {key: None for record in records if isinstance(record, dict) for key in record}
         if found:  # else no line could be parsed, and the report says why
             self._columns.check(found, self._file)
+
+    def _refuse_document(self, data: bytes) -> None:
+        """Stop at JSON that is laid out over lines by its structure, not by reviews."""
+        for begins, is_one, jq in (
+            (data.startswith(b"["), "is one JSON array", "jq -c '.[]'"),
+            (re.match(rb"\{\s*\n", data), "holds JSON objects of several lines", "jq -c ."),
+        ):
+            if begins:
+                raise InputError(
+                    f"{self._file}: {is_one}; expected one object per line; write it so, as "
+                    f"{jq} does"
+                )
 
 
 def _all_strings(key: str, frame: pl.DataFrame, data: bytes) -> bool:

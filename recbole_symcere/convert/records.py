@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.convert.times import Early
 
 #: One review per row. ``timestamp`` is whole UTC seconds since 1970, ``source_line`` is the line of
 #: the input where the review starts, counted from 1 (for Parquet the row, counted from 1). Ratings
@@ -42,7 +43,7 @@ WITHOUT: Mapping[str, str] = {
 N_EXAMPLES = 3
 #: How many rejected rows are kept for rejected.jsonl.
 N_REJECTED = 1000
-# how many files, and how many reasons, a message spells out
+# how many files, reasons and notes a message spells out
 _MOST_TOLD = 20
 _LOST = "\ufffd"
 
@@ -57,6 +58,7 @@ class Batch(NamedTuple):
         n_anonymous: rows left out because their user is a name that many people share.
         notes: remark -> how often; "{}" in a remark stands for that number.
         absent: columns that the source doesn't have, of rating and timestamp.
+        early: numbers that are doubtful as times, or None.
     """
 
     reviews: pl.DataFrame
@@ -65,6 +67,7 @@ class Batch(NamedTuple):
     n_anonymous: int = 0
     notes: Counter[str] = Counter()  # noqa: RUF012 # never changed in place
     absent: frozenset[str] = frozenset()
+    early: Early | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,12 @@ class ReadReport:
         rest = len(self.skipped) - len(lines)
         return [*lines, f"and {rest} more reasons"] if rest else lines
 
+    def noted(self) -> list[str]:
+        """Return the notes, of many the first ones."""
+        rest = len(self.notes) - _MOST_TOLD
+        more = [f"and {rest} more notes"] if rest > 0 else []
+        return [*self.notes[:_MOST_TOLD], *more]
+
     def check(self, max_bad: float) -> None:
         """Refuse a reading that lost too much.
 
@@ -170,9 +179,10 @@ class ReadReport:
         remedy = "Mend the file, or with 'convert generic' name other columns (--user_field ...)"
         if self.rows_kept:
             remedy += f", or accept the loss with --max_bad={_enough(share)}"
+        allowed = f"allowed {max_bad:.1%}" if self.rows_kept else "no review is left"
         raise InputError(
             f"{self.title}: {n_skipped} of {self.rows_read} rows cannot be used "
-            f"({share:.1%}, allowed {max_bad:.1%}):\n"
+            f"({share:.1%}, {allowed}):\n"
             + "".join(f"  {line}\n" for line in self.described())
             + f"{remedy}."
         )
@@ -248,6 +258,7 @@ class Account:
         self._skipped: dict[str, Skipped] = {}
         self._rejected: list[Mapping[str, Any]] = []
         self._absent: frozenset[str] = frozenset()
+        self._early: Early | None = None
 
     def add(self, batch: Batch) -> None:
         """Count a batch; batches come in the order of the source."""
@@ -256,6 +267,8 @@ class Account:
         self._anonymous += batch.n_anonymous
         self._notes.update(batch.notes)
         self._absent = batch.absent
+        if batch.early:
+            self._early = batch.early.plus(self._early)
         self._damaged += int(batch.reviews["text"].str.contains(_LOST, literal=True).sum())
         if not len(batch.rejected):
             return
@@ -274,12 +287,13 @@ class Account:
 
     def report(self) -> ReadReport:
         """Return the account so far."""
+        early = (self._early.describe(self._read),) if self._early else ()
         return ReadReport(
             (self._file,),
             self._read,
             self._kept,
             tuple(sorted(self._skipped.values(), key=lambda s: (-s.count, s.lines))),
-            tuple(note.replace("{}", str(n)) for note, n in self._notes.items()),
+            (*(note.replace("{}", str(n)) for note, n in self._notes.items()), *early),
             self._anonymous,
             tuple(self._rejected),
             self._damaged,

@@ -45,7 +45,7 @@ def _about_reading(summary: Summary) -> list[str]:
         f"  rows         {report.rows_read:,} read, {report.rows_kept:,} kept, "
         f"{n_skipped:,} skipped",
         *(f"  skipped      {line}" for line in report.described()),
-        *(f"  note         {note}" for note in report.notes),
+        *(f"  note         {note}" for note in report.noted()),
         f"  texts        {texts.tidied:,} with white space or control characters tidied, "
         f"{texts.html_removed:,} freed of HTML, {texts.made_nfc:,} brought to Unicode NFC, "
         f"{texts.cut:,} cut",

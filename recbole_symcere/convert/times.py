@@ -16,11 +16,14 @@ EXPECTED = "seconds since 1970 such as 1530000000, or a date such as 2018-07-07 
 UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 #: Stands in the place of a unit.
 COMPACT = "dates such as 20180707"
-# no number of seconds since September 1970, and in no other unit either
-_COMPACT = r"^(?:19[7-9]\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
+#: How these look; a column of floating-point numbers has them as 20180707.0.
+COMPACT_PATTERN = r"^\s*(?:19[7-9]\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\.0*)?\s*$"
+_FIRST_COMPACT, _LAST_COMPACT = 19_700_101, 20_991_231
 # A number of seconds above this is in the year 5138, one of milliseconds below it before 1973.
 _LARGEST_SECONDS = 1e11
 _YEAR_2100 = 4_102_444_800
+# who reviewed before the web did not leave seconds
+_YEAR_1990 = 631_152_000
 _YEAR = 366 * 86_400
 _PROBE = datetime(2018, 7, 17, 22, 9, 11, tzinfo=UTC)
 _DAY = "%Y-%m-%d"
@@ -31,6 +34,72 @@ _DATE_FORMATS = (
 _ZONED_FORMATS = tuple(f"{date}%:z" for date in _DATE_FORMATS[1:4])
 
 
+class Early(NamedTuple):
+    """Numbers that make times before 1990 in the unit in which they are read.
+
+    Attributes:
+        unit: that unit.
+        n_found: how many there are.
+        low: the smallest.
+        high: the largest.
+        column: the file's name of their column.
+    """
+
+    unit: str
+    n_found: int
+    low: float
+    high: float
+    column: str = ""
+
+    def plus(self, more: Early | None) -> Early:
+        """Return both together."""
+        if more is None:
+            return self
+        low, high = min(self.low, more.low), max(self.high, more.high)
+        return self._replace(n_found=self.n_found + more.n_found, low=low, high=high)
+
+    def describe(self, n_rows: int) -> str:
+        """Say of how many of the rows they are, what they look like and what can be done."""
+        return (
+            f"{self.column} is a number from {self.low:.15g} to {self.high:.15g} in "
+            f"{self.n_found:,} of {n_rows:,} rows, a time before 1990 if read as {self.unit} since "
+            f"1970; {self._look()}"
+        )
+
+    def _look(self) -> str:
+        are_months = all(1 <= end % 100 <= 12 for end in (self.low, self.high))  # 201899 is none
+        for first, last, what in _LOOKS:
+            if first <= self.low and self.high <= last and (what is not _MONTHS or are_months):
+                return what
+        return (
+            "if that is not meant, name the form with --date_format or write dates such as "
+            "2018-07-07; --date_format=seconds says that it is"
+        )
+
+
+_MONTHS = "that looks like months such as 201807, which --date_format=%Y%m reads"
+# smallest and largest number -> what numbers between them look like
+_LOOKS = (
+    (1900, 2100, "that looks like years, which --date_format=%Y reads"),
+    (190_001, 210_012, _MONTHS),
+    (
+        197_001_010_000,
+        209_912_312_359,
+        "that looks like dates such as 201807072209, which --date_format=%Y%m%d%H%M reads",
+    ),
+    (
+        9_131,  # 1995
+        25_000,  # 2038
+        "that looks like days since 1970, which are not read: write dates such as 2018-07-07",
+    ),
+    (
+        32_874,  # 1990
+        55_000,  # 2050
+        "that looks like days of a spreadsheet, which are not read: write dates such as 2018-07-07",
+    ),
+)
+
+
 class Times(NamedTuple):
     """Parsed times.
 
@@ -38,10 +107,13 @@ class Times(NamedTuple):
         seconds: Int64, whole UTC seconds, rounded down; null where the text is no time between
             1970 and 2100 or is in another unit than the rest.
         unit: unit of the column's numbers; "seconds" where there are none.
+        early: the numbers that make times before 1990, or None where there are none or the form of
+            the times was named.
     """
 
     seconds: pl.Series
     unit: str
+    early: Early | None = None
 
 
 def parse_times(
@@ -52,8 +124,9 @@ def parse_times(
 ) -> Times:
     """Turn a column of numbers or dates into seconds.
 
-    One unit holds for the whole column, so that a stray value is an error, not another year. Dates
-    are those that the help of ``--date_format`` lists.
+    One unit holds for the whole column, so that a stray value is an error, not another year: a date
+    such as 20180707 among seconds is one too. Dates are those that the help of ``--date_format``
+    lists.
 
     Args:
         texts: String column.
@@ -64,23 +137,31 @@ def parse_times(
             numbers and dates.
 
     Returns:
-        The seconds, row by row, and the unit.
+        The seconds, row by row, the unit, and what is doubtful.
     """
     stripped = texts.str.strip_chars()
     if date_format is not None and date_format not in UNITS:
         return _inside(_parsed(stripped, date_format, utc_offset), UNITS[0])
     numbers = stripped.cast(pl.Float64, strict=False)
     numbers = numbers.set(~numbers.is_finite(), None)
-    unit = unit or date_format or _unit_of(stripped, numbers)
+    compact = _look_compact(numbers)
+    unit = unit or date_format or _unit_of(compact, numbers)
     if unit == COMPACT:
-        seconds = _parsed(stripped, "%Y%m%d", utc_offset)
+        days = numbers.set(~compact, None).cast(pl.Int64).cast(pl.String)
+        seconds = _parsed(days, "%Y%m%d", utc_offset)
     else:
         power = UNITS.index(unit)
-        seconds = (numbers / 1000.0**power).set(_power(numbers) != power, None).floor()
-    if seconds.null_count() and date_format is None:
-        dates = _parse_dates(stripped.set(numbers.is_not_null(), None), utc_offset)
-        seconds = seconds.fill_null(dates)
-    return _inside(seconds, unit)
+        numbers_of_unit = numbers.set(_power(numbers) != power, None)
+        if date_format is None:
+            numbers_of_unit = numbers_of_unit.set(compact, None)
+        seconds = (numbers_of_unit / 1000.0**power).floor()
+    early = None
+    if date_format is None:
+        early = None if unit == COMPACT else _early(seconds, numbers, unit)
+        if seconds.null_count():
+            dates = _parse_dates(stripped.set(numbers.is_not_null(), None), utc_offset)
+            seconds = seconds.fill_null(dates)
+    return _inside(seconds, unit, early)
 
 
 def checked_format(text: str) -> str:
@@ -91,6 +172,12 @@ def checked_format(text: str) -> str:
     """
     if text in UNITS:
         return text
+    if "%Z" in text.replace("%%", ""):
+        raise InputError(
+            f"--date_format: {text!r} reads the name of a zone, which says no offset; expected %z, "
+            "which reads +0200, or where all times are of UTC the word itself, such as "
+            "'%Y-%m-%d %H:%M:%S UTC'"
+        )
     pattern = text.replace(".%f", "%.f")  # Python's microseconds behind the point
     try:
         probe = _parsed(pl.Series([_PROBE.strftime(text)]), pattern, 0)[0]
@@ -104,13 +191,37 @@ def checked_format(text: str) -> str:
     return pattern
 
 
-def _unit_of(texts: pl.Series, numbers: pl.Series) -> str:
+def _unit_of(compact: pl.Series, numbers: pl.Series) -> str:
     """Return the unit of most numbers; seconds where there are none."""
     n_numbers = len(numbers) - numbers.null_count()
-    if n_numbers and 2 * int(texts.str.contains(_COMPACT).sum()) > n_numbers:
+    if n_numbers and 2 * int(compact.sum()) > n_numbers:
         return COMPACT
     modes = _power(numbers).drop_nulls().mode().sort()
     return UNITS[int(modes[-1])] if len(modes) else UNITS[0]
+
+
+def _look_compact(numbers: pl.Series) -> pl.Series:
+    """Mark the numbers that are dates such as 20180707.
+
+    Of whole numbers between the first and the last such date one in 27 looks like one by chance;
+    where most do not, none is.
+    """
+    near = numbers.is_between(_FIRST_COMPACT, _LAST_COMPACT).fill_null(False)
+    if not near.any():
+        return near
+    month, day = numbers // 100 % 100, numbers % 100
+    looks = near & month.is_between(1, 12) & day.is_between(1, 31) & (numbers.floor() == numbers)
+    looks = looks.fill_null(False)
+    return looks if 2 * int(looks.sum()) >= int(near.sum()) else looks & False
+
+
+def _early(seconds: pl.Series, numbers: pl.Series, unit: str) -> Early | None:
+    is_early = seconds.is_between(0, _YEAR_1990, closed="left")
+    count = int(is_early.sum())
+    if not count:
+        return None
+    low, high = numbers.filter(is_early).min(), numbers.filter(is_early).max()
+    return Early(unit, count, float(low), float(high))  # type: ignore[arg-type] # numbers
 
 
 def _power(numbers: pl.Series) -> pl.Series:
@@ -121,9 +232,9 @@ def _power(numbers: pl.Series) -> pl.Series:
     )
 
 
-def _inside(seconds: pl.Series, unit: str) -> Times:
+def _inside(seconds: pl.Series, unit: str, early: Early | None = None) -> Times:
     inside = seconds.is_between(0, _YEAR_2100, closed="left")
-    return Times(seconds.set(~inside, None).cast(pl.Int64), unit)
+    return Times(seconds.set(~inside, None).cast(pl.Int64), unit, early)
 
 
 def _parse_dates(texts: pl.Series, utc_offset: int) -> pl.Series:

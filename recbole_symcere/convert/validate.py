@@ -53,6 +53,7 @@ class Expectations:
         names: our column name -> the file's, for the reasons; rating and timestamp are left out
             where the source has none.
         optional: columns of which a source may have no values at all, of rating and timestamp.
+        droppable: columns that the user can do without by an option, of rating and timestamp.
         rating_range: smallest and largest rating; None for any.
         ratings: how ratings are written.
         date_format: how times are written, from `times.checked_format`; None for numbers and dates.
@@ -63,6 +64,7 @@ class Expectations:
 
     names: Mapping[str, str]
     optional: frozenset[str] = frozenset()
+    droppable: frozenset[str] = frozenset()
     rating_range: tuple[float, float] | None = None
     ratings: RatingForm = _NUMBERS
     date_format: str | None = None
@@ -126,7 +128,8 @@ class Validator:
             source_line="source_line",
         ).cast(pl.Schema(SCHEMA))
         n_anonymous = len(kept) - len(named)
-        return Batch(reviews, rejected, len(frame), n_anonymous, notes, self._absent)
+        early = parsed.early and parsed.early._replace(column=expect.names["timestamp"])
+        return Batch(reviews, rejected, len(frame), n_anonymous, notes, self._absent, early)
 
     def _is_anonymous(self) -> pl.Expr:
         if not self._expect.anonymous:
@@ -169,11 +172,15 @@ class Validator:
             rules += self._time_rules(names["timestamp"], unit)
         return rules
 
+    def _blank_rule(self, ours: str, name: str) -> _Rule:
+        expected = f"one in every row, or {WITHOUT[ours]}" if ours in self._expect.droppable else ""
+        return _Rule(_is_blank(pl.col(ours)), f"no {name}", None, expected, implied=True)
+
     def _rating_rules(self, name: str) -> list[_Rule]:
         form = self._expect.ratings
         what = "no number" if not form.words and form.of is None else "none that is expected"
         rules = [
-            _Rule(_is_blank(pl.col("rating")), f"no {name}", implied=True),
+            self._blank_rule("rating", name),
             _Rule(
                 pl.col("_rating").is_null() | ~pl.col("_rating").is_finite(),
                 f"{name} is {what}",
@@ -200,7 +207,8 @@ class Validator:
         else:
             expected = f"{unit}, as in the other rows, or a date"
         return [
-            _Rule(_is_blank(pl.col("timestamp")), f"no {name}", implied=True),
+            self._blank_rule("timestamp", name),
+            *self._compact_rules(name, unit),
             _Rule(
                 pl.col("_seconds").is_null(),
                 f"{name} is no time of 1970-2099",
@@ -213,6 +221,20 @@ class Validator:
                 "timestamp",
                 "a time before now",
             ),
+        ]
+
+    def _compact_rules(self, name: str, unit: str) -> list[_Rule]:
+        if unit == times.COMPACT or self._expect.date_format is not None:
+            return []
+        looks = pl.col("timestamp").str.contains(times.COMPACT_PATTERN)
+        return [
+            _Rule(
+                pl.col("_seconds").is_null() & looks,
+                f"{name} is a date such as 20180707 among times of another form",
+                "timestamp",
+                "2018-07-07 for it, or that form in all rows",
+                implied=True,
+            )
         ]
 
 

@@ -50,6 +50,13 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+EARLY = (
+    "timestamp is a number from 0 to 999 in 12 of 12 rows, a time before 1990 if read as seconds "
+    "since 1970; if that is not meant, name the form with --date_format or write dates such as "
+    "2018-07-07; --date_format=seconds says that it is"
+)
+
+
 def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, dump):
     rows = [
         (f"u{u}", f"i{i}", 4, 100 * u + i, f"words\t{u} {i}") for u in range(3) for i in range(3)
@@ -65,6 +72,7 @@ def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, 
         "4 users, 3 items, 10 reviews before; 1 reviews removed",
         "3 users, 3 items, 9 reviews, density 100.0000%",
         "0 empty, 9 distinct",
+        f"  note         {EARLY}",
         "1970-01-01 to 1970-01-01",
         "d.inter, d.reviews.parquet, manifest.json",
     ):
@@ -77,7 +85,7 @@ def test_a_conversion_says_what_it_read_and_what_it_left_out(tmp_path, convert, 
         "users": 3, "items": 3, "reviews": 9, "empty_texts": 0, "distinct_texts": 9,
     }  # fmt: skip
     assert manifest["read_report"] == {
-        "rows_read": 12, "rows_kept": 11, "notes": [], "anonymous_removed": 0,
+        "rows_read": 12, "rows_kept": 11, "notes": [EARLY], "anonymous_removed": 0,
         "skipped": [
             {"file": "r.jsonl", "reason": "no user_id", "count": 1, "first_lines": [12]}
         ],

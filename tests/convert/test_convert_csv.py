@@ -43,7 +43,7 @@ def texts(reading):
     ("delimiter", "said"), [(";", "semicolon"), ("\t", "tab"), ("|", "pipe"), (",", None)]
 )
 def test_the_delimiter_is_guessed_and_told(read, delimiter, said):
-    rows = [("u", "i", "4", "5", "a, b; c | d"), ("v", "j", "2", "6", "good")]
+    rows = [("u", "i", "4", "1500000000", "a, b; c | d"), ("v", "j", "2", "1500000001", "good")]
     if delimiter != "\t":
         rows[0] = (*rows[0][:4], f'"{rows[0][4]}"')
     reading = read(table(*rows, delimiter=delimiter))
@@ -139,6 +139,9 @@ def test_the_dates_that_the_help_lists(read, date):
         ("%d.%m.%Y %H:%M:%S.%f", "07.07.2018 22:09:11.123456", 1_531_001_351),
         ("%a %b %d %H:%M:%S %z %Y", "Sat Jul 07 22:09:11 +0200 2018", 1_530_994_151),
         ("%Y", "2018", 1_514_764_800),
+        ("%Y%m", "201807", 1_530_403_200),
+        ("%Y%m%d%H%M", "201807072209", 1_531_001_340),
+        ("%Y-%m-%d %H:%M:%S UTC", "2018-07-07 22:09:11 UTC", 1_531_001_351),
         ("%Y%m%d%H%M%S", "20180707220911", 1_531_001_351),
         ("seconds", "20180707", 20_180_707),
         ("milliseconds", "1531001351000", 1_531_001_351),
@@ -193,10 +196,11 @@ def test_an_encoding_is_guessed_where_bytes_are_not_utf8(read, encoding, name):
     """U+FFFD stood for 560 of 560 texts."""
     said = [f"{text} {n}" for n in range(280) for text in SAID[encoding]]
     if name == "r.csv":
-        content = table(*(("u", f"i{n}", "4", "5", f'"{text}"') for n, text in enumerate(said)))
+        rows = (("u", f"i{n}", "4", "1500000000", f'"{text}"') for n, text in enumerate(said))
+        content = table(*rows)
     else:
-        row = '{{"user_id": "u", "item_id": "i{}", "rating": 4, "timestamp": 5, "text": "{}"}}\n'
-        content = "".join(row.format(n, text) for n, text in enumerate(said))
+        row = '{{"user_id": "u", "item_id": "i{}", "rating": 4, "timestamp": {}, "text": "{}"}}\n'
+        content = "".join(row.format(n, 1_500_000_000, text) for n, text in enumerate(said))
     for form in (name, f"{name}.gz"):
         data = content.encode(encoding)
         reading = read(gzip.compress(data) if form.endswith("gz") else data, form)
@@ -409,6 +413,28 @@ def test_a_zip_file_that_leaves_a_choice_is_refused(read):
         ("r.csv", {"implicit": True, "rating_field": "a"}, "--implicit: no ratings are read"),
         ("r.csv", {"implicit": True, "decimal": ","}, "--implicit: no ratings are read"),
         ("r.csv", {"order": "unknown", "time_field": "a"}, "--order: no times are read"),
+        (
+            "r.csv",
+            {"user_field": "item_id"},
+            "--user_field, --item_field: the column 'item_id' would be both the user_id and the "
+            "item_id; expected a column for each; name another with one of them$",
+        ),
+        (
+            "r.jsonl",
+            {"text_field": "rating"},
+            "--rating_field, --text_field: the column 'rating' would be both the rating and the "
+            "text; .* one of them, or say --implicit=True to do without ratings$",
+        ),
+        (
+            "r.parquet",
+            {"rating_field": "a", "time_field": "a"},
+            "--rating_field, --time_field: the column 'a' .* name another with one of them$",
+        ),
+        ("r.csv", {"rating_range": "5,1"}, "--rating_range: '5,1' is no range; expected two numb"),
+        ("r.csv", {"rating_range": "nan,5"}, "--rating_range: .*, the smaller one first, such as"),
+        ("r.csv", {"rating_range": "1,nan"}, "--rating_range: '1,nan' is no range"),
+        ("r.csv", {"rating_range": "5"}, "--rating_range: '5' is no range"),
+        ("r.csv", {"date_format": "%Y-%m-%d %Z"}, "--date_format: .* the name of a zone, .* %z, "),
         ("r.csv", {"rating_map": "yes:1", "decimal": ","}, "--decimal: words have no decimal mark"),
         ("r.csv", {"decimal": "'"}, '--decimal: "\'" is no decimal mark; expected . or ,'),
     ],

@@ -96,7 +96,7 @@ def test_times_of_every_wrong_kind_are_told_apart(convert):
                   "--max_bad=0.9")  # fmt: skip
     assert "3 x timestamp is no time of 1970-2099 (lines 2, 3, 5; found '-5'" in out
     assert "1 x timestamp is in the future (line 4" in out
-    assert "1 x no timestamp (line 6)" in out
+    assert "1 x no timestamp (line 6; expected one in every row, or --order=unknown" in out
 
 
 def test_ratings_out_of_range_on_request(convert):

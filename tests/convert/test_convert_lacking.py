@@ -88,7 +88,7 @@ def test_a_column_that_looks_like_ratings_is_not_passed_over(read, name):
     ],
 )
 def test_ratings_that_are_no_numbers(read, given, values, expected):
-    rows = "".join(f"u,i{n},{value},5,t\n" for n, value in enumerate(values))
+    rows = "".join(f"u,i{n},{value},2018-07-07,t\n" for n, value in enumerate(values))
     reading = read("user_id,item_id,rating,timestamp,text\n" + rows, rating_map=given)
     assert reading.reviews["rating"].to_list() == pytest.approx(expected)
     assert len(reading.report.notes) == 1

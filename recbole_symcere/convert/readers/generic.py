@@ -5,14 +5,10 @@ The text is one column; a title in another one is not joined to it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.convert.archives import data_member, only_member
@@ -21,9 +17,10 @@ from recbole_symcere.convert.delimited import DELIMITERS, DelimitedRows
 from recbole_symcere.convert.encodings import AUTO, Recoder, codec_of
 from recbole_symcere.convert.jsonlines import JsonLines
 from recbole_symcere.convert.lines import LineBlocks, TextLines, check_file, decompressed
+from recbole_symcere.convert.parquet import parquet_tables
 from recbole_symcere.convert.ratings import rating_form
 from recbole_symcere.convert.raw import Columns, RawTable
-from recbole_symcere.convert.records import Batch, Reading
+from recbole_symcere.convert.records import WITHOUT, Batch, Reading
 from recbole_symcere.convert.times import checked_format
 from recbole_symcere.convert.validate import Expectations, Validator
 
@@ -40,7 +37,6 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
 _PACKED = (".gz", ".zst", ".bz2", ".zip")
 _WORKBOOKS = (".xlsx", ".xls", ".ods")
 _USUAL = {"csv": ",", "tsv": "\t"}
-_PARQUET_ROWS = 20_000
 _RATING_HINT = "; --decimal=, reads 4,5 and --rating_map words or 3/5"
 _DATE_HINT = "; --date_format reads others, such as %d.%m.%Y or %m/%d/%Y"
 _NAMED = {
@@ -84,6 +80,7 @@ def read_generic(
     expect = Expectations(
         columns.names,
         columns.optional,
+        frozenset(columns.names.keys() & WITHOUT.keys()) - lacking,
         rating_range=_range(options.rating_range),
         ratings=rating_form(options.rating_map, options.decimal, _RATING_HINT),
         date_format=None if options.date_format is None else checked_format(options.date_format),
@@ -92,7 +89,7 @@ def read_generic(
     )
     validate = Validator(path.name, expect)
     if file_format == "parquet":
-        tables = _parquet_tables(path, columns, options.date_format)
+        tables = parquet_tables(path, columns, options.date_format)
         return Reading(SOURCE, path.name, tables, validate, (path,))
     member = data_member(path, FORMATS[file_format])
     opener = decompressed if member is None else only_member(member.__eq__, member)
@@ -148,7 +145,22 @@ def _columns(options: FieldOptions, lacking: frozenset[str]) -> Columns:
         ours for ours in ("rating", "timestamp") if ours in given and not given[ours]
     )
     names = {ours: theirs or ours for ours, theirs in given.items()}
+    _refuse_twice(names, optional - lacking)
     return Columns(names, optional, doubted=optional - lacking)
+
+
+def _refuse_twice(names: Mapping[str, str], optional: frozenset[str]) -> None:
+    """Stop at a column that would be two things."""
+    first: dict[str, str] = {}
+    for ours, theirs in names.items():
+        other = first.setdefault(theirs, ours)
+        if other != ours:
+            without = next((WITHOUT[name] for name in (other, ours) if name in optional), None)
+            raise InputError(
+                f"--{_NAMED[other]}, --{_NAMED[ours]}: the column {theirs!r} would be both the "
+                f"{other} and the {ours}; expected a column for each; name another with one of them"
+                + (f", or say {without}" if without else "")
+            )
 
 
 def _header(text: str | None, columns: Columns) -> list[str] | None:
@@ -187,9 +199,12 @@ def _range(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
+        low = high = math.nan
+    if not low <= high:  # nor is one of them nan
         raise InputError(
-            f"--rating_range: {text!r} is no range; expected two numbers such as 1,5"
-        ) from None
+            f"--rating_range: {text!r} is no range; expected two numbers, the smaller one first, "
+            "such as 1,5"
+        )
     return low, high
 
 
@@ -214,53 +229,3 @@ def _format_of(path: Path) -> str:
         f"{path.name}: the format cannot be told from the name; expected an ending of {known} "
         f"(.gz, .zst or .zip may follow); name it with --input_format={'|'.join(FORMATS)}"
     )
-
-
-def _parquet_tables(path: Path, columns: Columns, date_format: str | None) -> Iterator[RawTable]:
-    """Yield the named columns as text; a column of dates becomes seconds."""
-    start = 1
-    try:
-        with pq.ParquetFile(path) as file:
-            columns.check(file.schema_arrow.names, path.name)
-            present = {n: t for n, t in columns.names.items() if t in file.schema_arrow.names}
-            time = present.get("timestamp")
-            if time and date_format and pa.types.is_temporal(file.schema_arrow.field(time).type):
-                raise InputError(
-                    f"--date_format: {time!r} of {path.name} holds times, not text; leave it out"
-                )
-            for part in file.iter_batches(_PARQUET_ROWS, columns=list(present.values())):
-                frame = pl.DataFrame(pl.from_arrow(part))
-                yield _as_raw(frame, columns, present, start)
-                start += len(frame)
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(
-            f"{path.name}: cannot be read as Parquet ({str(error).splitlines()[0]}); "
-            "expected a Parquet file with one value per row and column; export it again"
-        ) from error
-
-
-def _as_raw(
-    frame: pl.DataFrame, columns: Columns, present: Mapping[str, str], start: int
-) -> RawTable:
-    schema = frame.schema
-    nested = [theirs for theirs in present.values() if schema[theirs].is_nested()]
-    if nested:
-        raise pl.exceptions.SchemaError(f"column {nested[0]!r} holds {schema[nested[0]]}")
-    absent = columns.names.keys() - present.keys()
-    return RawTable(
-        frame.select(_as_text(schema, ours, theirs) for ours, theirs in present.items())
-        .with_columns(
-            *(pl.lit(None, pl.String).alias(ours) for ours in absent),
-            source_line=pl.int_range(start, start + len(frame)),
-            problem=pl.lit(None, pl.String),
-        )
-        .select(*columns.names, "source_line", "problem"),
-        Counter(),
-    )
-
-
-def _as_text(schema: Mapping[str, pl.DataType], ours: str, theirs: str) -> pl.Expr:
-    column = pl.col(theirs)
-    if schema[theirs].is_temporal() and ours == "timestamp":
-        column = column.dt.epoch("s")
-    return column.cast(pl.String).alias(ours)
