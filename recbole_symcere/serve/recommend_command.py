@@ -19,8 +19,8 @@ __all__ = ["help_text", "run", "writer"]
 _HELP = """\
 recommend --run=RUN [--users=A,B | --users_file=FILE | --all=True] [--k=10] [--out=FILE]
 
-Lists the best items of each user, without those that he has an interaction with. Without --users
-and --users_file all users get a list; without --out the first of them are printed (--all=True
+Lists the best items of each user, without those that he has an interaction with, in any split or
+where val_interval, cold_items or cold_users took it out of all three. Without --users and --users_file all users get a list; without --out the first of them are printed (--all=True
 prints all). FILE ends in .csv, .jsonl or .parquet; its columns are user_id, rank, item_id, score
 and title, where <name>.items.parquet knows it.
 

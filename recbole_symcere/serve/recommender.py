@@ -133,8 +133,8 @@ class Recommender(Folding):
         Args:
             users: ids: one, a list, a Series, or a frame with user_id; all users by default.
             k: items a user.
-            exclude_seen: whether items that a user has an interaction with, of training, validation
-                or test, are left out.
+            exclude_seen: whether items that a user has an interaction with are left out: any in the
+                data, also one that val_interval, cold_items or cold_users took out of the splits.
             items: ids of those that may be recommended; all by default.
             fallback: "popular" gives unknown users the items with the most training interactions.
 

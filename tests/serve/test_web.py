@@ -114,6 +114,24 @@ def test_a_history_has_its_parts_and_reviews_of_training_alone(client):
     assert len(get(client, "history", user=USER, k=3)["history"]) == 3
 
 
+def test_what_no_split_has_is_marked_in_a_history_and_in_no_list(folder, tmp_path):
+    words = [f"--data_path={folder / 'data'}", f"--run_dir={tmp_path / 'run'}", "--epochs=1"]
+    words += ["--val_interval={rating: '[3,inf)'}", f"--cache_dir={tmp_path / 'cache'}"]
+    assert main(["--model=BPR", "--dataset=small", *words]) == 0
+    client = client_of(tmp_path, "run")
+    mine = [(item, rating) for user, item, rating, *_ in marked_rows() if user == USER]
+    told = get(client, "history", user=USER)
+    found = {row["item"]: row["part"] for row in told["history"]}
+    assert found.keys() == {item for item, _ in mine}
+    assert {item for item, part in found.items() if part == "left out"} == {
+        item for item, rating in mine if rating < 3
+    }
+    assert told["history"][-1]["part"] == "left out"
+    assert told["history"][-1]["review"] is None
+    listed = {row["item"] for row in get(client, "recommend", user=USER, k=28)["items"]}
+    assert listed == {item for _, item, *_ in marked_rows()} - found.keys()
+
+
 def test_no_held_out_review_is_told_anywhere(client):
     for item in range(30):
         for name in ("item", "similar"):
