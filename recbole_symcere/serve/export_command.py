@@ -22,8 +22,9 @@ export --run=RUN --out=DIR [--overwrite=True]
 Writes what other programs can use of a run: vectors of users and items (Parquet, safetensors; the
 dot product is the score), a FAISS index where faiss is installed, a text encoder that was trained
 as a folder of sentence-transformers and in ONNX, the split as RecBole's benchmark files (and what
-val_interval or cold starts took out of all three, in <name>.left_out.inter), and a model card. Of a model without vectors there are the split and the card. What needs a package that
-isn't installed is left out with a line that says so: pip install "recbole-symcere[export]".
+val_interval or cold starts took out of all three, in <name>.left_out.inter), and a model card. Of a
+model without vectors there are the split and the card. What needs a package that isn't installed is
+left out with a line that says so: pip install "recbole-symcere[export]".
 
 """
 _MANIFEST = "export.json"

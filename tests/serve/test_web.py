@@ -209,6 +209,13 @@ def test_neighbours_are_those_of_similar(folder, client):
         ("recommend", {"user": "u1", "k": "ten"}, 422, "k is 'ten': it should be a valid integer"),
         ("recommend", {"user": "u1", "k": 31}, 422, "k is 31: there are 30 items"),
         ("similar", {"item": "i1", "k": 30}, 422, "k is 30: there are 29 items"),
+        (
+            "recommend",
+            {"user": "u1", "k": [2, 3]},
+            422,
+            "k is given 2 times: '2', '3'. Give it once.",
+        ),
+        ("why", {"user": ["u1", "u1"], "item": "i1"}, 422, "user is given 2 times: 'u1', 'u1'."),
         ("recommend", {}, 422, "The parameter user is missing."),
         ("recommend", {"user": "u1", "K": 3}, 422, "There is no parameter 'K'"),
         ("recommend", {"user": "u" * 501}, 422, "it should have at most 500 characters"),
