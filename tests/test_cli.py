@@ -26,8 +26,8 @@ def words(settings):
 
 
 def test_pairs_with_and_without_an_equals_sign():
-    assert parse_pairs(["--a=1", "--b", "2", "--c=x=y", "--d=-3", "--e="]) == {
-        "a": "1", "b": "2", "c": "x=y", "d": "-3", "e": "",
+    assert parse_pairs(["--a=1", "--b", "2", "--c=x=y", "--d=-3", "--e= ", "--f=~"]) == {
+        "a": "1", "b": "2", "c": "x=y", "d": "-3", "e": " ", "f": "~",
     }  # fmt: skip
 
 
@@ -39,6 +39,8 @@ def test_pairs_with_and_without_an_equals_sign():
         (["--a=1", "b"], "'b' isn't understood"),
         (["-a=1"], "'-a=1' isn't understood"),
         (["--a=1", "--a=2"], "--a is given twice: '1' and '2'"),
+        (["--b=1", "--a="], r"^--a is empty\. Write --a=VALUE, or leave it out\.$"),
+        (["--a", "", "--b=1"], r"^--a is empty\. Write --a=VALUE, or leave it out\.$"),
     ],
 )
 def test_what_is_not_understood(given, message):

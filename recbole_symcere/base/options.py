@@ -194,7 +194,8 @@ def parse_pairs(words: Sequence[str]) -> dict[str, str]:
     """``--key=value`` and ``--key value`` as a dictionary of strings.
 
     Raises:
-        InputError: for a word that is neither, a key without a value, and a key given twice.
+        InputError: for a word that is neither, a key without a value or with an empty one, which an
+            unset variable of a shell gives, and a key given twice.
     """
     pairs: dict[str, str] = {}
     rest = list(words)
@@ -209,6 +210,8 @@ def parse_pairs(words: Sequence[str]) -> dict[str, str]:
                     f"--{key} needs a value: --{key}=VALUE; for yes or no --{key}=True or False."
                 )
             value = rest.pop(0)
+        if not value:
+            raise InputError(f"--{key} is empty. Write --{key}=VALUE, or leave it out.")
         if key in pairs:
             raise InputError(f"--{key} is given twice: {pairs[key]!r} and {value!r}.")
         pairs[key] = value
@@ -222,14 +225,22 @@ def take_options(options: type[T], pairs: dict[str, Any]) -> T:
     ``[a, b]``, and none, null and ~ stand for nothing where nothing is allowed.
 
     Raises:
-        InputError: for a missing option, a wrong type or a value out of range.
+        InputError: for a missing option, a wrong type, a value out of range, or a list of nothing
+            but commas and blanks.
     """
     hints, values = get_type_hints(options), {}
     for field in _fields(options):
         if field.name in pairs:
             value = pairs.pop(field.name)
-            given = isinstance(value, str)
-            values[field.name] = parse_as(value, hints[field.name]) if given else value
+            if isinstance(value, str):
+                read = parse_as(value, hints[field.name])
+                if read == [] and value.strip() != "[]":
+                    raise InputError(
+                        f"{field.name} is {value!r}, which names nothing. Write "
+                        f"--{field.name}=A,B, or leave it out."
+                    )
+                value = read
+            values[field.name] = value
         elif default_of(field) is MISSING:
             raise InputError(f"--{field.name}=... is missing: {field.metadata['help']}.")
     return read_options(options, values)

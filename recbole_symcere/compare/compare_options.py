@@ -75,11 +75,11 @@ def checked_options(pairs: dict[str, Any]) -> CompareOptions:
 def _refuse_missing(options: CompareOptions, pairs: dict[str, Any]) -> None:
     if not options.out:
         raise InputError("No folder is given for the results. Name one with --out=DIR.")
+    if not options.models and not options.preset:
+        raise InputError("No models are given. Name them with --models=A,B, or give a --preset.")
     for name in ("datasets", "seeds"):
         if not getattr(options, name):
             raise InputError(f"No {name} are given. Name them with --{name}=A,B.")
-    if not options.models and not options.preset:
-        raise InputError("No models are given. Name them with --models=A,B, or give a --preset.")
     if "run_dir" in pairs:
         raise InputError("compare has no --run_dir; its runs lie below the folder of --out=DIR.")
     for name in ("model", "dataset", "seed"):

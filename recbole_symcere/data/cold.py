@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.left_out import pair_keys
 
 __all__ = ["KEPT", "ColdStart", "mask_removed", "with_cold_start"]
 
@@ -48,7 +49,8 @@ def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
         user_share: 0 shortens none.
 
     Returns:
-        The data set; after `build` its training split has an attribute ``cold``, a `ColdStart`.
+        The data set; after `build` its training split has an attribute ``cold``, a `ColdStart`, and
+        what no split has any more is among its ``left_out``, see `recbole_symcere.data.left_out`.
 
     Raises:
         InputError: by `build`, if the share of the users is fewer than four.
@@ -59,7 +61,9 @@ def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
 
     def with_less() -> list[Any]:
         rng = np.random.default_rng(_SEED)
-        parts, items, interactions = _without_items(build(), item_share, rng)
+        whole = build()
+        all_of_them = np.concatenate([whole[0].left_out, *map(pair_keys, whole)])
+        parts, items, interactions = _without_items(whole, item_share, rng)
         users, keep = _shortened(parts[0], user_share, rng)
         lost_by, lost = (_ids(parts[0], kind)[~keep] for kind in ("uid", "iid"))
         removed = {int(user): lost[lost_by == user] for user in np.unique(lost_by)}
@@ -68,6 +72,7 @@ def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
             known = np.isin(_ids(interactions, "uid"), _ids(train, "uid"))
             interactions = _rows(interactions, known) if known.any() else None
         train.cold = ColdStart(items, interactions, users, removed)
+        train.left_out = all_of_them
         return [train, *parts[1:]]
 
     dataset.build = with_less

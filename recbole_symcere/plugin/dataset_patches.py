@@ -28,11 +28,13 @@ def change_dataset(module: ModuleType) -> None:
       128 s today; that sort is stable and monotone, so it keeps this order (RecBole #2204). Among
       equal times a hash of user and item decides, see `recbole_symcere.data.chronology`.
     * What a split may not have is refused: see `_checked_build`.
+    * Pairs that the splits may lack are kept as ``left_out``, see `recbole_symcere.data.left_out`.
     """
     dataset = module.Dataset
     module.pd = _StrictPandas(module.pd)  # type: ignore[attr-defined]
     dataset._load_feat = _checked_load(dataset._load_feat)
     dataset._load_inter_feat = _checked_interactions(dataset._load_inter_feat)
+    dataset._data_filtering = _with_left_out(dataset._data_filtering)
     dataset._data_processing = _in_order_of_time(dataset._data_processing)
     dataset._reset_index = _checked_filters(dataset._reset_index)
     dataset.build = _checked_build(dataset.build)
@@ -136,6 +138,18 @@ def _checked_filters(reset_index: Callable[[Any], None]) -> Callable[[Any], None
     return reset
 
 
+def _with_left_out(data_filtering: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Hold on to the pairs that val_interval may take; other filters take users or items whole."""
+
+    @wraps(data_filtering)
+    def filtered(self: Any) -> None:
+        if self.config["val_interval"]:
+            self.unfiltered = [self.inter_feat[field] for field in (self.uid_field, self.iid_field)]
+        data_filtering(self)
+
+    return filtered
+
+
 def _by_time(config: Any) -> bool:
     return (config["eval_args"] or {}).get("order") == "TO"
 
@@ -145,14 +159,21 @@ def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any],
 
     @wraps(data_processing)
     def processed(self: Any) -> None:
+        import numpy as np
+
+        self.unfiltered = None
         data_processing(self)
+        self.left_out = np.empty(0, np.int64)
+        if self.unfiltered is not None:
+            from recbole_symcere.data.left_out import keys_of_names
+
+            self.left_out = keys_of_names(self, *self.unfiltered)
+        del self.unfiltered
         self.sorted_by = None
         if not _by_time(self.config) or self.benchmark_filename_list is not None:
             return
         if self.time_field not in self.inter_feat:
             return
-        import numpy as np
-
         users, items, times = (
             self.inter_feat[field].to_numpy()
             for field in (self.uid_field, self.iid_field, self.time_field)
@@ -182,14 +203,20 @@ def _checked_build(build: Callable[[Any], list[Any]]) -> Callable[[Any], list[An
     def built(self: Any) -> list[Any]:
         import numpy as np
 
+        from recbole_symcere.data.left_out import pair_keys
+
         if _is_strict(self.config):
             _refuse_too_small(self)
+        keys = self.left_out
+        if is_sequential(self.config):  # a user's only interaction makes no row
+            keys = np.concatenate([keys, pair_keys(self)])
         parts = build(self)
         if len(parts) != 3:
             raise InputError(
                 f"benchmark_filename is {self.benchmark_filename_list}, but three parts are "
                 "needed: training, validation and test, in this order."
             )
+        parts[0].left_out = keys
         parts[0].tied_users = None
         if self.sorted_by is not None:
             from recbole_symcere.data.chronology import tied_share

@@ -43,8 +43,8 @@ class Blending(_Base):  # type: ignore[misc] # see above
     The weights are `bagged_weights` of at most 4,000 users' validation items, by the metric that
     chooses the best epoch if it is one of lists (NDCG, Hit, Recall, MRR, MAP, Precision), else by
     NDCG. They are kept if the whole validation is better with them than the model alone. Nothing
-    is chosen without a validation, without a stored model, or in a trial of a search, which
-    compares models without their blend.
+    is chosen without a validation, which a line says, without a stored model, or in a trial of a
+    search, which compares models without their blend.
 
     A refit has nothing to choose on and takes the weights of its run.
 
@@ -80,7 +80,17 @@ class Blending(_Base):  # type: ignore[misc] # see above
             checkpoint.save_once(self.saved_model_file, state)
         elif self._kept and self._saved:
             self._keep(self._kept)
+        elif self.model.blend is not None and self._is_missed:
+            _log.warning(
+                "Nothing was validated, so the weights of the blend can't be chosen: "
+                f"{self.config['model']} counts alone."
+            )
         return self.best_valid_score, self.best_valid_result
+
+    @property
+    def _is_missed(self) -> bool:
+        """Whether the blend could have been chosen, had there been a validation."""
+        return not (self._evaluates or self.in_search or self.config["refit_of"])
 
     def _keep(self, weights: Mapping[str, float]) -> None:
         """Give the blend the weights that were chosen for the run that this is a refit of."""

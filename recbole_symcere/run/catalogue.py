@@ -13,13 +13,30 @@ import pyarrow.parquet as pq
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing, sha256_of
+from recbole_symcere.base.sorted_ids import among, distinct
 
-__all__ = ["CATALOGUE", "Catalogue", "catalogue_of", "read_catalogue", "write_catalogue"]
+__all__ = [
+    "CATALOGUE",
+    "LEFT_OUT",
+    "PARTS",
+    "Catalogue",
+    "catalogue_of",
+    "read_catalogue",
+    "write_catalogue",
+]
 
 CATALOGUE = "catalogue_sha256"
 """In metrics.json: which catalogue belongs to it."""
 
 PARTS = ("train", "valid", "test")
+
+LEFT_OUT = len(PARTS)
+"""Number of the part that no split has: what val_interval, cold_items or cold_users took away.
+
+A user's lists and the history that people are shown know of it. Training, metrics and all that is
+compared with them don't.
+"""
+
 _FILES = ("users.parquet", "items.parquet", "interactions.parquet")
 
 
@@ -33,7 +50,7 @@ class Catalogue:
         titles: [n_items] of items, "" where none is known.
         user: [n] place of each interaction's user, and
         item: [n] of its item.
-        part: [n] 0, 1 or 2, of `PARTS`, which it belongs to.
+        part: [n] 0, 1 or 2, of `PARTS`, which it belongs to, or `LEFT_OUT`.
     """
 
     users: pa.Array
@@ -55,7 +72,12 @@ def catalogue_of(dataset: Any, loaders: tuple[Any, ...]) -> Catalogue:
     part = np.repeat(np.arange(len(PARTS), dtype=np.int8), [len(table) for table in tables])
     begun, first = _beginnings(dataset, tables)
     user, item = np.concatenate([begun, user]), np.concatenate([first, item])
-    part = np.concatenate([np.zeros(len(begun), np.int8), part])
+    left = _left_out(dataset, user, item)
+    part = np.concatenate(
+        [np.zeros(len(begun), np.int8), part, np.full(len(left), LEFT_OUT, np.int8)]
+    )
+    user = np.concatenate([user, left // dataset.item_num])
+    item = np.concatenate([item, left % dataset.item_num])
     users = _names(dataset, dataset.uid_field)
     return Catalogue(users, items, _titles(dataset, items), user, item, part)
 
@@ -74,6 +96,17 @@ def _beginnings(dataset: Any, tables: list[Any]) -> tuple[npt.NDArray[np.int64],
             for user, list_ in zip(table[dataset.uid_field][rows], table[items][rows], strict=True):
                 found.setdefault(int(user), int(list_[0]))
     return np.array([*found], np.int64), np.array([*found.values()], np.int64)
+
+
+def _left_out(
+    dataset: Any, user: npt.NDArray[np.int64], item: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Keys of the pairs that the data have beyond those of the splits."""
+    keys: npt.NDArray[np.int64] = getattr(dataset, "left_out", np.empty(0, np.int64))
+    if not len(keys):
+        return keys
+    keys = distinct(keys)
+    return keys[~among(keys, np.sort(user * dataset.item_num + item))]
 
 
 def _names(dataset: Any, field: str) -> pa.Array:

@@ -143,7 +143,8 @@ def _next(metrics: dict[str, Any], folder: Path, rated: bool) -> list[str]:
             commands[f"explain anchor {run}"] = "what it reads in the reviews"
         elif use != "none":
             commands[f"explain geometry {run}"] = "where its vectors lie"
-        commands[f"recommend {run} --k=10"] = "a list for each user"
+        k = min(10, metrics.get("data", {}).get("items", 10))
+        commands[f"recommend {run} --k={k}"] = "a list for each user"
     width = max(map(len, commands))
     lines = (f"  {program()} {words:<{width}}  {gives}" for words, gives in commands.items())
     return ["what can be done next:", *lines]

@@ -21,9 +21,10 @@ export --run=RUN --out=DIR [--overwrite=True]
 
 Writes what other programs can use of a run: vectors of users and items (Parquet, safetensors; the
 dot product is the score), a FAISS index where faiss is installed, a text encoder that was trained
-as a folder of sentence-transformers and in ONNX, the split as RecBole's benchmark files, and a
-model card. Of a model without vectors there are the split and the card. What needs a package that
-isn't installed is left out with a line that says so: pip install "recbole-symcere[export]".
+as a folder of sentence-transformers and in ONNX, the split as RecBole's benchmark files (and what
+val_interval or cold starts took out of all three, in <name>.left_out.inter), and a model card. Of a
+model without vectors there are the split and the card. What needs a package that isn't installed is
+left out with a line that says so: pip install "recbole-symcere[export]".
 
 """
 _MANIFEST = "export.json"
@@ -100,7 +101,7 @@ def _write(folder: Path, options: ExportOptions) -> list[str]:
     """Write all there is into a folder; what was written, in words."""
     from recbole_symcere.base.files import write_bytes
     from recbole_symcere.run.agreement import run_folder
-    from recbole_symcere.run.catalogue import PARTS
+    from recbole_symcere.run.catalogue import LEFT_OUT, PARTS
     from recbole_symcere.serve.export_split import write_split
     from recbole_symcere.serve.export_text_tower import TOWER
     from recbole_symcere.serve.model_card import Exported, model_card
@@ -117,9 +118,10 @@ def _write(folder: Path, options: ExportOptions) -> list[str]:
     step("writing the split")
     lines.append(write_split(folder, catalogue, settings, data))
     parts = {part: int((catalogue.part == n).sum()) for n, part in enumerate(PARTS)}
+    left_out = int((catalogue.part == LEFT_OUT).sum())
     sizes = (len(catalogue.users) - 1, len(catalogue.items) - 1)
     has_vectors, has_tower = (folder / "users.parquet").is_file(), (folder / TOWER).is_dir()
-    told = Exported(settings, metrics, lines, parts, sizes, has_vectors, has_tower)
+    told = Exported(settings, metrics, lines, parts, left_out, sizes, has_vectors, has_tower)
     write_bytes(folder / "README.md", model_card(told).encode())
     write_bytes(folder / _MANIFEST, _manifest(folder, of_run.path.name, settings))
     return [*lines, "a model card, README.md"]

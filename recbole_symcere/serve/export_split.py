@@ -6,9 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from recbole_symcere.run.catalogue import PARTS, Catalogue
+from recbole_symcere.run.catalogue import LEFT_OUT, PARTS, Catalogue
 
-__all__ = ["write_split"]
+__all__ = ["LEFT_OUT_NAME", "write_split"]
+
+LEFT_OUT_NAME = "left_out"
+"""Of the file of what the data have and no split has."""
 
 _IDS = {"USER_ID_FIELD": "user_id", "ITEM_ID_FIELD": "item_id"}
 _OTHERS = ("RATING_FIELD", "TIME_FIELD")
@@ -22,6 +25,9 @@ def write_split(
     Ratings and times come from the data set where it is still there and tells them for each pair
     beyond doubt; without them the pairs stand alone. They are for RecBole's general models: its
     sequential ones want a list of earlier items in each row of such files.
+
+    Pairs that val_interval or cold starts took out of all three are in ``<name>.left_out.inter``,
+    if there are any: a user's list is without them too.
 
     Args:
         folder: it is there.
@@ -50,11 +56,13 @@ def write_split(
     target = folder / "split" / data[1]
     target.mkdir(parents=True)
     counts = []
-    for number, part in enumerate(PARTS):
+    for number, part in [*enumerate(PARTS), (LEFT_OUT, LEFT_OUT_NAME)]:
+        if number == LEFT_OUT and number not in catalogue.part:
+            continue
         rows = pairs.filter(pl.col("part") == number).select(*kinds)
         rows = rows.rename({name: f"{name}:{kind}" for name, kind in kinds.items()})
         rows.write_csv(target / f"{data[1]}.{part}.inter", separator="\t", quote_style="never")
-        counts.append(f"{len(rows):,} {part}")
+        counts.append(f"{len(rows):,} {part.replace('_', ' ')}")
     columns = ", ".join(kinds)
     return f"the split as RecBole's benchmark files: {', '.join(counts)} ({columns})"
 

@@ -16,10 +16,12 @@ from recbole_symcere.serve.fold_stock import Fold, NoFold
 from recbole_symcere.serve.frames import as_given, ids_of
 from recbole_symcere.serve.scorers import Scorer
 
-__all__ = ["NEW_USER", "Folding", "MakeFold", "NewItem"]
+__all__ = ["NEW_USER", "Folding", "MakeFold", "NewItem", "checked_texts", "length_of"]
 
 NEW_USER = "new"
 """The user_id of a list for a user who isn't known."""
+
+_K = 10  # the length of a list where none is given
 
 MakeFold = Callable[[], Fold]
 """What makes a `Fold` when the first new user or item comes."""
@@ -63,15 +65,20 @@ class Folding:
         """Places in the catalogue of ids of the file."""
         raise NotImplementedError
 
-    def check_k(self, k: int, allowed: _Ints | None = None) -> None:
-        """Stop at a length of lists that can't be."""
-        raise NotImplementedError
+    def checked_k(self, k: int | None, allowed: _Ints | None = None) -> int:
+        """The length of lists, see `length_of`.
+
+        Raises:
+            InputError: if it is below 1, or above the number of items.
+        """
+        n = len(self.catalogue.items) - 1 if allowed is None else len(allowed)
+        return length_of(k, n, "items to choose from")
 
     def fold_in(
         self,
         history: Any = None,
         reviews: Any = None,
-        k: int = 10,
+        k: int | None = None,
         exclude_seen: bool = True,
         items: Any = None,
     ) -> Any:
@@ -84,7 +91,7 @@ class Folding:
         Args:
             history: ids of items that he knows: one, a list, a Series, or a frame with item_id.
             reviews: a text of his or several: what he wrote of items, or what he looks for.
-            k: items.
+            k: items; by default 10, or as many as there are.
             exclude_seen: whether the items of ``history`` are left out.
             items: ids of those that may be recommended; all by default.
 
@@ -96,7 +103,7 @@ class Folding:
                 a text without a word, or a model that can't.
         """
         known = self._known(history)
-        texts = _texts("reviews", reviews)
+        texts = checked_texts("reviews", reviews)
         if not len(known) and not texts:
             raise InputError(
                 "The history is empty, so that nothing tells what the user likes: name an item "
@@ -104,7 +111,7 @@ class Folding:
                 "recommend --fallback=popular."
             )
         allowed = None if items is None else self.places("item", ids_of(items, "item_id"))
-        self.check_k(k, allowed)
+        k = self.checked_k(k, allowed)
         scores = self._fold.user_scores(known, texts).float()[None].clone()
         barred = torch.zeros(scores.shape[1], dtype=torch.bool)
         if allowed is not None:
@@ -135,7 +142,7 @@ class Folding:
         return self.places("item", names)
 
     def fold_in_item(
-        self, text: Any = None, reviews: Any = None, users: Any = None, k: int = 10
+        self, text: Any = None, reviews: Any = None, users: Any = None, k: int | None = None
     ) -> NewItem:
         """An item that the run doesn't know: what it is near to, and who would like it.
 
@@ -143,16 +150,16 @@ class Folding:
             text: its description.
             reviews: texts of a few reviews of it, instead of the description or beside it.
             users: ids of known users who have it, one step of propagation.
-            k: items, and users.
+            k: items, and users; by default 10, or as many as there are items.
 
         Raises:
             InputError: as `fold_in`.
         """
-        texts = _texts("text", text) + _texts("reviews", reviews)
+        texts = checked_texts("text", text) + checked_texts("reviews", reviews)
         known = self.places("user", [] if users is None else ids_of(users, "user_id"))
         if not texts and not len(known):
             raise InputError("Nothing tells what the item is: give text, reviews or users.")
-        self.check_k(k)
+        k = self.checked_k(k)
         if isinstance(self._fold, NoFold):
             self._fold.item(texts, known)  # says why it can't
         n_users = len(self.catalogue.users) - 1
@@ -180,7 +187,7 @@ class Folding:
         return NewItem(vector.numpy(), scores.numpy(), *frames)
 
 
-def _texts(name: str, given: Any) -> list[str]:
+def checked_texts(name: str, given: Any) -> list[str]:
     """Texts as a list, each with a word in it.
 
     Raises:
@@ -194,3 +201,15 @@ def _texts(name: str, given: Any) -> list[str]:
             which = "" if isinstance(given, str) else f"[{place}]"
             raise InputError(f"{name}{which} is {text!r}, without a word: give a text.")
     return texts
+
+
+def length_of(k: int | None, n: int, what: str) -> int:
+    """The length of a list of ``n`` things at most, 10 where none is given and there are as many.
+
+    Raises:
+        InputError: if it is below 1 or above ``n``.
+    """
+    length = min(_K, max(n, 1)) if k is None else k
+    if not 1 <= length <= n:
+        raise InputError(f"k is {length}: expected 1 to {n:,}, the number of {what}.")
+    return length

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from recbole_symcere.run.catalogue import PARTS
+from recbole_symcere.serve.export_split import LEFT_OUT_NAME
 from recbole_symcere.version import __version__
 
 __all__ = ["Exported", "model_card"]
@@ -19,6 +21,7 @@ class Exported(NamedTuple):
         metrics: its metrics.json; empty for a run that hasn't ended.
         lines: what was written, in words.
         parts: train, valid, test -> number of interactions.
+        left_out: number of those that the data have and none of the three has.
         sizes: numbers of users and items.
         vectors: whether there are vectors.
         tower: whether there is a text tower.
@@ -28,6 +31,7 @@ class Exported(NamedTuple):
     metrics: Mapping[str, Any]
     lines: Sequence[str]
     parts: Mapping[str, int]
+    left_out: int
     sizes: tuple[int, int]
     vectors: bool
     tower: bool
@@ -58,7 +62,7 @@ scores = matrix(items) @ matrix(users.slice(0, 1))[0]  # the dot product is the 
 # what the user has an interaction with isn't recommended again
 folder = {folder!r}
 parts = [pd.read_csv(f"{{folder}}.{{part}}.inter", sep="\\t", dtype=str, quoting=3, na_filter=False)
-         for part in ("train", "valid", "test")]
+         for part in {parts!r}]
 pairs = pd.concat(parts)
 seen = set(pairs.loc[pairs[{user!r}] == user_id, {item!r}])
 ids = items["item_id"].to_pylist()
@@ -136,6 +140,11 @@ def _data(told: Exported) -> str:
     users, items = told.sizes
     parts = ", ".join(f"{n:,} {part}" for part, n in told.parts.items())
     said = f"`{told.settings['dataset']}`: {users:,} users, {items:,} items; interactions: {parts}."
+    if told.left_out:
+        said += (
+            f" {told.left_out:,} more were left out of all three by val_interval, cold_items or "
+            "cold_users; they are in no list of the user either."
+        )
     fingerprint = told.metrics.get("data_fingerprint")
     return said + (f"\nFingerprint of the files: `{fingerprint}`." if fingerprint else "")
 
@@ -201,6 +210,7 @@ def _examples(told: Exported) -> list[str]:
     ids = {"USER_ID_FIELD": "user_id", "ITEM_ID_FIELD": "item_id"}
     user, item = (f"{told.settings.get(key) or usual}:token" for key, usual in ids.items())
     data = told.settings["dataset"]
-    where = {"folder": f"split/{data}/{data}", "user": user, "item": item}
+    parts = (*PARTS, *([LEFT_OUT_NAME] if told.left_out else []))
+    where = {"folder": f"split/{data}/{data}", "parts": parts, "user": user, "item": item}
     first = (_BY_VECTORS if told.vectors else _BY_PAIRS).format(**where)
     return [first, *([_BY_TEXT] if told.tower else [])]

@@ -14,7 +14,7 @@ from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.evaluate.best_items import best
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.serve.fold_stock import NoFold
-from recbole_symcere.serve.folding import Folding, MakeFold
+from recbole_symcere.serve.folding import Folding, MakeFold, length_of
 from recbole_symcere.serve.frames import SCHEMA, as_given, ids_of, table_of_lists
 from recbole_symcere.serve.item_words import ItemWords, NearItem
 from recbole_symcere.serve.scorers import Scorer
@@ -118,12 +118,16 @@ class Recommender(Folding):
         """Whether the run has a user of that id."""
         return name in self._places["user"]
 
+    def knows_item(self, name: str) -> bool:
+        """Whether the run has an item of that id."""
+        return name in self._places["item"]
+
     # --- lists ---------------------------------------------------------------------------------
 
     def recommend(
         self,
         users: Any = None,
-        k: int = 10,
+        k: int | None = None,
         exclude_seen: bool = True,
         items: Any = None,
         fallback: Literal["popular"] | None = None,
@@ -132,9 +136,9 @@ class Recommender(Folding):
 
         Args:
             users: ids: one, a list, a Series, or a frame with user_id; all users by default.
-            k: items a user.
-            exclude_seen: whether items that a user has an interaction with, of training, validation
-                or test, are left out.
+            k: items a user; by default 10, or as many as there are.
+            exclude_seen: whether items that a user has an interaction with are left out: any in the
+                data, also one that val_interval, cold_items or cold_users took out of the splits.
             items: ids of those that may be recommended; all by default.
             fallback: "popular" gives unknown users the items with the most training interactions.
 
@@ -155,13 +159,13 @@ class Recommender(Folding):
     def tables(
         self,
         names: Sequence[str],
-        k: int = 10,
+        k: int | None = None,
         exclude_seen: bool = True,
         allowed: _Ints | None = None,
         fallback: Literal["popular"] | None = None,
     ) -> Iterator[pa.Table]:
         """What `recommend` gives, in tables of some users at a time, so that memory is bounded."""
-        self.check_k(k, allowed)
+        k = self.checked_k(k, allowed)
         if fallback != "popular":
             self.places("user", names)  # before the first list is out
         step = self._scorer.at_once
@@ -196,16 +200,6 @@ class Recommender(Folding):
         values, places = best(scores, k)
         places = places.masked_fill(values == -torch.inf, 0)
         return Lists(users, places.numpy(), values.float().numpy())
-
-    def check_k(self, k: int, allowed: _Ints | None = None) -> None:
-        """Stop at a length of lists that can't be.
-
-        Raises:
-            InputError: if it is below 1, or above the number of items.
-        """
-        n = len(self.catalogue.items) - 1 if allowed is None else len(allowed)
-        if not 1 <= k <= n:
-            raise InputError(f"k is {k}: expected 1 to {n:,}, the number of items to choose from.")
 
     def _as_table(
         self,
@@ -272,14 +266,14 @@ class Recommender(Folding):
             return as_given({"user_id": mine, "item_id": theirs, "score": found}, users)
         return found
 
-    def similar(self, items: Any, k: int = 10) -> Any:
+    def similar(self, items: Any, k: int | None = None) -> Any:
         """The ``k`` items that are nearest by the model's vectors (cosine).
 
         A model without vectors is asked which items it scores alike over users.
 
         Args:
             items: ids: one, a list, a Series, or a frame with item_id.
-            k: neighbours an item.
+            k: neighbours an item; by default 10, or as many as there are.
 
         Returns:
             item_id, rank from 1, similar_id, similarity and title; of the kind that came in.
@@ -289,9 +283,7 @@ class Recommender(Folding):
         """
         names = ids_of(items, "item_id")
         chosen = self.places("item", names)
-        n = len(self.catalogue.items) - 2
-        if not 1 <= k <= n:
-            raise InputError(f"k is {k}: expected 1 to {n:,}, the number of other items.")
+        k = length_of(k, len(self.catalogue.items) - 2, "other items")
         cosine = self._unit_items[chosen] @ self._unit_items.T
         cosine[:, 0] = -torch.inf
         cosine[torch.arange(len(chosen)), torch.from_numpy(chosen)] = -torch.inf

@@ -20,14 +20,15 @@ class _RunOptions(PlaceOptions):
 class RecommendOptions(_RunOptions):
     """What `recommend` does."""
 
-    users: list[str] | None = option(None, "ids of users, separated by commas; all if not given")
+    users: str = option("", "ids of users, separated by commas; all if not given")
     users_file: str | None = option(None, "a file of ids of users, one a line")
-    history: list[str] | None = option(
-        None, "ids of items that a user who isn't in the data knows, separated by commas"
+    history: str = option(
+        "", "ids of items that a user who isn't in the data knows, separated by commas"
     )
-    text: str | None = option(None, "what such a user wrote or looks for, with or without history")
+    history_file: str | None = option(None, "a file of such ids, one a line")
+    text: str = option("", "what such a user wrote or looks for, with or without history")
     all: bool = option(False, "whether lists of all users are printed, not of the first alone")
-    k: int = option(10, "items a user", minimum=1)
+    k: int | None = option(None, "items a user; 10, or all there are, if not given", minimum=1)
     out: str | None = option(None, "the file: .csv, .jsonl or .parquet; printed if not given")
     items_file: str | None = option(
         None, "a file of ids, one a line, of the only items to recommend"
@@ -41,7 +42,7 @@ class RecommendOptions(_RunOptions):
     @property
     def is_new(self) -> bool:
         """Whether the list is of a user whom the data don't have."""
-        return self.history is not None or self.text is not None
+        return bool(self.history or self.history_file or self.text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class SimilarOptions(_RunOptions):
     """What `similar` does."""
 
     item: str = option(help="the item's id as in the file")
-    k: int = option(10, "neighbours", minimum=1)
+    k: int | None = option(None, "neighbours; 10, or all there are, if not given", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)

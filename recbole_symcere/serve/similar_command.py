@@ -44,18 +44,20 @@ def run(pairs: dict[str, Any]) -> int:
     options = take_options(SimilarOptions, pairs)
     refuse_unknown(pairs, "similar", SimilarOptions)
     refuse_missing_run(options.run)
+    from recbole_symcere.serve.folding import length_of
     from recbole_symcere.serve.recommender import Recommender
 
     step("loading the run")
     recommender = Recommender.load(options.run, None, **options.places)
-    found = recommender.similar(options.item, options.k)
+    k = length_of(options.k, len(recommender.catalogue.items) - 2, "other items")
+    found = recommender.similar(options.item, k)
     rows = [
         dict(zip(_SHOWN, row, strict=True)) for row in zip(*map(found.get, _SHOWN), strict=True)
     ]
     said = [f"Nearest to {options.item} by vectors", *(_line(*row.values()) for row in rows)]
     said += ["", "by words"]
     try:
-        near = recommender.similar_by_words(options.item, options.k)
+        near = recommender.similar_by_words(options.item, k)
     except InputError as error:
         near = []
         said.append(f"  {error}")

@@ -51,7 +51,10 @@ class Items(TypedDict):
 
 
 class Interaction(Named):
-    """An interaction: of train, valid or test; its review if it is of train and has one."""
+    """An interaction: of train, valid, test or, where no split has it, "left out".
+
+    Its review is there if it is of train and has one.
+    """
 
     part: str
     review: str | None

@@ -1,7 +1,7 @@
 """The JSON API and the page over HTTP: GET alone, every input bounded, every refusal in words."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -119,9 +119,11 @@ class _Api:
         """A user's interactions, of training first, and the reviews of those of training."""
         return JSONResponse(self._views.history(user, k))
 
-    async def recommend(self, user: _Id, k: _K = 10, why: _YesNo = False) -> Response:
+    async def recommend(
+        self, request: Request, user: _Id, k: _K = 10, why: _YesNo = False
+    ) -> Response:
         """The best items that a user has no interaction with."""
-        self._check(k, self._items)
+        k = self._checked(request, k, self._items)
         return JSONResponse(self._views.recommend(user, k, why))
 
     async def why(self, user: _Id, item: _Id) -> Response:
@@ -132,35 +134,44 @@ class _Api:
         """An item and some of its training reviews."""
         return JSONResponse(self._views.item(item))
 
-    async def similar(self, item: _Id, k: _K = 10) -> Response:
+    async def similar(self, request: Request, item: _Id, k: _K = 10) -> Response:
         """The items that are nearest by the model's vectors, and by words."""
-        self._check(k, self._items - 1)
+        k = self._checked(request, k, self._items - 1)
         return JSONResponse(self._views.similar(item, k))
 
     async def find(self, text: _Text, k: _K = 10) -> Response:
         """Items whose titles and training reviews use the words of a text."""
         return JSONResponse(self._views.find(text, k))
 
-    async def fold_in(self, item: _Ids, k: _K = 10) -> Response:
+    async def fold_in(self, request: Request, item: _Ids, k: _K = 10) -> Response:
         """Recommendations for somebody who chose some items, whom the run needn't know."""
-        self._check(k, self._items)
+        k = self._checked(request, k, self._items)
         return JSONResponse(self._views.fold_in(item, k))
 
     @staticmethod
-    def _check(k: int, most: int) -> None:
-        if k > most:
+    def _checked(request: Request, k: int, most: int) -> int:
+        if k > most and "k" in request.query_params:
             raise HTTPException(422, f"k is {k}: there are {most:,} items to choose from.")
+        return min(k, most)
 
 
 async def _refuse_unknown_parameters(request: Request) -> None:
-    """A misspelt parameter would otherwise have no effect, without a word."""
-    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    """A misspelt or repeated parameter would otherwise have no effect, without a word."""
+    fields = request.scope["route"].dependant.query_params
+    known = [field.alias for field in fields]
     for name in request.query_params:
         if name not in known:
             there = ", ".join(known) or "none"
             hint = did_you_mean(name[:_ID], known)
             raise HTTPException(
                 422, f"There is no parameter {name[:_ID]!r}; there are: {there}.{hint}"
+            )
+    for field in fields:
+        values = request.query_params.getlist(field.alias)
+        if len(values) > 1 and get_origin(field.field_info.annotation) is not list:
+            first, second = (repr(value[:_SHOWN]) for value in values[:2])
+            raise HTTPException(
+                422, f"{field.alias} is given {len(values)} times: {first}, {second}. Give it once."
             )
 
 

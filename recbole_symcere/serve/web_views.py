@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.words import distinct_words
-from recbole_symcere.run.catalogue import PARTS
+from recbole_symcere.run.catalogue import LEFT_OUT, PARTS
 from recbole_symcere.serve import web_answers as answers
 from recbole_symcere.serve.item_words import ItemWords, NearItem
 from recbole_symcere.serve.recommender import Recommender
@@ -20,6 +20,7 @@ __all__ = ["MOST", "FoldInMissingError", "WebViews"]
 MOST = 100
 """Rows that one answer has at most."""
 
+_PARTS = {**dict(enumerate(PARTS)), LEFT_OUT: "left out"}
 _SHOWN_WORDS = 5
 _MARKED_WORDS = 12
 _REVIEWS = 5  # of each side that tell why
@@ -97,6 +98,8 @@ class WebViews:
     def history(self, user: str, k: int) -> answers.History:
         """A user's interactions, of training first; reviews of training ones.
 
+        Those that no split has are there too, marked "left out": his list is without them.
+
         Raises:
             InputError: for an unknown user.
         """
@@ -108,7 +111,7 @@ class WebViews:
             "history": [
                 {
                     **self._named(item),
-                    "part": PARTS[part],
+                    "part": _PARTS[part],
                     # by part, for a pair may stand in several where a user repeats
                     "review": reviews.get(item) if part == 0 else None,
                 }

@@ -87,6 +87,8 @@ class Command:
         (["--again=true"], {"again": True}),
         (["--share=None"], {"share": None}),
         (["--share=1"], {"share": 1.0}),
+        (["--share=~"], {"share": None}),
+        (["--names=[]"], {"names": []}),
     ],
 )
 def test_words_are_read_by_the_type_of_their_option(words, read):
@@ -103,6 +105,10 @@ def test_words_are_read_by_the_type_of_their_option(words, read):
         (["--out=x", "--sizes=1,a"], r"sizes is \[1, 'a'\], but it must be a list of int"),
         (["--out=x", "--sizes=0"], r"sizes is \[0\], but it must be at least 1"),
         (["--out=x", "--kind=fsat"], "kind is 'fsat'.*Did you mean 'fast'"),
+        (
+            ["--out=x", "--names= , "],
+            r"^names is ' , ', which names nothing\. Write --names=A,B, or leave it out\.$",
+        ),
         (["--out=x", "--share=2"], "share is 2.0, but it must be at most 1"),
         (["--out=x", "--agian=True"], "do has no option --agian. Did you mean 'again'.*do --help"),
     ],

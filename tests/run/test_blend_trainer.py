@@ -8,6 +8,7 @@ import pytest
 import torch
 from model.test_contract import prepare
 from recbole.utils import get_trainer
+from small_data import small_rows, write_rows
 
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
@@ -182,6 +183,23 @@ def test_without_a_blend_the_scores_are_the_models_own(small, tmp_path):
     assert metrics["blend"] == {}
     state = prepare("SymCEREPlus", small, blend=None)[1].state_dict()
     assert not any("blend" in key for key in state)
+
+
+@pytest.mark.parametrize("model", ["SymCEREPlus", "EASE"])
+def test_without_a_validation_a_line_says_that_the_model_counts_alone(
+    small, tmp_path, caplog, model
+):
+    # two interactions a user leave one to train on and one to test on
+    write_rows(tmp_path / "data", "small", small_rows(per_user=2))
+    given = {"data_path": str(tmp_path / "data"), "blend": ["knn_5"]}
+    _, metrics = ran(small, tmp_path, model, **given)
+    assert not metrics["valid"]
+    assert not metrics["blend"]
+    said = (
+        f"Nothing was validated, so the weights of the blend can't be chosen: {model} counts alone."
+    )
+    assert [record.levelname for record in caplog.records if record.message == said] == ["WARNING"]
+    assert said in (tmp_path / "run" / "run.log").read_text()
 
 
 def test_any_trainer_can_choose():

@@ -55,6 +55,14 @@ def test_the_next_commands_are_those_that_the_model_has(tmp_path, monkeypatch, m
     assert commands(said) == expected
 
 
+def test_the_next_list_is_no_longer_than_there_are_items(tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "best.safetensors").touch()
+    for n, k in ((7, 7), (11, 10)):
+        said = result_table({**METRICS, "model": "Pop", "data": {"items": n}}, tmp_path)
+        assert commands(said)[-1].endswith(f" --k={k}")
+
+
 def test_without_a_checkpoint_only_the_report_can_be_made(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["somewhere/run_recbole_symcere.py"])
     said = result_table({**METRICS, "model": "SymCERE"}, tmp_path / "a folder")

@@ -17,7 +17,7 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from safetensors import safe_open
-from small_data import small_settings
+from small_data import small_rows, small_settings
 from tiny_models import synthetic_texts, tiny_llama
 
 from recbole_symcere.cli import main
@@ -400,6 +400,34 @@ def test_the_examples_of_the_card_run(exported, model):
     expected = Recommender.load(run).recommend(rows[0][0], 7)
     assert [row[2] for row in rows[:7]] == expected["item_id"].tolist()
     assert [float(row[3]) for row in rows[:7]] == pytest.approx(expected["score"], abs=1e-3)
+
+
+def test_the_example_leaves_out_what_no_split_has(small_folder, tiny_encoder, tmp_path):
+    settings = small_settings(small_folder, tiny_encoder, tmp_path / "cache", tmp_path)
+    settings = {key: value for key, value in settings.items() if key not in _TEXT}
+    settings |= {"val_interval": {"rating": "[3,inf)"}, "run_dir": str(tmp_path / "run")}
+    run_recbole("LightGCN", "small", config_dict=settings)
+    status, said = export(f"--run={tmp_path / 'run'}", f"--out={tmp_path / 'out'}")
+    assert status == 0, said
+    gone = [row for row in small_rows() if row[2] < 3]
+    lines = (tmp_path / "out/split/small/small.left_out.inter").read_text().splitlines()
+    assert lines[0] == "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    assert {tuple(line.split("\t")[:2]) for line in lines[1:]} == {row[:2] for row in gone}
+    assert f" test, {len(gone)} left out (user_id, item_id, rating, timestamp)" in said
+    _, body, (code,) = card_of(tmp_path / "out")
+    assert (
+        f" test. {len(gone)} more were left out of all three by val_interval, cold_items or "
+        "cold_users; they are in no list of the user either." in body
+    )
+    code = code.replace("[:10]", "[:99]")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True
+    )
+    found = [line.split(" ") for line in done.stdout.splitlines()]
+    user = found[0][0]
+    known = {item for who, item, *_ in small_rows() if who == user}
+    assert any(who == user for who, *_ in gone)
+    assert {row[2] for row in found} == {item for _, item, *_ in small_rows()} - known
 
 
 def test_hugging_face_reads_the_card(exported):

@@ -114,6 +114,24 @@ def test_a_history_has_its_parts_and_reviews_of_training_alone(client):
     assert len(get(client, "history", user=USER, k=3)["history"]) == 3
 
 
+def test_what_no_split_has_is_marked_in_a_history_and_in_no_list(folder, tmp_path):
+    words = [f"--data_path={folder / 'data'}", f"--run_dir={tmp_path / 'run'}", "--epochs=1"]
+    words += ["--val_interval={rating: '[3,inf)'}", f"--cache_dir={tmp_path / 'cache'}"]
+    assert main(["--model=BPR", "--dataset=small", *words]) == 0
+    client = client_of(tmp_path, "run")
+    mine = [(item, rating) for user, item, rating, *_ in marked_rows() if user == USER]
+    told = get(client, "history", user=USER)
+    found = {row["item"]: row["part"] for row in told["history"]}
+    assert found.keys() == {item for item, _ in mine}
+    assert {item for item, part in found.items() if part == "left out"} == {
+        item for item, rating in mine if rating < 3
+    }
+    assert told["history"][-1]["part"] == "left out"
+    assert told["history"][-1]["review"] is None
+    listed = {row["item"] for row in get(client, "recommend", user=USER, k=28)["items"]}
+    assert listed == {item for _, item, *_ in marked_rows()} - found.keys()
+
+
 def test_no_held_out_review_is_told_anywhere(client):
     for item in range(30):
         for name in ("item", "similar"):
@@ -191,6 +209,13 @@ def test_neighbours_are_those_of_similar(folder, client):
         ("recommend", {"user": "u1", "k": "ten"}, 422, "k is 'ten': it should be a valid integer"),
         ("recommend", {"user": "u1", "k": 31}, 422, "k is 31: there are 30 items"),
         ("similar", {"item": "i1", "k": 30}, 422, "k is 30: there are 29 items"),
+        (
+            "recommend",
+            {"user": "u1", "k": [2, 3]},
+            422,
+            "k is given 2 times: '2', '3'. Give it once.",
+        ),
+        ("why", {"user": ["u1", "u1"], "item": "i1"}, 422, "user is given 2 times: 'u1', 'u1'."),
         ("recommend", {}, 422, "The parameter user is missing."),
         ("recommend", {"user": "u1", "K": 3}, 422, "There is no parameter 'K'"),
         ("recommend", {"user": "u" * 501}, 422, "it should have at most 500 characters"),
