@@ -41,11 +41,15 @@ among() {  # SEPARATOR NAME...: those that are among the models, joined
     done
     echo "${found#"$separator"}"
 }
-BLENDED=$(among , LightGCN XSimGCL) UNTUNED=$(among , SymCEREPlus)
+option() {  # NAME VALUE: nothing for no value
+    [ -z "$2" ] || echo "--$1=$2"
+}
+BLENDED=$(option blended "$(among , LightGCN XSimGCL)")
+UNTUNED=$(option untuned "$(among , SymCEREPlus)")
 # the best row without a blend of the strongest baselines, the blend alone, the paper's own five
 AGAINST=$(among / Pop ItemKNN EASE LightGCN XSimGCL)/WordKNN,Stack
 PAPER=$(among / NeuMF SGL NGCF LightGCN DGCLR)
 [ -z "$PAPER" ] || AGAINST=$AGAINST,$PAPER
 $RUN compare --models="$MODELS" --datasets="$SETS" --data_path="$OUT/data" --out="$OUT/results" \
-    --cache_dir="$OUT/cache" --untuned="$UNTUNED" --blended="$BLENDED" \
-    --against="${AGAINST#/}" --seeds="${SEEDS:-0,1,2}" --tune="${TRIALS:-12}" --jobs="${JOBS:-2}"
+    --cache_dir="$OUT/cache" --against="${AGAINST#/}" $UNTUNED $BLENDED \
+    --seeds="${SEEDS:-0,1,2}" --tune="${TRIALS:-12}" --jobs="${JOBS:-2}"

@@ -100,12 +100,7 @@ def main(words: Sequence[str], presets: Path | None = None, cluster: Cluster | N
     if any(word in {"-h", "--help"} for word in rest):
         terminal.out(_help_of(first) + terminal.FLAGS_HELP)
         return 0
-    pairs = parse_pairs(rest)
-    empty = next((name for name, value in pairs.items() if not value), None)
-    if empty is not None:
-        # a variable of the shell that is not set; it would pass for an option that is not given
-        raise InputError(f"--{empty}: nothing is given; give a value, or leave the option out")
-    commands[first](pairs)
+    commands[first](parse_pairs(rest))
     return 0
 
 

@@ -118,7 +118,7 @@ def test_an_option_without_a_value_is_no_option_that_was_not_given(tmp_path, opt
     path = tmp_path / "r.csv"
     path.write_text("user_id,item_id,timestamp,text\nu,i,2018-07-07,t\n")
     words = [f"--input={path}", "--name=d", f"--{option}="]
-    said = f"^--{option}: nothing is given; give a value, or leave the option out$"
+    said = rf"^--{option} is empty\. Write --{option}=VALUE, or leave it out\.$"
     for command in ("generic", "attach", "stats"):
         with pytest.raises(InputError, match=said):
             main([command, *words])
