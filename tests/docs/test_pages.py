@@ -232,7 +232,7 @@ def test_results_are_those_of_the_tables():
     assert row.ndcg == "0.2127 ± 0.0023"
     assert row.against == "+0.0017 [-0.0065, +0.0098] to Stack"
     assert row.p_holm == "1.0000"
-    two = [row.dataset for row in results.results_of("DGCLR", "today")]
+    two = [row.dataset for row in results.results_of("CollabContext", "today")]
     assert two == ["Magazine Subscriptions", "Gift Cards"]
     assert {row.dataset for row in results.results_of("DGCLR", "0.1")} == {
         "Musical Instruments", "TripAdvisor",
