@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recbole_symcere.base.sorted_ids import distinct
-
 __all__ = ["keys_of_names", "pair_keys"]
 
 _Keys = npt.NDArray[np.int64]
@@ -26,7 +24,7 @@ def pair_keys(part: Any) -> _Keys:
 
 
 def keys_of_names(dataset: Any, users: Any, items: Any) -> _Keys:
-    """The distinct keys of pairs by the file's ids, ascending, without what has no id any more.
+    """The keys of pairs by the file's ids, without what has no id any more.
 
     Args:
         dataset: after RecBole has given ids.
@@ -39,7 +37,8 @@ def keys_of_names(dataset: Any, users: Any, items: Any) -> _Keys:
     ]
     known = (ids[0] > 0) & (ids[1] > 0)
     user, item = (side[known].astype(np.int64) for side in ids)
-    return distinct(user * dataset.item_num + item)
+    keys: _Keys = user * dataset.item_num + item
+    return keys
 
 
 def _fields(dataset: Any) -> tuple[str, str]:

@@ -34,8 +34,8 @@ def change_dataset(module: ModuleType) -> None:
     module.pd = _StrictPandas(module.pd)  # type: ignore[attr-defined]
     dataset._load_feat = _checked_load(dataset._load_feat)
     dataset._load_inter_feat = _checked_interactions(dataset._load_inter_feat)
-    dataset._data_filtering = _with_left_out(dataset._data_filtering)
-    dataset._data_processing = _in_order_of_time(dataset._data_processing)
+    dataset._data_filtering = _remembering(dataset._data_filtering)
+    dataset._data_processing = _in_order_of_time(_with_left_out(dataset._data_processing))
     dataset._reset_index = _checked_filters(dataset._reset_index)
     dataset.build = _checked_build(dataset.build)
 
@@ -138,7 +138,7 @@ def _checked_filters(reset_index: Callable[[Any], None]) -> Callable[[Any], None
     return reset
 
 
-def _with_left_out(data_filtering: Callable[[Any], None]) -> Callable[[Any], None]:
+def _remembering(data_filtering: Callable[[Any], None]) -> Callable[[Any], None]:
     """Hold on to the pairs that val_interval may take; other filters take users or items whole."""
 
     @wraps(data_filtering)
@@ -150,12 +150,8 @@ def _with_left_out(data_filtering: Callable[[Any], None]) -> Callable[[Any], Non
     return filtered
 
 
-def _by_time(config: Any) -> bool:
-    return (config["eval_args"] or {}).get("order") == "TO"
-
-
-def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Sort rows by float64 time and, among equal times, by a hash or the order of the file."""
+def _with_left_out(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Know the held pairs by their ids, once there are some."""
 
     @wraps(data_processing)
     def processed(self: Any) -> None:
@@ -169,11 +165,27 @@ def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any],
 
             self.left_out = keys_of_names(self, *self.unfiltered)
         del self.unfiltered
+
+    return processed
+
+
+def _by_time(config: Any) -> bool:
+    return (config["eval_args"] or {}).get("order") == "TO"
+
+
+def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Sort rows by float64 time and, among equal times, by a hash or the order of the file."""
+
+    @wraps(data_processing)
+    def processed(self: Any) -> None:
+        data_processing(self)
         self.sorted_by = None
         if not _by_time(self.config) or self.benchmark_filename_list is not None:
             return
         if self.time_field not in self.inter_feat:
             return
+        import numpy as np
+
         users, items, times = (
             self.inter_feat[field].to_numpy()
             for field in (self.uid_field, self.iid_field, self.time_field)
@@ -251,14 +263,11 @@ def _refuse_repeats(config: Any, parts: list[Any]) -> None:
     import numpy as np
 
     from recbole_symcere.base.sorted_ids import among
+    from recbole_symcere.data.left_out import pair_keys
 
-    def pairs(part: Any) -> Any:
-        users, items = (part.inter_feat[f].numpy() for f in (part.uid_field, part.iid_field))
-        return users.astype(np.int64) * part.item_num + items
-
-    known = np.sort(pairs(parts[0]))
+    known = np.sort(pair_keys(parts[0]))
     for name, part in zip(("validation", "test"), parts[1:], strict=True):
-        held_out = pairs(part)
+        held_out = pair_keys(part)
         n = int(among(held_out, known).sum())
         if not n:
             continue
