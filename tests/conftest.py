@@ -31,8 +31,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 # Half a minute of a small machine and more, the longest first: at the end one worker would wait
 # for such a file. The Makefile tells xdist to keep this order.
 LONG = [
-    *("tune_search", "compare_command", "refit", "stored_run", "ray_cluster", "stock_recbole"),
-    *("several_processes", "storage", "stock_models", "two_phase_trainer", "kills", "drop_in"),
+    *("tune_search", "compare_command", "refit", "stored_run", "stock_recbole", "stock_models"),
+    *("several_processes", "storage", "two_phase_trainer", "kills", "drop_in"),
     *("fold_in", "symcere", "trainer", "contract", "doctor", "export", "web", "audit"),
 ]
 

@@ -6,13 +6,14 @@ isn't needed. Issue numbers are those of RUCAIBox/RecBole. `register` queues the
 imports RecBole by itself.
 """
 
+from collections.abc import Callable
 from functools import partial, wraps
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from recbole_symcere.base.packages import version_of
 
-__all__ = ["collector_shims", "hyper_tuning_shims", "torch_proxy"]
+__all__ = ["anomaly_mode_shims", "collector_shims", "hyper_tuning_shims", "torch_proxy"]
 
 # --- torch ---------------------------------------------------------------------------------------
 
@@ -50,6 +51,28 @@ def torch_proxy(module: ModuleType) -> None:
         if hasattr(torch.amp, "GradScaler") and hasattr(module, "amp"):
             scaler = partial(torch.amp.GradScaler, "cuda")
             module.amp = _Proxy(module.amp, GradScaler=scaler)  # type: ignore[attr-defined]
+
+
+def anomaly_mode_shims() -> tuple[Callable[[], None], Callable[[ModuleType], None]]:
+    """What runs before and after RecBole's SINE is imported, so that it changes no other model.
+
+    RecBole 1.2.1's SINE turns autograd's anomaly mode on where its module is imported, and the
+    look-up of any sequential or knowledge-aware model imports it. From there on each operation of
+    the process's trainings stores a traceback.
+    """
+    before: list[tuple[bool, bool]] = []
+
+    def remember_anomaly_mode() -> None:
+        import torch
+
+        before.append((torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()))
+
+    def restore_anomaly_mode(_: ModuleType) -> None:
+        import torch
+
+        torch.autograd.set_detect_anomaly(*before.pop())
+
+    return remember_anomaly_mode, restore_anomaly_mode
 
 
 # --- RecBole's evaluator --------------------------------------------------------------------------

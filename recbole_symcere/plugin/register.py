@@ -74,6 +74,8 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
     before_import("ray", compat_arrays.numpy_aliases)
     before_import("recbole", compat_arrays.scipy_dok_update)
     before_import("recbole.quick_start.quick_start", compat_ray.optional_ray)
+    remember_anomaly_mode, restore_anomaly_mode = compat.anomaly_mode_shims()
+    before_import("recbole.model.sequential_recommender.sine", remember_anomaly_mode)
     for name in MODELS:
         offer_model(name, partial(class_of, name))
     for name, change in (
@@ -93,6 +95,7 @@ def register(load_data_and_model: Callable[[str], Any]) -> None:
         ("recbole.model.abstract_recommender", _change_parameters),
         ("recbole.model.general_recommender", _change_models),
         ("recbole.model.knowledge_aware_recommender", _change_models),
+        ("recbole.model.sequential_recommender.sine", restore_anomaly_mode),
         ("recbole.trainer.trainer", change_trainers),
         ("recbole.trainer.trainer", change_processes),
         ("recbole.data.dataloader.abstract_dataloader", change_loaders),

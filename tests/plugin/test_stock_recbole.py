@@ -1,5 +1,6 @@
 """Stock RecBole after one ``import recbole_symcere``: its functions, its models and ours."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -241,6 +242,17 @@ def test_shims_do_nothing_where_they_are_not_needed():
     assert proxy.nn is torch.nn
     assert proxy.load is not torch.load
     assert torch.load.__module__ == "torch.serialization"  # the real one is untouched
+
+
+@pytest.mark.parametrize("mode", [(False, True), (True, False), (True, True)])
+def test_importing_sequential_models_leaves_autograd_as_it_is(monkeypatch, mode):
+    name = "recbole.model.sequential_recommender.sine"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    with torch.autograd.set_detect_anomaly(*mode):
+        importlib.import_module(name)
+        assert torch.is_anomaly_enabled() == mode[0]
+        assert torch.is_anomaly_check_nan_enabled() == mode[1]
+    assert not torch.is_anomaly_enabled()
 
 
 def test_hyperopts_exhaustive_search(stock):

@@ -92,6 +92,7 @@ def test_a_cluster_converts_to_the_bytes_of_one_machine(cluster, tmp_path, capsy
     assert "part3.jsonl" in told
 
 
+@pytest.mark.slow
 def test_a_cluster_encodes_the_bytes_of_one_machine(cluster, small, monkeypatch, capsys):
     monkeypatch.setattr(sub_batches, "_CPU_TOKENS", 64)
     assert main(["encode", *words(small, cache_dir="here")]) == 0
