@@ -115,13 +115,15 @@ def _of_one(name: str, options: ReportOptions) -> tuple[list[Part], str]:
     place = Path(there["data_path"]) / there["dataset"]
     manifest = read_manifest(place)
     reviews = sorted(place.glob("*.reviews.parquet"))
+    told = ((manifest or {}).get("notice"), metrics.get("notice"))
+    notices = [*dict.fromkeys(line for text in told for line in str(text or "").splitlines())]
     beside = _beside(folder, metrics, catalogue, options.baselines)
     step("drawing")
     parts = run_page(
         folder.path.name,
         settings,
         metrics,
-        (manifest or {}).get("notice"),
+        notices,
         beside,
         data_parts(metrics, manifest, catalogue, reviews),
         analyses,

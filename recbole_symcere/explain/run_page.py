@@ -53,7 +53,7 @@ def run_page(
     name: str,
     settings: Json,
     metrics: Json,
-    notice: str | None,
+    notices: Sequence[str],
     beside: Beside,
     data: Sequence[Part],
     analyses: Sequence[Part],
@@ -64,7 +64,7 @@ def run_page(
         name: of the run's folder.
         settings: config.yaml.
         metrics: metrics.json.
-        notice: what the data set's manifest wants to be seen.
+        notices: what makes the result doubtful.
         beside: what the run is measured against.
         data: on the data set.
         analyses: what the explanations of the run have to show.
@@ -74,7 +74,7 @@ def run_page(
         Text(_first_words(metrics, beside)),
         *_yardsticks(beside),
         Text(_how_trained(name, metrics)),
-        *([Text(f"Note: {notice}")] if notice else []),
+        *(Text(f"Note: {notice}") for notice in notices),
         Heading("Metrics", 2),
         _metrics(metrics),
         *_groups_parts(metrics.get("beyond") or {}, beside),

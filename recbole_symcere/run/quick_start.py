@@ -14,6 +14,7 @@ from recbole_symcere.base.errors import InputError, StorageError
 from recbole_symcere.base.live_line import step
 from recbole_symcere.base.storage import remove_leftovers
 from recbole_symcere.evaluate.final import evaluate_final
+from recbole_symcere.evaluate.floor import below_popularity
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import as_parsed
@@ -203,6 +204,7 @@ def _whole_run(
         step("testing")
         with in_one_line(config, "tested"):
             final = evaluate_final(trainer, train_data, test_data, load_best=saved)
+            below = below_popularity(trainer, train_data, valid_data)
         trainer.tensorboard.flush()  # one of several processes ends without good-byes
         epochs = trainer.history
         seconds = {
@@ -228,7 +230,7 @@ def _whole_run(
             "data": _counts(train_data, valid_data, test_data),
             "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),
             "versions": versions(),
-            "notice": "\n".join(doubts_on(config)) or None,
+            "notice": "\n".join([*doubts_on(config), *below]) or None,
             "data_fingerprint": fingerprint,
             **refit_facts(config),
             **trainer.facts(),
@@ -241,6 +243,8 @@ def _whole_run(
         known = catalogue_of(train_data.dataset, (train_data, valid_data, test_data))
         metrics[CATALOGUE] = write_catalogue(folder.path, known)
         folder.write_metrics(metrics)
+        for sentence in below:
+            _log.warning(sentence)
         rated = config["RATING_FIELD"] in train_data.dataset.inter_feat.columns
         _log.info(result_table(metrics, folder.path, rated), extra={"is_result": True})
     return {

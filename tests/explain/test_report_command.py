@@ -22,6 +22,7 @@ from recbole_symcere.explain.yardsticks import _Split, refusal, yardsticks
 from recbole_symcere.page.html_page import as_html
 from recbole_symcere.page.page import Entry, Heading, Picture, TextTable, as_markdown
 from recbole_symcere.run.catalogue import read_catalogue
+from recbole_symcere.run.metrics_file import checksum
 
 SVG = "data:image/svg+xml;base64,"
 
@@ -50,6 +51,9 @@ def run(tmp_path_factory, tiny_encoder, cache_folder):
     path = train(folder, given, epochs=3)
     notice = {"notice": "made <up>", "source": "synthetic", "counts": {"users": 30}}
     (folder / "planted" / "manifest.json").write_text(json.dumps(notice))
+    metrics = {**json.loads((path / "metrics.json").read_text()), "notice": "the run doubts"}
+    metrics["checksum"] = checksum(metrics)
+    (path / "metrics.json").write_text(json.dumps(metrics))
     return path
 
 
@@ -92,6 +96,7 @@ def test_it_holds_all_of_the_run(page, run):
         assert f'<th scope="row">{name}</th><td class="words">{version}</td>' in page
     assert metrics["data_fingerprint"] in page
     assert "Note: made &lt;up&gt;" in page
+    assert "Note: the run doubts" in page  # what its metrics.json tells
     assert '<th scope="row">Is it?</th><td class="words">yes</td>' in page
     assert '<th scope="row">Was it?</th><td class="words">can&#x27;t be judged</td>' in page
     headings = re.findall(r"<h2.*?>(.*?)</h2>", page)
