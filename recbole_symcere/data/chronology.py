@@ -7,11 +7,14 @@ RecBole by itself keeps the order of the file; with this package imported its ru
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["tie_keys", "tied_share", "token_hashes"]
+from recbole_symcere.data.left_out import pair_keys
+
+__all__ = ["row_times", "tie_keys", "tied_share", "token_hashes"]
 
 _U64 = np.uint64
 _MIX = (_U64(0xBF58476D1CE4E5B9), _U64(0x94D049BB133111EB))  # splitmix64
@@ -72,3 +75,37 @@ def tied_share(
     both = (kept > 0) & (kept < n)
     last = (start + kept - 1)[both]
     return float((times[last] == times[last + 1]).mean()) if len(last) else 0.0
+
+
+def row_times(part: Any) -> npt.NDArray[np.float64] | None:
+    """The time of each interaction of a split as the file has it [n]; None if no time is loaded.
+
+    RecBole hands times out as float32, whose steps are two minutes for seconds since 1970.
+
+    Args:
+        part: of a RecBole data set; ``timed_pairs`` has the keys and times of all its interactions,
+            of a repeated pair in the order in which the part has it.
+    """
+    if part.time_field not in part.inter_feat.columns:
+        return None
+    rounded = np.asarray(part.inter_feat[part.time_field], np.float64)
+    if getattr(part, "timed_pairs", None) is None:
+        return rounded
+    pairs, times = part.timed_pairs
+    order = np.argsort(pairs, kind="stable")
+    wanted = pair_keys(part)
+    place = np.searchsorted(pairs[order], wanted) + _occurrence(wanted)
+    place = order[np.minimum(place, len(order) - 1)]
+    found: npt.NDArray[np.float64] = np.where(pairs[place] == wanted, times[place], rounded)
+    return found
+
+
+def _occurrence(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many equal keys stand before each [n]."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    places = np.arange(len(keys))
+    first = np.maximum.accumulate(np.where(np.diff(ordered, prepend=-1) != 0, places, 0))
+    found = np.empty(len(keys), np.int64)
+    found[order] = places - first
+    return found

@@ -21,6 +21,7 @@ from scipy.sparse import csr_matrix
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
 from recbole_symcere.base.program import program
+from recbole_symcere.data.chronology import row_times
 from recbole_symcere.data.history import history_matrix
 from recbole_symcere.data.text_control import controlled
 from recbole_symcere.text.text_options import ControlOptions
@@ -218,9 +219,8 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
 
     def order_of_time(self) -> np.ndarray:
         """Places in `inter_feat`, the oldest first; rows of one time in the order of the file."""
-        timed = self.time_field in self.inter_feat
-        fields = (ROW_FIELD, self.time_field) if timed else (ROW_FIELD,)
-        return np.lexsort(tuple(self.inter_feat[field] for field in fields))
+        rows, times = np.asarray(self.inter_feat[ROW_FIELD]), row_times(self)
+        return np.lexsort((rows,) if times is None else (rows, times))
 
     def training_item_texts(self) -> pa.Array:
         """For each item id, its training reviews joined in order of time; "" for none [n_items]."""

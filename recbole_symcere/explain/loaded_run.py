@@ -12,6 +12,7 @@ import torch
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
+from recbole_symcere.data.chronology import row_times
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.model.stored_vectors import StoredVectors
 from recbole_symcere.run.agreement import run_folder
@@ -74,9 +75,8 @@ class ExplainedRun:
         """Let the interactions of a split be those that are explained."""
         self.users = part.inter_feat[part.uid_field].numpy()
         self.items = part.inter_feat[part.iid_field].numpy()
-        self.ratings, self.times = (
-            _column(part.inter_feat, self.config[field]) for field in ("RATING_FIELD", "TIME_FIELD")
-        )
+        self.ratings = _column(part.inter_feat, self.config["RATING_FIELD"])
+        self.times = row_times(part)
         self.texts = _read_parts(texts.to_pylist(), self._tokenizer, self._options.max_length)
         user, item = self._nodes
         with torch.no_grad():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
+from recbole_symcere.data.chronology import row_times
 from recbole_symcere.data.recency import Histories, histories
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.experts import Expert, ItemMap, basis_columns, expert
@@ -260,10 +261,9 @@ def _refuse_other_experts(blend: Blend, state: dict[str, Any], prefix: str, *_: 
 
 def training_histories(dataset: Any) -> Histories:
     """What all users know, from the training split."""
-    feat, time = dataset.inter_feat, dataset.time_field
+    feat = dataset.inter_feat
     users, items = (feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
-    times = feat[time].numpy() if time in feat.columns else None
-    return histories(users, items, times, dataset.user_num, dataset.item_num)
+    return histories(users, items, row_times(dataset), dataset.user_num, dataset.item_num)
 
 
 def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | None:

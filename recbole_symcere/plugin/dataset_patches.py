@@ -174,22 +174,26 @@ def _by_time(config: Any) -> bool:
 
 
 def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Sort rows by float64 time and, among equal times, by a hash or the order of the file."""
+    """Sort rows by float64 time and, among equal times, by a hash or the order of the file.
+
+    The data set and its parts get ``timed_pairs``, what `row_times` reads.
+    """
 
     @wraps(data_processing)
     def processed(self: Any) -> None:
         data_processing(self)
-        self.sorted_by = None
-        if not _by_time(self.config) or self.benchmark_filename_list is not None:
-            return
+        self.timed_pairs, self.is_in_order = None, False
         if self.time_field not in self.inter_feat:
             return
         import numpy as np
 
-        users, items, times = (
-            self.inter_feat[field].to_numpy()
-            for field in (self.uid_field, self.iid_field, self.time_field)
-        )
+        from recbole_symcere.data.left_out import pair_keys
+
+        times = self.inter_feat[self.time_field].to_numpy()
+        self.timed_pairs = pair_keys(self), times
+        if not _by_time(self.config) or self.benchmark_filename_list is not None:
+            return
+        users, items = (self.inter_feat[f].to_numpy() for f in (self.uid_field, self.iid_field))
         keys = np.zeros(len(times), dtype=np.uint64)
         if self.config["tie_order"] != "file":  # a stock run's Config doesn't know the setting
             from recbole_symcere.data.chronology import tie_keys, token_hashes
@@ -200,7 +204,7 @@ def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any],
             keys = tie_keys(hashes[0][users], hashes[1][items], self.config["tie_seed"] or 0)
         order = np.lexsort((keys, times))
         self.inter_feat = self.inter_feat.iloc[order].reset_index(drop=True)
-        self.sorted_by = users[order], times[order]
+        self.timed_pairs, self.is_in_order = (pair_keys(self), times[order]), True
 
     return processed
 
@@ -230,7 +234,7 @@ def _checked_build(build: Callable[[Any], list[Any]]) -> Callable[[Any], list[An
             )
         parts[0].left_out = keys
         parts[0].tied_users = None
-        if self.sorted_by is not None:
+        if self.is_in_order:
             from recbole_symcere.data.chronology import tied_share
 
             n_train = np.bincount(
@@ -238,8 +242,8 @@ def _checked_build(build: Callable[[Any], list[Any]]) -> Callable[[Any], list[An
             )
             if is_sequential(self.config):  # a user's first interaction is nothing to predict
                 n_train += n_train > 0
-            users, times = self.sorted_by
-            parts[0].tied_users = tied_share(users, times, n_train)
+            pairs, times = self.timed_pairs
+            parts[0].tied_users = tied_share(pairs // self.item_num, times, n_train)
         _refuse_repeats(self.config, parts)
         return parts
 

@@ -7,7 +7,10 @@ from small_data import START, small_rows, write_rows, write_small
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data import dataset as data_set
+from recbole_symcere.data.chronology import row_times
 from recbole_symcere.data.dataset import ROW_FIELD
+from recbole_symcere.data.left_out import pair_keys
+from recbole_symcere.model.blend import training_histories
 from recbole_symcere.plugin.config import Config
 
 
@@ -24,6 +27,10 @@ def pairs_by_row(part):
     users = part.id2token(part.uid_field, data[part.uid_field].numpy())
     items = part.id2token(part.iid_field, data[part.iid_field].numpy())
     return list(zip(rows, users.tolist(), items.tolist(), strict=True))
+
+
+def names_of(part):
+    return [(user, item) for _, user, item in pairs_by_row(part)]
 
 
 ROWS = small_rows()
@@ -76,6 +83,36 @@ def test_times_half_a_minute_apart_keep_their_order(small, tmp_path, model, dupl
         ]
         assert [len(part) for part in split] == [6, 1, 1]
         assert split[0] + split[1] + split[2] == sorted(split[0] + split[1] + split[2])
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
+@pytest.mark.parametrize("order", ["TO", "RO"])
+def test_times_of_rows_are_those_of_the_file(small, tmp_path, model, order):
+    rows = sorted(small_rows(), key=lambda row: row[4])
+    write_rows(tmp_path / "data", "small", rows)
+    settings = {**small, "data_path": str(tmp_path / "data"), "eval_args": {"order": order}}
+    parts = built(settings, model)
+    times = {row[:2]: row[3] for row in rows}
+    for part in parts:
+        pairs = names_of(part)
+        assert row_times(part).tolist() == [times[pair] for pair in pairs]
+    assert len(set(parts[0].inter_feat["timestamp"].tolist())) < len(names_of(parts[0])) / 2
+    recent = training_histories(parts[0]).recent  # .3 ^ number of the user's later ones
+    for (user, item), key in zip(names_of(parts[0]), pair_keys(parts[0]).tolist(), strict=True):
+        later = [times[u, i] > times[user, item] for u, i in names_of(parts[0]) if u == user]
+        found = recent[key // parts[0].item_num, key % parts[0].item_num]
+        assert found == pytest.approx(0.3 ** sum(later))
+
+
+def test_times_of_repeated_pairs_are_those_of_their_rows(small, tmp_path):
+    rows = [row for row in small_rows() if row[0] != "u3"]
+    rows += [("u3", f"i{n % 3}", 5.0, START + 10 * n, "words") for n in range(12)]
+    write_rows(tmp_path / "data", "small", rows[::-1])
+    settings = {**small, "data_path": str(tmp_path / "data"), "rm_dup_inter": None}
+    train, *_ = built({**settings, "allow_repeats": True}, "BPR")
+    mine = [n for n, (user, _) in enumerate(names_of(train)) if user == "u3"]
+    assert len(mine) > 6
+    assert row_times(train)[mine].tolist() == [START + 10 * n for n in range(len(mine))]
 
 
 @pytest.mark.parametrize(
@@ -162,13 +199,16 @@ def test_validation_reviews_are_handed_out_by_their_split_alone(small):
             part.validation_reviews()
 
 
-def test_item_texts_are_the_items_training_reviews_in_order_of_time(small):
-    train, *_ = built(small)
+@pytest.mark.parametrize("in_order", [True, False])
+def test_item_texts_are_the_items_training_reviews_in_order_of_time(small, tmp_path, in_order):
+    rows = [*ROWS] if in_order else sorted(ROWS, key=lambda row: row[4])
+    write_rows(tmp_path / "data", "small", rows)
+    train, *_ = built({**small, "data_path": str(tmp_path / "data")})
     texts = train.training_item_texts().to_pylist()
     assert texts[0] == ""  # padding
     expected = {}
-    for row in sorted(train.inter_feat[ROW_FIELD].tolist(), key=lambda row: (ROWS[row][3], row)):
-        expected.setdefault(ROWS[row][1], []).append(ROWS[row][4])
+    for row in sorted(train.inter_feat[ROW_FIELD].tolist(), key=lambda row: (rows[row][3], row)):
+        expected.setdefault(rows[row][1], []).append(rows[row][4])
     for item in range(1, train.item_num):
         name = train.id2token(train.iid_field, item)
         assert texts[item] == " ".join(expected.get(name, []))
