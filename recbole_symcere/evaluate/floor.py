@@ -1,5 +1,6 @@
 """What a trained model has to beat: popularity, on validation."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,18 +41,20 @@ def popularity_score(trainer: Any, train_data: Any, valid_data: Any) -> float | 
         trainer.model = model
 
 
-def below_popularity(trainer: Any, train_data: Any, valid_data: Any) -> list[str]:
+def below_popularity(
+    trainer: Any, result: Mapping[str, float], train_data: Any, valid_data: Any
+) -> list[str]:
     """A sentence if the model ranks worse on validation than popularity does, else nothing.
 
     Args:
         trainer: whose training is over.
+        result: what validation says of it; empty without one.
         train_data: the training loader.
         valid_data: the validation loader.
     """
-    if not trainer.best_valid_result:
-        return []
-    floor, found = popularity_score(trainer, train_data, valid_data), trainer.best_valid_score
-    if floor is None or found >= floor:
+    found = result.get(trainer.valid_metric)
+    floor = None if found is None else popularity_score(trainer, train_data, valid_data)
+    if found is None or floor is None or found >= floor:
         return []
     batches = len(trainer.history) * len(train_data)
     said = (

@@ -42,9 +42,9 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
     The weights are `bagged_weights` of at most 4,000 users' validation items, by the metric that
     chooses the best epoch if it is one of lists (NDCG, Hit, Recall, MRR, MAP, Precision), else by
-    NDCG. They are kept if the whole validation is better with them than the model alone. Nothing
-    is chosen without a validation, which a line says, without a stored model, or in a trial of a
-    search, which compares models without their blend.
+    NDCG. They are kept if the whole validation is better with them than the model alone. Where no
+    model is stored they are for the last epoch's weights. Nothing is chosen without a validation,
+    which a line says, or in a trial of a search, which compares models without their blend.
 
     A refit has nothing to choose on and takes the weights of its run.
 
@@ -63,8 +63,13 @@ class Blending(_Base):  # type: ignore[misc] # see above
     ) -> tuple[float, Any]:
         """RecBole's `fit`; afterwards the model has the best epoch's weights and its blend."""
         super().fit(train_data, valid_data, *rest, **options)
-        asked = self._saved and self._evaluates and not self.in_search
-        if asked and self.model.blend is not None:
+        asked = self._evaluates and not self.in_search and self.model.blend is not None
+        if asked and not self._saved:  # what is tested are the last weights
+            self._weigh({"model": 1.0})
+            self.best_valid_result = self.evaluate(valid_data, load_best_model=False)
+            self.best_valid_score = float(self.best_valid_result[self.valid_metric])
+            self._choose(valid_data)
+        elif asked:
             state = self._unblended(checkpoint.load(self.saved_model_file))
             checkpoint.load_weights(self.model, state)
             before = {name: state[name] for name in ("best_valid_score", "best_valid_result")}
@@ -78,7 +83,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
                 **self._vectors(),
             }
             checkpoint.save_once(self.saved_model_file, state)
-        elif self._kept and self._saved:
+        elif self._kept:
             self._keep(self._kept)
         elif self.model.blend is not None and self._is_missed:
             _log.warning(
@@ -105,7 +110,8 @@ class Blending(_Base):  # type: ignore[misc] # see above
         self.chosen = {name: float(weights.get(name, 0.0)) for name in names}
         if blend is not None:
             self._weigh(self.chosen)
-            self.store_best()
+            if self._saved:
+                self.store_best()
 
     def _choose(self, valid_data: Any) -> None:
         blend, started = self.model.blend, time.perf_counter()

@@ -4,20 +4,23 @@ from typing import Any
 
 from recbole_symcere.plugin.stock_models import is_sequential
 
-__all__ = ["protocol_of", "refit_facts", "tie_line"]
+__all__ = ["protocol_of", "refit_facts", "tie_line", "validated"]
 
 _MANY_TIES = 0.2
 _FILTERS = ("rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval", "val_interval")
 _ALWAYS = ("repeatable", "valid_metric", "metrics", "topk", "cold_items", "cold_users")
 
 
-def protocol_of(config: Any, model: Any, loaders: tuple[Any, Any, Any]) -> dict[str, Any]:
+def protocol_of(
+    config: Any, model: Any, loaders: tuple[Any, Any, Any], saved: bool
+) -> dict[str, Any]:
     """What must be equal for two results to be compared, as it was done.
 
     Args:
         config: of the run.
         model: trained.
         loaders: of training, validation and test.
+        saved: whether the best weights were stored; without, the last ones are tested.
     """
     valid, test = (len(loader.dataset.inter_feat) for loader in loaders[1:])
     again = "pairs of the training part" if config["allow_repeats"] else "nothing"
@@ -30,10 +33,25 @@ def protocol_of(config: Any, model: Any, loaders: tuple[Any, Any, Any]) -> dict[
         "random_split": config["eval_args"]["order"] == "RO" and not config["benchmark_filename"],
         "repeated_when_held_out": "anything" if config["repeatable"] else again,
         **_trained_on(config),
-        "selected_on": _selected_on(config, valid),
+        "selected_on": _selected_on(config, valid, saved),
         "tested_on": _tested_on(config, test),
         **_text_facts(config, model),
     }
+
+
+def validated(trainer: Any, saved: bool) -> dict[str, Any]:
+    """The epoch whose weights are tested, and what validation says of these weights.
+
+    Args:
+        trainer: whose training is over.
+        saved: as `protocol_of`.
+    """
+    epoch, result = trainer.best_epoch, trainer.best_valid_result
+    if not saved and trainer.history:
+        epoch = trainer.history[-1]["epoch"]
+        if not getattr(trainer, "chosen", None):  # a blend is chosen for these weights
+            result = trainer.history[-1].get("valid")
+    return {"best_epoch": epoch, "valid": {k: float(v) for k, v in (result or {}).items()}}
 
 
 def tie_line(config: Any, train: Any) -> str | None:
@@ -82,12 +100,12 @@ def _trained_on(config: Any) -> dict[str, str]:
     return {} if config["refit_of"] is None else {"trained_on": "train, valid and test"}
 
 
-def _selected_on(config: Any, n_valid: int) -> str:
+def _selected_on(config: Any, n_valid: int, saved: bool) -> str:
     if config["refit_of"] is not None:
         return "nothing: epochs and settings are those of the run that it is a refit of"
     if not n_valid:
         return "nothing: there is no validation part, so the last epoch is taken"
-    return "valid" if config["eval_step"] > 0 else "nothing: the last epoch"
+    return "valid" if config["eval_step"] > 0 and saved else "nothing: the last epoch"
 
 
 def _tested_on(config: Any, n_test: int) -> str:

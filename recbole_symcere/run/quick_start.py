@@ -24,7 +24,7 @@ from recbole_symcere.run.log_lines import EpochLines, data_line, doubts_on, resu
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
-from recbole_symcere.run.protocol import protocol_of, refit_facts, tie_line
+from recbole_symcere.run.protocol import protocol_of, refit_facts, tie_line, validated
 from recbole_symcere.run.recbole_errors import in_one_line
 from recbole_symcere.run.run_directory import (
     BEST_CHECKPOINT,
@@ -204,7 +204,8 @@ def _whole_run(
         step("testing")
         with in_one_line(config, "tested"):
             final = evaluate_final(trainer, train_data, test_data, load_best=saved)
-            below = below_popularity(trainer, train_data, valid_data)
+            tested = validated(trainer, saved)
+            below = below_popularity(trainer, tested["valid"], train_data, valid_data)
         trainer.tensorboard.flush()  # one of several processes ends without good-byes
         epochs = trainer.history
         seconds = {
@@ -217,10 +218,9 @@ def _whole_run(
             "model": config["model"],
             "dataset": config["dataset"],
             "seed": config["seed"],
-            "valid": _plain(best_result),
+            **tested,
             "test": _plain(final.test),
             "beyond": final.beyond,
-            "best_epoch": trainer.best_epoch,
             "epochs_run": len(epochs),
             "seconds": seconds,
             "peak_memory_mb": _peak_memory_mb(),
@@ -228,7 +228,7 @@ def _whole_run(
             "world_size": processes.count(),
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "data": _counts(train_data, valid_data, test_data),
-            "protocol": protocol_of(config, model, (train_data, valid_data, test_data)),
+            "protocol": protocol_of(config, model, (train_data, valid_data, test_data), saved),
             "versions": versions(),
             "notice": "\n".join([*doubts_on(config), *below]) or None,
             "data_fingerprint": fingerprint,

@@ -96,7 +96,7 @@ def test_its_node_term(small, monkeypatch):
 
 
 def test_with_every_addition_off_it_is_symcere(small):
-    off = {"profile": None, "id_scale": 1.0, "item_bias": False, "rank_weight": 0.0,
+    off = {"blend": None, "profile": None, "id_scale": 1.0, "item_bias": False, "rank_weight": 0.0,
            "node_weight": 0.0, "cross_weight": 1.0}  # fmt: skip
     shared = {"alpha": 0.5, "beta": 0.05, "learning_rate": 0.01}
     ours, _ = trained("SymCEREPlus", small, **off, **shared)

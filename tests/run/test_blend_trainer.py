@@ -206,3 +206,34 @@ def test_any_trainer_can_choose():
     assert blending(BlendTrainer) is BlendTrainer
     made = blending(ReviewTrainer)
     assert made.__mro__[1:3] == (Blending, ReviewTrainer)
+
+
+def test_without_a_stored_model_the_last_weights_are_blended(small, tmp_path):
+    given = {**small, "blend": ["words", "knn_5"], "learning_rate": 1e-6}
+    found = {}
+    for model, saved in (("Stack", True), ("Stack", False), ("LightGCN", False)):
+        run = tmp_path / f"{model}{saved}"
+        run_recbole(model, "small", config_dict={**given, "run_dir": str(run)}, saved=saved)
+        found[model, saved] = json.loads((run / "metrics.json").read_text())
+    assert told(found["Stack", False]) == told(found["Stack", True])
+    lightgcn = found["LightGCN", False]
+    last = lightgcn["history"][-1]
+    assert lightgcn["blend"]["before"] == last["valid"]["ndcg@10"]
+    assert lightgcn["valid"]["ndcg@10"] > last["valid"]["ndcg@10"] + 0.05
+    assert lightgcn["best_epoch"] == last["epoch"]
+
+
+def test_without_a_stored_model_the_last_epoch_is_what_is_told(small, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.4, 0.3])
+
+    def valid_epoch(self, *_, **__):
+        result = {"ndcg@10": next(scores)}
+        self.history[-1]["valid"] = result
+        return result["ndcg@10"], result
+
+    monkeypatch.setattr(Resumable, "_valid_epoch", valid_epoch)
+    given = {**small, "epochs": 3, "run_dir": str(tmp_path / "run")}
+    run_recbole("BPR", "small", config_dict=given, saved=False)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (metrics["best_epoch"], metrics["valid"]) == (2, {"ndcg@10": 0.3})
+    assert metrics["protocol"]["selected_on"] == "nothing: the last epoch"
