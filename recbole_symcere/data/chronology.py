@@ -80,32 +80,30 @@ def tied_share(
 def row_times(part: Any) -> npt.NDArray[np.float64] | None:
     """The time of each interaction of a split as the file has it [n]; None if no time is loaded.
 
-    RecBole hands times out as float32, whose steps are two minutes for seconds since 1970.
+    RecBole hands times out as float32, whose steps are two minutes for seconds since 1970. Of a
+    pair that is repeated within such a step the part's first row has the first time.
 
     Args:
-        part: of a RecBole data set; ``timed_pairs`` has the keys and times of all its interactions,
-            of a repeated pair in the order in which the part has it.
+        part: of a RecBole data set; ``timed_pairs`` has the keys and times of all its interactions.
     """
     if part.time_field not in part.inter_feat.columns:
         return None
-    rounded = np.asarray(part.inter_feat[part.time_field], np.float64)
+    rounded = np.asarray(part.inter_feat[part.time_field], np.float32)
+    found = rounded.astype(np.float64)
     if getattr(part, "timed_pairs", None) is None:
-        return rounded
+        return found
     pairs, times = part.timed_pairs
-    order = np.argsort(pairs, kind="stable")
+    order = np.lexsort((times, pairs))
+    pairs, times, near = pairs[order], times[order], times[order].astype(np.float32)
     wanted = pair_keys(part)
-    place = np.searchsorted(pairs[order], wanted) + _occurrence(wanted)
-    place = order[np.minimum(place, len(order) - 1)]
-    found: npt.NDArray[np.float64] = np.where(pairs[place] == wanted, times[place], rounded)
-    return found
-
-
-def _occurrence(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many equal keys stand before each [n]."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    places = np.arange(len(keys))
-    first = np.maximum.accumulate(np.where(np.diff(ordered, prepend=-1) != 0, places, 0))
-    found = np.empty(len(keys), np.int64)
-    found[order] = places - first
+    first, end = (np.searchsorted(pairs, wanted, side) for side in ("left", "right"))
+    once = end - first == 1
+    found[once] = times[first[once]]
+    taken: dict[tuple[int, float], int] = {}
+    for row in np.flatnonzero(end - first > 1).tolist():
+        place = first[row] + np.searchsorted(near[first[row] : end[row]], rounded[row])
+        before = taken.get((int(wanted[row]), float(rounded[row])), 0)
+        taken[int(wanted[row]), float(rounded[row])] = before + 1
+        if place + before < end[row] and near[place + before] == rounded[row]:
+            found[row] = times[place + before]
     return found

@@ -1,7 +1,7 @@
 """RecBole's splitting, sampling and evaluation loader without a Python object per interaction.
 
 They give what RecBole's own give. The split serves all models, the others ours; a stock model keeps
-RecBole's.
+RecBole's, but draws items by their popularity in training alone.
 """
 
 from collections.abc import Callable
@@ -55,8 +55,23 @@ def _at_once(split_by_ratio: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def change_samplers(module: ModuleType) -> None:
-    """Let `recbole.data.utils` make a `PairSampler` for a model of ours."""
-    stock = module.Sampler
+    """Let `recbole.data.utils` make a `PairSampler` for a model of ours.
+
+    With ``distribution: popularity`` items of any model are drawn by their training interactions;
+    RecBole counts those of validation and test, too, so that negatives tell of them.
+    """
+    stock, create = module.Sampler, module.create_samplers
+
+    def candidates(self: Any) -> list[int]:
+        part = self.datasets[0] if hasattr(self, "datasets") else self.dataset.training_part
+        return list(part.inter_feat[self.iid_field].numpy())
+
+    def create_samplers(config: Any, dataset: Any, built_datasets: list[Any]) -> Any:
+        dataset.training_part = built_datasets[0]
+        return create(config, dataset, built_datasets)
+
+    stock._get_candidates_list = module.RepeatableSampler._get_candidates_list = candidates
+    module.create_samplers = create_samplers  # type: ignore[attr-defined]
 
     def sampler(phases: Any, datasets: Any, *rest: Any, **options: Any) -> Any:
         if not is_ours(datasets[0].config["model"]):

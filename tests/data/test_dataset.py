@@ -115,6 +115,18 @@ def test_times_of_repeated_pairs_are_those_of_their_rows(small, tmp_path):
     assert row_times(train)[mine].tolist() == [START + 10 * n for n in range(len(mine))]
 
 
+@pytest.mark.parametrize("order", ["TO", "RO"])
+def test_times_of_pairs_that_come_again_are_those_of_their_rows(small, tmp_path, order):
+    days = [(u, n) for u in range(20) for n in range(9)]  # the rating tells the row
+    rows = [(f"u{u}", f"i{(u + n % 4) % 30}", n + 1.0, START + 86400 * n, "") for u, n in days]
+    write_rows(tmp_path / "data", "small", rows)
+    settings = {**small, "data_path": str(tmp_path / "data"), "rm_dup_inter": None}
+    args = {"eval_args": {"order": order}, "allow_repeats": True}
+    for part in built({**settings, **args}, "BPR"):
+        wanted = START + 86400 * (part.inter_feat["rating"].numpy().astype(float) - 1)
+        assert row_times(part).tolist() == wanted.tolist()
+
+
 @pytest.mark.parametrize(
     ("n", "sizes"),
     [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (5, (3, 1, 1)), (10, (8, 1, 1)),

@@ -7,6 +7,10 @@ import pytest
 import torch
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
+from small_data import small_rows, write_rows
+
+from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.prepare import read_dataset, split_data
 
 RATIOS = ([0.8, 0.1, 0.1], [8, 1, 1], [0.5, 0.25, 0.25], [0.9, 0.1, 0.0])
 
@@ -50,3 +54,22 @@ def test_rows_and_their_order_are_recboles(ratios, seed):
 def test_a_split_without_groups_is_recboles():
     parts = Bare([1, 2, 3, 4] * 5).split_by_ratio([0.5, 0.5])
     assert [len(part.inter_feat) for part in parts] == [10, 10]
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
+@pytest.mark.parametrize("repeatable", [False, True])
+def test_items_are_drawn_by_their_popularity_in_training(small, tmp_path, model, repeatable):
+    last = [*range(7, 24 * 8, 8)]  # every user's last interaction is of one item
+    rows = [
+        (user, "late" if n in last else item, *rest)
+        for n, (user, item, *rest) in enumerate(small_rows())
+    ]
+    write_rows(tmp_path / "data", "small", rows)
+    drawn = {"train_neg_sample_args": {"distribution": "popularity"}, "repeatable": repeatable}
+    config = Config(
+        model, "small", config_dict={**small, "data_path": str(tmp_path / "data")} | drawn
+    )
+    train, *_ = split_data(config, read_dataset(config))
+    items = np.concatenate([batch["neg_item_id"].numpy() for _ in range(20) for batch in train])
+    assert train.dataset.token2id("item_id", "late") not in items
+    assert set(items.tolist()) <= set(train.dataset.inter_feat["item_id"].tolist())

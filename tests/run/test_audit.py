@@ -26,6 +26,7 @@ def small(small):
         {"text_level": "item"},
         {"text_level": "item", "item_text": "mean"},
         {"text_mode": "lora"},
+        {"train_neg_sample_args": {"distribution": "popularity"}},
     ],
     ids=str,
 )
