@@ -12,7 +12,7 @@ from recbole_symcere.evaluate.significance import Interval, variance_of_mean
 
 __all__ = ["LogRatio", "Pooled", "log_ratio", "random_effects"]
 
-_LEAST_ERROR = 1e-6  # rows that are equal have no error, and would have all the weight
+_LEAST_ERROR = 1e-6  # below it rows are equal but for rounding
 
 
 class LogRatio(NamedTuple):
@@ -83,6 +83,9 @@ def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | 
     A set's own ratio lies about \mu: the prediction interval is \mu \pm t_{k-2} \sqrt{\tau^2 +
     q / \sum w_i} (Higgins, Thompson & Spiegelhalter, 2009).
 
+    Rows that are equal on a set differ for no user, which doesn't make their ratio known without
+    error: such a set has the smallest v_i of the others. Equal on all sets, both intervals are 0.
+
     Args:
         ratios: one per data set.
         level: of the intervals.
@@ -97,7 +100,11 @@ def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | 
     y = np.array([ratio.value for ratio in ratios])
     if k == 1 or not np.isfinite(y).all():
         return Pooled(k, float(y.mean()), None, None, None)
-    v = np.maximum([ratio.error for ratio in ratios], _LEAST_ERROR) ** 2
+    errors = np.array([ratio.error for ratio in ratios])
+    unequal = errors[errors > _LEAST_ERROR]
+    if not len(unequal) and not y.any():
+        return Pooled(k, 0.0, Interval(0.0, 0.0), Interval(0.0, 0.0) if k > 2 else None, 0.0)
+    v = np.maximum(errors, unequal.min() if len(unequal) else _LEAST_ERROR) ** 2
     w = 1 / v
     rest = sum(float(w[i]) * float(np.delete(w, i).sum()) for i in range(k)) / w.sum()
     differ = float(w @ (y - w @ y / w.sum()) ** 2)

@@ -90,13 +90,31 @@ def test_none_one_and_nothing():
     assert (nothing.sets, nothing.mean, nothing.interval) == (2, -math.inf, None)
 
 
-def test_equal_rows_have_no_error_and_are_no_difficulty():
-    same = random_effects([LogRatio(0.0, 0.0)] * 3)
-    assert same.mean == 0
-    assert same.interval == pytest.approx((0, 0), abs=1e-5)
-    one_differs = random_effects([LogRatio(0.0, 0.0), LogRatio(0.0, 0.0), LogRatio(0.3, 0.1)])
-    assert 0 <= one_differs.mean < 0.3
-    assert all(map(math.isfinite, one_differs.interval))
+def test_a_set_of_equal_rows_has_the_least_error_of_the_others():
+    given = [LogRatio(0.06, 0.05), LogRatio(0.04, 0.06), LogRatio(0.0, 0.0), LogRatio(0.09, 0.02)]
+    floored = [ratio._replace(error=ratio.error or 0.02) for ratio in given]
+    mean, tau2, half, further = plain(floored)
+    found = random_effects(given)
+    assert found.mean == pytest.approx(mean)
+    assert found.tau**2 == pytest.approx(tau2)
+    assert found.interval == pytest.approx((mean - half, mean + half))
+    assert found.prediction == pytest.approx((mean - further, mean + further))
+    assert found.interval.high > 0.05  # not the mean of 0 with no width that a sure 0 would give
+    assert random_effects([LogRatio(0.0, 0.0)] * 3) == (3, 0, (0, 0), (0, 0), 0)
+    assert random_effects([LogRatio(0.0, 0.0)] * 2) == (2, 0, (0, 0), None, 0)
+
+
+@pytest.mark.parametrize(("k", "effect"), [(3, 0.05), (7, 0.03)])
+def test_with_a_set_of_equal_rows_it_covers_the_truth(k, effect):
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(300):
+        errors = rng.uniform(0.03, 0.1, k)
+        ratios = effect + rng.normal(0, errors)
+        ratios[0] = errors[0] = 0
+        interval = random_effects([*map(LogRatio, ratios, errors)]).interval
+        inside.append(interval.low <= effect * (k - 1) / k <= interval.high)
+    assert np.mean(inside) >= 0.95
 
 
 def test_the_log_ratio_and_its_error_over_users_and_seeds():
