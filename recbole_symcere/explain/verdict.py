@@ -95,7 +95,7 @@ def _kind(found: Anchoring, kind: int, strength: float) -> Json:
         "words": len(words),
         "places": int(table.reviews[words].sum()),
         "mean": _estimate(mean),
-        "share_of_similarity": None if mean is None else mean.value / strength,
+        "share_of_similarity": mean.value / strength if mean and strength > 0 else None,
         "positive_words": int((certain & (table.mean[words] > 0)).sum()),
         "negative_words": int((certain & (table.mean[words] < 0)).sum()),
         "top": [found.occlusions.vocabulary[n] for n in order[:_TOP]],

@@ -42,10 +42,6 @@ def both_parts(numbers: Json) -> list[Part]:
     def plain(value: float | None) -> str:
         return "-" if value is None else f"{value:.4f}"
 
-    def share(part: Json) -> str:
-        contrast, strength = part["contrast"], part["specific_similarity"]
-        return number(contrast and {key: x / strength for key, x in contrast.items()}, 3)
-
     parts = list(found.values())
     rows = [
         row("reviews explained", [f"{part['reviews']:,}" for part in parts]),
@@ -60,7 +56,7 @@ def both_parts(numbers: Json) -> list[Part]:
             if any(part["kinds"][name]["mean"] for part in parts)
         ),
         row("objective less subjective", [number(part["contrast"]) for part in parts]),
-        row("the same, of the specific similarity", [share(part) for part in parts]),
+        row("the same, of the specific similarity", [number(_share(part), 3) for part in parts]),
         row(
             "objective and neither less subjective", [number(p["content_contrast"]) for p in parts]
         ),
@@ -86,13 +82,8 @@ def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
         *("run", "model", "data set", "reviews", "objective", "subjective", "difference"),
         *("of the similarity", "difference, validation", "superiority", "tests"),
     ]
-    rows, shares = [], []
+    rows = []
     for one in numbers:
-        contrast, strength = one["contrast"], one["specific_similarity"]
-        share = None
-        if contrast is not None:
-            share = {key: value / strength for key, value in contrast.items()}
-            shares.append(share)
         judged = [test["holds"] for test in one["tests"] if test["holds"] is not None]
         rows.append(
             [
@@ -101,8 +92,8 @@ def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
                 Entry(one["dataset"]),
                 Entry(f"{one['reviews']:,}"),
                 *(Entry(number(one["kinds"][name]["mean"])) for name in KINDS[:2]),
-                Entry(number(contrast)),
-                Entry(number(share, 3)),
+                Entry(number(one["contrast"])),
+                Entry(number(_share(one), 3)),
                 Entry(number((one["validation"] or {}).get("contrast"))),
                 Entry("-" if one["superiority"] is None else f"{one['superiority']:.3f}"),
                 Entry(f"{sum(judged)} of {len(judged)}"),
@@ -111,22 +102,34 @@ def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
     note = (
         "Objective, subjective: mean specific contribution of a mention, a difference of cosines, "
         "with a 95 % interval; difference: objective less subjective. Superiority: chance that an "
-        "objective word contributes more than a subjective one; 0.5 is chance."
+        "objective word contributes more than a subjective one; 0.5 is chance. Of the similarity: "
+        "the difference as a share of the specific similarity; none where that isn't above 0."
     )
     parts: list[Part] = [
         Heading("Semantic anchoring over data sets", 1),
         TextTable(head, rows, note),
     ]
+    shares = [share for share in map(_share, numbers) if share]
     if len(shares) > 1:
         pooled, spread = _pooled(shares)
+        left = [one["run"] for one in numbers if one["contrast"] and not _share(one)]
+        out = f" Left out, as no similarity is specific in them: {', '.join(left)}." if left else ""
         parts.append(
             Text(
                 "Objective less subjective words, as a share of the review's specific similarity, "
                 f"pooled over {len(shares)} runs (random effects): {number(pooled, 3)}; standard "
-                f"deviation between runs {spread:.3f}."
+                f"deviation between runs {spread:.3f}.{out}"
             )
         )
     return parts
+
+
+def _share(part: Json) -> dict[str, float] | None:
+    """The contrast as a share of the specific similarity; of none, or less, there is no share."""
+    contrast, strength = part["contrast"], part["specific_similarity"]
+    if contrast is None or strength <= 0:
+        return None
+    return {key: value / strength for key, value in contrast.items()}
 
 
 def _pooled(estimates: Sequence[Json]) -> tuple[dict[str, float], float]:
