@@ -39,7 +39,9 @@ class AnchorOptions(_Page):
         1000, "reviews that must find their item without some words; 0 leaves it out", minimum=0
     )
     retrain_seeds: int = option(
-        0, "train the model anew without some words, with so many seeds", minimum=0
+        0,
+        "train the model anew without some words, with so many seeds; one alone isn't judged",
+        minimum=0,
     )
     bootstrap: int = option(2000, "draws of items for intervals", minimum=100)
     permutations: int = option(

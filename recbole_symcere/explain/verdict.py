@@ -2,10 +2,12 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from recbole_symcere.explain.anchor import Anchoring, Matched
 from recbole_symcere.explain.anchor_stats import Estimate
@@ -233,10 +235,13 @@ def _above_matched(matched: Json) -> bool | None:
 
 
 def _gone(opinion: Json) -> bool | None:
+    """Whether a contrast that is there otherwise isn't there: an interval of both tells nothing."""
     theirs, ours = opinion["contrast"], opinion["occlusion_contrast"]
     if theirs is None or ours is None:
         return None
-    return bool(theirs["low"] <= 0 or theirs["value"] <= _NOISE * abs(ours["value"]))
+    if theirs["low"] > 0 and theirs["value"] > _NOISE * abs(ours["value"]):
+        return False
+    return True if theirs["high"] < ours["low"] else None
 
 
 def _worse(deleted: Json) -> bool | None:
@@ -247,12 +252,18 @@ def _worse(deleted: Json) -> bool | None:
 
 
 def _worse_trained(retrained: Mapping[str, Mapping[str, Sequence[float]]]) -> bool | None:
+    """By the 95 % t interval of the difference over seeds; they are the same on both sides."""
     if not {"objective", "subjective"} <= retrained.keys():
         return None
     objective, subjective = (
-        float(np.mean(retrained[name][_METRIC])) for name in ("objective", "subjective")
+        np.asarray(retrained[name][_METRIC]) for name in ("objective", "subjective")
     )
-    return objective < subjective
+    n = len(objective)
+    if n < 2:
+        return None
+    more = subjective - objective
+    half = float(scipy.stats.t.ppf(0.975, n - 1) * more.std(ddof=1)) / math.sqrt(n)
+    return bool(more.mean() > 0) if abs(more.mean()) > half > 0 else None
 
 
 def words_csv(found: Anchoring) -> str:

@@ -114,8 +114,9 @@ def _verdict(numbers: Json) -> str:
 
 def _questions(numbers: Json) -> TextTable:
     rows = [
-        [Entry(test["question"]), Entry(_ANSWER[test["holds"]], "" if test["holds"] else "best")]
+        [Entry(test["question"]), Entry(_ANSWER[holds], "best" if holds is False else "")]
         for test in numbers["tests"]
+        for holds in [test["holds"]]
     ]
     return TextTable(["test", "holds"], rows, "Those that don't hold are bold.")
 

@@ -224,7 +224,12 @@ def test_training_anew_reads_shortened_training_reviews_only(planted_run, tmp_pa
     assert changed <= set(run.dataset.inter_feat[ROW_FIELD].tolist())
     gone = " ".join(after[row] for row in changed).split()
     assert sum(word in ATTRIBUTES for word in gone) < 0.5 * 2 * len(changed)
-    assert "trained anew" in (tmp_path / "verdict.md").read_text()
+    text = (tmp_path / "verdict.md").read_text()
+    assert "trained anew" in text
+    # one seed says nothing of luck; the answer isn't bold, as "no" is
+    assert (
+        "than training without equally many places of subjective ones. | can't be judged |" in text
+    )
 
 
 def test_two_runs_have_one_page(planted_run, tmp_path):
