@@ -193,7 +193,7 @@ def superiority(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 
 
 def match(wanted: _Floats, pool: _Floats, caliper: float = 0.5) -> tuple[_Ints, _Ints]:
-    """For each wanted word the nearest of the pool, with replacement.
+    """For each wanted word the nearest of the pool within the caliper, with replacement.
 
     Args:
         wanted: [a, k] covariates, such as log frequency and IDF.
@@ -209,6 +209,7 @@ def match(wanted: _Floats, pool: _Floats, caliper: float = 0.5) -> tuple[_Ints, 
     scale = np.concatenate([wanted, pool]).std(axis=0)
     scale[scale == 0] = 1.0
     distance = np.abs(wanted[:, None] - pool[None]) / scale  # [a, b, k]
-    nearest = (distance**2).sum(axis=2).argmin(axis=1)
-    near = distance[np.arange(len(wanted)), nearest].max(axis=1) <= caliper
+    within = (distance <= caliper).all(axis=2)
+    nearest = np.where(within, (distance**2).sum(axis=2), np.inf).argmin(axis=1)
+    near = within.any(axis=1)
     return np.flatnonzero(near), nearest[near]

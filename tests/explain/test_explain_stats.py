@@ -1,5 +1,7 @@
 """Statistics of contributions, against loops."""
 
+import math
+import statistics
 from itertools import combinations
 
 import numpy as np
@@ -89,6 +91,22 @@ def test_matching_takes_the_nearest_within_the_caliper():
     assert left.tolist() == [0, 1]
     assert right.tolist() == [1, 0]
     assert len(match(np.zeros((0, 2)), pool)[0]) == 0
+
+
+def test_matching_passes_over_a_nearer_word_that_is_beyond_the_caliper():
+    rng = np.random.default_rng(0)
+    wanted, pool = rng.normal(size=(300, 2)), rng.normal(size=(20, 2))
+    columns = [[row[n] for row in (*wanted.tolist(), *pool.tolist())] for n in (0, 1)]
+    sd = [statistics.pstdev(column) for column in columns]
+    expected, passed_over = [], 0
+    for n, one in enumerate(wanted.tolist()):
+        apart = [[abs(one[c] - other[c]) / sd[c] for c in (0, 1)] for other in pool.tolist()]
+        order = sorted(range(len(apart)), key=lambda i, apart=apart: math.hypot(*apart[i]))
+        near = [i for i in order if max(apart[i]) <= 0.5]
+        expected += [(n, near[0])] if near else []
+        passed_over += bool(near) and near[0] != order[0]
+    assert passed_over
+    assert [*zip(*(side.tolist() for side in match(wanted, pool)), strict=True)] == expected
 
 
 def texts_of(rng, n_items=50, per_item=12):
