@@ -22,8 +22,22 @@ def test_the_best_are_those_of_a_full_sort(seed, k, n):
     np.testing.assert_array_equal(values, -np.sort(-scores, axis=1)[:, :k])
     np.testing.assert_array_equal(np.take_along_axis(scores, places.numpy(), 1), values)
     assert all(len(set(row)) == k for row in places.tolist())
-    ties = (values[:, 1:] == values[:, :-1]).numpy()
-    assert (np.diff(places.numpy(), axis=1)[ties] > 0).all()
+    first = [sorted(range(n), key=lambda i, row=row: (-row[i], i))[:k] for row in scores.tolist()]
+    assert places.tolist() == first
+
+
+@pytest.mark.parametrize("n", [3, 500, 9999, 300_000])
+def test_of_equal_scores_the_first_places_come_first(n):
+    scores = torch.zeros(4, n)
+    scores[1, 1::2] = -math.inf
+    scores[2] = -math.inf
+    scores[2, -1] = 1  # fewer than k items may be recommended
+    scores[3, n // 2] = 0.5
+    _, places = best(scores, 3)
+    of_all = sorted(range(n), key=lambda i: i != n // 2)[:3]
+    evens = [0, 2, 4] if n > 3 else [0, 2, 1]
+    assert places.tolist() == [[0, 1, 2], evens, [n - 1, 0, 1], of_all]
+    assert [sorted(row) for row in best(scores.double(), n)[1][:2].tolist()] == [[*range(n)]] * 2
 
 
 def rows_of(rng, n, k):
