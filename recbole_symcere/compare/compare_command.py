@@ -15,6 +15,7 @@ from recbole_symcere.plugin.run_options import FileOptions
 
 if TYPE_CHECKING:
     from recbole_symcere.compare.execute import Done
+    from recbole_symcere.compare.plan import Task
     from recbole_symcere.page.page import Part
 
 __all__ = ["help_text", "run"]
@@ -62,7 +63,6 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.compare.plan import checked_tasks, plan_rows
     from recbole_symcere.compare.table import make_block
     from recbole_symcere.compare.write import write_tables
-    from recbole_symcere.run.log_lines import manifest_notice
     from recbole_symcere.run.run_directory import RunDirectory
 
     rows = plan_rows(options)
@@ -76,9 +76,8 @@ def run(pairs: dict[str, Any]) -> int:
         metric = str(tasks[0].settings["valid_metric"]).lower()
         blocks = []
         for dataset in options.datasets:
-            folder = next(task.folder for task in tasks if task.dataset == dataset)
+            notice = _notice(next(task for task in tasks if task.dataset == dataset))
             runs = [run for run in done if run.dataset == dataset]
-            notice = manifest_notice(folder / "manifest.json")
             blocks.append(make_block(dataset, rows, runs, metric, notice, options.significance))
         over = over_sets(blocks, options.against)
         parts = describe(blocks, over, options)
@@ -89,6 +88,19 @@ def run(pairs: dict[str, Any]) -> int:
         raise InputError(f"Every run failed. The first: {failed[0].error}; see {failed[0].folder}.")
     _say(out, parts, done)
     return 1 if failed or any(run.failed_trials for run in done) else 0
+
+
+def _notice(task: "Task") -> str | None:
+    """What is to be seen of a data set, and of its split where that is random."""
+    from recbole_symcere.run.log_lines import manifest_notice
+
+    said, settings = manifest_notice(task.folder / "manifest.json"), task.settings
+    if settings["eval_args"]["order"] != "RO" or settings.get("benchmark_filename"):
+        return said
+    split = (
+        f"All seeds here, and their search, share the split of split_seed {settings['split_seed']}."
+    )
+    return f"{said.rstrip('.')}. {split}" if said else split
 
 
 def _say(out: Path, parts: "Sequence[Part]", done: "Sequence[Done]") -> None:

@@ -27,6 +27,7 @@ def change_dataset(module: ModuleType) -> None:
     * Rows are sorted by their float64 times before RecBole sorts them by float32, whose steps are
       128 s today; that sort is stable and monotone, so it keeps this order (RecBole #2204). Among
       equal times a hash of user and item decides, see `recbole_symcere.data.chronology`.
+    * A random split is drawn by ``split_seed`` if that is given: see `_by_its_own_seed`.
     * What a split may not have is refused: see `_checked_build`.
     * Pairs that the splits may lack are kept as ``left_out``, see `recbole_symcere.data.left_out`.
     """
@@ -37,6 +38,7 @@ def change_dataset(module: ModuleType) -> None:
     dataset._data_filtering = _remembering(dataset._data_filtering)
     dataset._data_processing = _in_order_of_time(_with_left_out(dataset._data_processing))
     dataset._reset_index = _checked_filters(dataset._reset_index)
+    dataset.shuffle = _by_its_own_seed(dataset.shuffle)
     dataset.build = _checked_build(dataset.build)
 
 
@@ -207,6 +209,24 @@ def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any],
         self.timed_pairs, self.is_in_order = (pair_keys(self), times[order]), True
 
     return processed
+
+
+def _by_its_own_seed(shuffle: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Shuffle by ``split_seed``, which touches no other draw; without it by the run's seed."""
+
+    @wraps(shuffle)
+    def shuffled(self: Any) -> None:
+        seed = self.config["split_seed"]
+        if seed is None:
+            shuffle(self)
+            return
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            shuffle(self)
+
+    return shuffled
 
 
 def _checked_build(build: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:

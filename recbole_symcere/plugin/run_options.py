@@ -118,6 +118,10 @@ class RunOptions:
         "tie_seed, or, as in RecBole, the order of the file",
     )
     tie_seed: int = option(0, "of that hash; not the run's, so that all seeds share one split")
+    split_seed: int | None = option(
+        None, "of a random split; if not given the run's seed, and in compare 0, so that all seeds "
+        "and their search share one split", minimum=0, maximum=2**32 - 1,
+    )  # fmt: skip
     allow_repeats: bool = option(False, "whether held-out pairs may stand in the training part too")
     val_interval: dict[str, Any] | None = option(help="column -> interval of values that stay")
     load_col: dict[str, Any] | None = option(help="columns that are read of each file")

@@ -92,7 +92,11 @@ def _split(config: Any, train: Any) -> dict[str, Any]:
         ties = {"order": config["tie_order"], "users": train.tied_users}
         if config["tie_order"] == "hash":
             ties["seed"] = config["tie_seed"]
-    return {"eval_args": evaluation, **{key: config[key] for key in _FILTERS}, "ties": ties}
+    told = {"eval_args": evaluation, **{key: config[key] for key in _FILTERS}, "ties": ties}
+    if evaluation["order"] == "RO":
+        own = config["split_seed"]
+        told["split_seed"] = config["seed"] if own is None else own
+    return told
 
 
 def _trained_on(config: Any) -> dict[str, str]:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from small_data import small_rows
 
 import recbole_symcere
@@ -59,6 +60,7 @@ def test_data_without_times_are_split_at_random_and_every_run_says_so(
     protocol = json.loads(Path("run/metrics.json").read_text())["protocol"]
     assert protocol["random_split"] is True
     assert protocol["eval_args"]["order"] == "RO"
+    assert protocol["split_seed"] == 2020  # the run's
     header = (untimed_folder / "untimed" / "untimed.inter").read_text().splitlines()[0]
     assert header == "user_id:token\titem_id:token"
 
@@ -86,6 +88,24 @@ def test_the_seed_decides_the_random_split(untimed):
     assert first == same
     assert first[2] != other[2]
     assert first[2] == split_pairs(untimed, 1, "LightGCN")[2]
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
+def test_a_seed_of_its_own_decides_a_random_split_and_touches_no_other_draw(untimed, model):
+    def drawn(seed, split_seed):
+        settings = untimed | {"seed": seed, "split_seed": split_seed}
+        config = Config(model, "untimed", config_dict=settings)
+        dataset = read_dataset(config)
+        before = torch.get_rng_state()
+        parts = [pairs_of(part) for part in split_dataset(config, dataset)]
+        return parts, torch.equal(before, torch.get_rng_state())
+
+    (first, kept), (same, _), (other, _) = drawn(1, 3), drawn(2, 3), drawn(1, 4)
+    assert first == same
+    assert first[2] != other[2]
+    assert first[2] != split_pairs(untimed, 1, model)[2]
+    assert first == split_pairs(untimed, 3, model)  # the draw is that of a run of this seed
+    assert kept
 
 
 def test_stock_functions_split_at_random_too(untimed, monkeypatch, caplog):
