@@ -9,7 +9,7 @@ from recbole_symcere.tune.parameter import Parameter
 
 __all__ = ["check_conditions", "check_keys"]
 
-# Settings that change what a score means, or (history_scope) buy it with held-out data.
+# Settings that change what a score means, or (history_scope, refit_of) buy it with held-out data.
 _PROTOCOL = frozenset(
     {
         *("model", "dataset", "data_path", "benchmark_filename", "load_col", "val_interval"),
@@ -17,6 +17,8 @@ _PROTOCOL = frozenset(
         *("metrics", "topk", "valid_metric", "valid_metric_bigger", "metric_decimal_place"),
         *("eval_args", "repeatable", "history_scope"),
         *("threshold", "filter_inter_by_user_or_item"),
+        *("tie_order", "tie_seed", "split_seed", "allow_repeats", "cold_items", "cold_users"),
+        *("text_control", "text_control_seed", "refit_of", "refit_steps", "refit_blend"),
     }
 )
 # Settings that say where and how a run runs, not what it learns: the search sets them itself, or

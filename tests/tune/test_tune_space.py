@@ -222,9 +222,14 @@ def test_check_refuses_keys_that_the_model_lacks_or_that_are_fixed():
         space.check({"alpha", "beta"}, ["beta"])
 
 
-@pytest.mark.parametrize(
-    "key", ["valid_metric", "eval_args", "history_scope", "dataset", "threshold", "seed"]
-)
+PROTOCOL = [
+    *("valid_metric", "eval_args", "history_scope", "dataset", "threshold", "seed"),
+    *("tie_order", "tie_seed", "split_seed", "allow_repeats", "cold_items", "cold_users"),
+    *("text_control", "text_control_seed", "refit_of", "refit_steps", "refit_blend"),
+]
+
+
+@pytest.mark.parametrize("key", PROTOCOL)
 def test_what_decides_the_meaning_of_a_score_is_not_tuned(key):
     with pytest.raises(InputError, match=f"{key} can't be tuned"):
         SearchSpace.of({key: ["a", "b"]}).check({key})
