@@ -65,8 +65,8 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.compare.write import write_tables
     from recbole_symcere.run.run_directory import RunDirectory
 
-    rows = plan_rows(options)
     with suggesting(CompareOptions, FileOptions):
+        rows = plan_rows(options, pairs, files)
         step("reading the data sets")
         tasks = checked_tasks(options, rows, pairs, files)
     out = Path(options.out).absolute()

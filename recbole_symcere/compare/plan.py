@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.compare_options import CompareOptions
 from recbole_symcere.compare.paper_tables import preset_rows
+from recbole_symcere.compare.row_text import has_what_it_ranks_by, reads_text
 from recbole_symcere.data.items import item_file
 from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.registry import text_use
@@ -103,8 +105,15 @@ class Search(NamedTuple):
     space: str
 
 
-def plan_rows(options: CompareOptions) -> list[Row]:
+def plan_rows(
+    options: CompareOptions, settings: Mapping[str, Any], files: Sequence[str]
+) -> list[Row]:
     """The rows that were asked for.
+
+    Args:
+        options: what was asked for.
+        settings: of every run.
+        files: of settings.
 
     Raises:
         InputError: if text controls are asked for and no model reads text.
@@ -126,6 +135,11 @@ def plan_rows(options: CompareOptions) -> list[Row]:
     rows += [Row(name, name, offered=True) for name in added]
     rows = [replace(row, proposed=_is_proposed(row.model, options)) for row in rows]
     controls = [control for control in options.text_control if control != "none"]
+    with_text = {
+        row.label
+        for row in (rows if controls else ())
+        if reads_text(_config(row, options, options.datasets[0], settings, files))
+    }
     controlled = [
         replace(
             row,
@@ -136,7 +150,7 @@ def plan_rows(options: CompareOptions) -> list[Row]:
         for row in rows
         for control in controls
         # neighbours by constant words would be none
-        if text_use(row.model) != "none" and not (row.offered and control == "constant")
+        if row.label in with_text and not (row.offered and control == "constant")
     ]
     if controls and not controlled:
         raise InputError(
@@ -150,6 +164,22 @@ def plan_rows(options: CompareOptions) -> list[Row]:
             known = ", ".join(row.label for row in rows)
             raise InputError(f"against names {name!r}, which is not among the rows: {known}.")
     return rows
+
+
+def _config(
+    row: Row,
+    options: CompareOptions,
+    dataset: str,
+    settings: Mapping[str, Any],
+    files: Sequence[str],
+) -> Config:
+    """The Config of a row's first run."""
+    given = {**settings, **row.settings, "seed": options.seeds[0]}
+    config = Config(row.model, dataset, [*files], given)
+    # by the runs' seeds a search would train on what they are tested on
+    if config["eval_args"]["order"] == "RO" and config["split_seed"] is None:
+        config["split_seed"] = 0
+    return config
 
 
 def _is_proposed(model: str, options: CompareOptions) -> bool:
@@ -179,22 +209,16 @@ def checked_tasks(
         raise InputError("tune needs Ray: pip install 'ray[tune]'.")
     tasks = []
     hashed = functools.cache(encoder_fingerprint)  # of this call: weights may change until the next
-    every = rows
     for dataset in options.datasets:
-        rows = [row for row in every if not row.offered or _can_be(row, dataset, settings, files)]
-        configs = [
-            Config(
-                row.model,
-                dataset,
-                [*files],
-                {**settings, **row.settings, "seed": options.seeds[0]},
-            )
-            for row in rows
+        there = [(row, _config(row, options, dataset, settings, files)) for row in rows]
+        there = [
+            (row, config)
+            for row, config in there
+            if not row.offered or _can_be(row, dataset, config)
         ]
-        fingerprints = [data_fingerprint(configs[0]), code_fingerprint()]
-        for row, config in zip(rows, configs, strict=True):
+        fingerprints = [data_fingerprint(there[0][1]), code_fingerprint()]
+        for row, config in there:
             _check_protocol(row, config)
-            _split_once(config)
             fixed = {k: v for k, v in fixed_settings(config).items() if k != "seed"}
             search = _search(options, row, config, {**settings, **row.settings}, fixed)
             known = [*fingerprints, config["device"].type]
@@ -202,23 +226,17 @@ def checked_tasks(
                 known.append(hashed(config["text_encoder"]))
             task = Task(row, dataset, Path(config["data_path"]), fixed, " ".join(known), search)
             tasks.append(task)
-        with_text = [n for n, row in enumerate(rows) if text_use(row.model) != "none"]
-        _check_data(configs[with_text[0] if with_text else 0], options)
+        _, needy = max(there, key=_needs_reviews)
+        _check_data(needy, options)
     return tasks
 
 
-def _can_be(row: Row, dataset: str, settings: Mapping[str, Any], files: Sequence[str]) -> bool:
-    """Whether a row that nobody has named has what it reads."""
-    if text_use(row.model) == "none":
+def _can_be(row: Row, dataset: str, config: Config) -> bool:
+    """Whether a row that nobody has named has something to rank by; says where it hasn't."""
+    if has_what_it_ranks_by(config):
         return True
-    folder = Path(Config(row.model, dataset, [*files], {**settings})["data_path"])
-    return any(folder.glob("*.reviews.parquet"))
-
-
-def _split_once(config: Config) -> None:
-    """Fix a random split: by the runs' seeds a search would train on what they are tested on."""
-    if config["eval_args"]["order"] == "RO" and config["split_seed"] is None:
-        config["split_seed"] = 0
+    terminal.tell(f"{dataset}  {row.label}: left out, no words of reviews tell the items apart")
+    return False
 
 
 def _check_protocol(row: Row, config: Config) -> None:
@@ -239,6 +257,11 @@ def _check_protocol(row: Row, config: Config) -> None:
             f"text_control is {control!r} in a file of settings, so that every row would be a "
             f"control. Take it out and give --text_control={control}, which adds rows."
         )
+
+
+def _needs_reviews(row: tuple[Row, Config]) -> tuple[bool, bool]:
+    """A model that learns from reviews needs them most, then a control of a blend's words."""
+    return text_use(row[0].model) != "none", row[0].control
 
 
 def _check_data(config: Config, options: CompareOptions) -> None:

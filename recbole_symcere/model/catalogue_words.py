@@ -6,9 +6,9 @@ import torch
 
 from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.model.profiles import review_words
-from recbole_symcere.text.lexical import LexicalSpace
+from recbole_symcere.text.lexical import LexicalSpace, telling_words
 
-__all__ = ["item_words"]
+__all__ = ["item_words", "tells_items_apart"]
 
 _WORDS, _LENGTH = 256, 512  # dimensions, and words of a review that count
 
@@ -26,3 +26,15 @@ def item_words(dataset: Any) -> torch.Tensor:
         return torch.zeros(dataset.item_num, 0)
     counts, _ = review_words(dataset, _LENGTH, False)
     return LexicalSpace(counts[0], _WORDS).rows
+
+
+def tells_items_apart(dataset: Any) -> bool:
+    """Whether `item_words` have a column, without making them.
+
+    Args:
+        dataset: the training split, with reviews or without.
+    """
+    if not isinstance(dataset, ReviewDataset):
+        return False
+    counts, _ = review_words(dataset, _LENGTH, False)
+    return len(telling_words(counts[0])) > 1

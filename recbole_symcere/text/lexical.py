@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from recbole_symcere.text.owners import owned_texts
 
-__all__ = ["NO_WORDS", "LexicalSpace", "WordSums", "word_counts"]
+__all__ = ["NO_WORDS", "LexicalSpace", "WordSums", "telling_words", "word_counts"]
 
 _LEAST_TEXTS = 2  # a word of a single owner says nothing of any other
 _MOST_TEXTS = 0.3  # of the owners; a more frequent word tells them apart badly
@@ -78,6 +78,20 @@ def _sum(first: csr_matrix, second: csr_matrix) -> csr_matrix:
     return first + second
 
 
+def telling_words(counts: csr_matrix) -> np.ndarray:
+    """The words that tell rows apart: of several rows, but of at most 30 % of those with a word.
+
+    Args:
+        counts: [n, words].
+
+    Returns:
+        int64, columns; a `LexicalSpace` needs two of them.
+    """
+    rows_with = np.bincount(counts.indices, minlength=counts.shape[1])
+    n_rows = int((np.diff(counts.indptr) > 0).sum())
+    return np.flatnonzero((rows_with >= _LEAST_TEXTS) & (rows_with <= _MOST_TEXTS * n_rows))
+
+
 class LexicalSpace:
     """Latent semantic analysis (Deerwester et al., 1990) of word counts.
 
@@ -93,10 +107,8 @@ class LexicalSpace:
     """
 
     def __init__(self, counts: csr_matrix, size: int) -> None:
-        rows_with = np.bincount(counts.indices, minlength=counts.shape[1])
+        self._kept = telling_words(counts)
         n_rows = int((np.diff(counts.indptr) > 0).sum())
-        kept = (rows_with >= _LEAST_TEXTS) & (rows_with <= _MOST_TEXTS * n_rows)
-        self._kept = np.flatnonzero(kept)
         self._size = min(size, len(self._kept) - 1, n_rows - 1)
         if self._size < 1:
             self.rows = torch.zeros(counts.shape[0], 0)

@@ -140,7 +140,7 @@ def test_other_code_another_encoder_and_another_device_are_other_runs(small, tmp
 
     def keys():
         settings = {key: small[key] for key in OURS if key not in {"embedding_size", "epochs"}}
-        tasks = checked_tasks(options, plan_rows(options), settings, [])
+        tasks = checked_tasks(options, plan_rows(options, settings, []), settings, [])
         return [digest_of(task.settings, task.fingerprint) for task in tasks]
 
     before = keys()
@@ -339,7 +339,7 @@ def test_each_model_has_its_own_bound_on_epochs_unless_one_is_given(small):
     options = checked_options({**given, "tune": "12", "untrained": "False"})
     settings = {key: small[key] for key in OURS if key not in {"embedding_size", "epochs"}}
     for more, epochs in (({}, [300, 400]), ({"epochs": 7}, [7, 7])):
-        tasks = checked_tasks(options, plan_rows(options), settings | more, [])
+        tasks = checked_tasks(options, plan_rows(options, settings, []), settings | more, [])
         assert [task.settings["epochs"] for task in tasks] == epochs
         assert [task.search.fixed["epochs"] for task in tasks] == epochs
         assert [task.search.options.num_samples for task in tasks] == [12, 12]
@@ -349,8 +349,8 @@ def test_an_untuned_row_stands_beside_the_tuned_one(small):
     pytest.importorskip("ray")
     given = {"models": "EASE,BPR", "datasets": "small", "seeds": "0,1", "out": "out", "tune": "2"}
     options = checked_options({**given, "untuned": "EASE", "untrained": "False"})
-    rows = plan_rows(options)
     settings = {key: small[key] for key in ("data_path", "cache_dir", "epochs")}
+    rows = plan_rows(options, settings, [])
     tasks = {task.row.label: task for task in checked_tasks(options, rows, settings, [])}
     assert list(tasks) == ["EASE", "BPR", "EASE, as given"]
     assert tasks["EASE"].search is not None
@@ -363,7 +363,8 @@ def labels_of(small, **given):
     options = checked_options({**base, **given})
     settings = {key: small[key] for key in ("data_path", "cache_dir", "epochs")}
     return {
-        task.row.label: task for task in checked_tasks(options, plan_rows(options), settings, [])
+        task.row.label: task
+        for task in checked_tasks(options, plan_rows(options, settings, []), settings, [])
     }
 
 

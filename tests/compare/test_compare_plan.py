@@ -5,19 +5,31 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from scipy.sparse import csr_matrix
+from small_data import small_rows, write_rows
 
-from recbole_symcere.cli import main
+from recbole_symcere.base.errors import InputError
+from recbole_symcere.compare.compare_command import _notice as notice_of
 from recbole_symcere.compare.compare_options import checked_options
 from recbole_symcere.compare.plan import checked_tasks, plan_rows
+from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import read_dataset, split_dataset
+from recbole_symcere.text.lexical import LexicalSpace, telling_words
 
 
 def tasks_of(small, given, settings=()):
     options = checked_options({"datasets": "small", "seeds": "0,1", "out": "out", **given})
     wanted = {key: small[key] for key in ("data_path", "cache_dir", "epochs")} | dict(settings)
-    tasks = checked_tasks(options, plan_rows(options), wanted, [])
+    tasks = checked_tasks(options, plan_rows(options, wanted, []), wanted, [])
     return {task.row.label: task for task in tasks}
+
+
+def parts_of(settings):
+    rest = dict(settings)
+    config = Config(rest.pop("model"), rest.pop("dataset"), config_dict=rest)
+    return split_dataset(config, read_dataset(config))
 
 
 # --- random splits -------------------------------------------------------------------------------
@@ -36,17 +48,9 @@ def untimed(small, small_folder, tmp_path):
 
 def split_of(settings):
     """The pairs of each part of complete settings."""
-    rest = dict(settings)
-    config = Config(rest.pop("model"), rest.pop("dataset"), config_dict=rest)
-    parts = split_dataset(config, read_dataset(config))
     return [
-        set(
-            zip(
-                *(part.inter_feat[f].tolist() for f in (part.uid_field, part.iid_field)),
-                strict=True,
-            )
-        )
-        for part in parts
+        set(zip(*(part.inter_feat[f].tolist() for f in ("user_id", "item_id")), strict=True))
+        for part in parts_of(settings)
     ]
 
 
@@ -69,16 +73,81 @@ def test_a_split_by_time_needs_no_seed(small):
     assert tasks_of(small, {"models": "EASE,Pop"})["EASE"].settings["split_seed"] is None
 
 
-def test_the_tables_of_a_random_split_say_that_seeds_share_it(untimed):
-    words = [f"--{key}={untimed[key]}" for key in ("data_path", "cache_dir", "epochs")]
-    words += ["--models=EASE,Pop", "--datasets=small", "--seeds=0,1", "--out=out"]
-    assert main(["compare", *words, "--untrained=False"]) == 0
-    table = Path("out/table.md").read_text()
-    said = "All seeds here, and their search, share the split of split"
-    assert f"Note: small has no times. {said}" in table
-    told = [json.loads(file.read_text()) for file in Path("out").glob("runs/*/*/metrics.json")]
-    assert {metrics["protocol"]["split_seed"] for metrics in told} == {0}
-    by_seed = {}
-    for metrics in told:  # neither trains, so that the same split is the same figure
-        by_seed.setdefault(metrics["model"], set()).add(json.dumps(metrics["test"]))
-    assert [len(found) for found in by_seed.values()] == [1, 1]
+def test_the_tables_of_a_random_split_say_that_seeds_share_it(small, untimed):
+    asked = {"models": "EASE,Pop"}
+    said = "All seeds here, and their search, share the split of split_seed 3."
+    task = tasks_of(untimed, asked, {"split_seed": 3})["EASE"]
+    assert notice_of(task) == f"small has no times. {said}"
+    Path(untimed["data_path"], "small", "manifest.json").unlink()
+    by_chance = {"eval_args": {"order": "RO"}, "split_seed": 3}
+    assert notice_of(tasks_of(untimed, asked, by_chance)["EASE"]) == said
+    assert notice_of(tasks_of(small, asked)["EASE"]) == "small and SYNTHETIC"
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def test_rows_that_read_words_by_their_blend_have_controls(small):
+    asked = {"models": "BPR", "blended": "BPR", "text_control": "shuffled"}
+    controls = {label for label in tasks_of(small, asked) if label.endswith(", shuffled text")}
+    assert controls == {f"{row}, shuffled text" for row in ("BPR, blended", "WordKNN", "Stack")}
+    few = {**asked, "untrained": "False"}
+    found = tasks_of(small, few)["BPR, blended, shuffled text"]
+    assert (found.settings["blend"], found.settings["text_control"]) == (["all"], "shuffled")
+    # a blend for every row, with words and without
+    given = {"models": "BPR,EASE", "untrained": "False", "text_control": "shuffled"}
+    labels = tasks_of(small, given, {"blend": "[words_20, knn_10]"})
+    assert list(labels) == ["BPR", "EASE", "BPR, shuffled text", "EASE, shuffled text"]
+    with pytest.raises(InputError, match="none of BPR, EASE reads text"):
+        tasks_of(small, given, {"blend": "[knn_10]"})
+
+
+def test_a_control_of_a_blend_has_other_words(small):
+    tasks = tasks_of(small, {"models": "BPR", "blended": "BPR", "text_control": "shuffled"})
+    for row in ("BPR, blended", "Stack"):
+        own, others = (
+            item_words(parts_of(tasks[x].settings)[0]) for x in (row, f"{row}, shuffled text")
+        )
+        assert own.shape[1]
+        assert own.shape[0] == others.shape[0]
+        assert not torch.equal(own, others)
+
+
+@pytest.mark.parametrize("word", ["", " ", "good"])
+def test_what_nobody_has_named_is_left_out_where_no_words_tell_items_apart(
+    small, tmp_path, capsys, word
+):
+    write_rows(tmp_path / "data", "small", [(*row[:4], word) for row in small_rows()])
+    mute = {**small, "data_path": str(tmp_path / "data")}
+    asked = {"models": "Pop,BPR", "text_control": "shuffled", "blended": "BPR"}
+    given = {key: value for key, value in asked.items() if key == "models"}
+    tasks = tasks_of(mute, given)
+    assert list(tasks) == ["Pop", "BPR", "Stack"]
+    said = "small  WordKNN: left out, no words of reviews tell the items apart"
+    assert said in capsys.readouterr().out
+    assert list(tasks_of(mute, asked)) == [
+        *("Pop", "BPR", "BPR, blended", "Stack", "BPR, blended, shuffled text")
+    ]
+    assert list(tasks_of(mute, given, {"blend": "[words]"})) == ["Pop", "BPR"]
+    # who names it learns why it can't be
+    if not word.strip():
+        with pytest.raises(
+            InputError, match="All training reviews of small are empty, but WordKNN"
+        ):
+            tasks_of(mute, {"models": "Pop,WordKNN"})
+
+
+def test_words_tell_items_apart_where_a_space_of_them_has_a_dimension():
+    for words in (
+        [],
+        ["good"] * 12,
+        ["a b", "a b", *["c"] * 5],  # two words of two of seven
+        ["a b", "a b", *["c"] * 4],  # and of six
+        ["a", "a", "b", "b", *["c"] * 8],
+        [f"own{n}" for n in range(12)],
+    ):
+        columns = sorted({word for text in words for word in text.split()})
+        counts = csr_matrix(
+            [[float(word in text.split()) for word in columns] for text in words] or (0, 0)
+        )
+        assert (len(telling_words(counts)) > 1) == (LexicalSpace(counts, 256).rows.shape[1] > 0)
