@@ -12,7 +12,7 @@ from recbole_symcere.compare.comparison_plots import (
 )
 from recbole_symcere.compare.over_sets import OverSets
 from recbole_symcere.compare.paper_document import paper_parts
-from recbole_symcere.compare.table import Block, Cell, Line
+from recbole_symcere.compare.table import Block, Cell, Line, with_every_seed
 from recbole_symcere.page.metric_words import (
     GROUPS_NOTE,
     metrics_note,
@@ -63,6 +63,15 @@ def _verdict(block: Block) -> str:
     lines = [line for line in block.lines if block.metric in line.cells and not line.row.control]
     if len(lines) < 2:
         return ""
+    whole = with_every_seed(lines)
+    lacking = "; ".join(line.row.label for line in lines if line not in whole)
+    if len(whole) < 2:
+        return f"On {block.dataset} no row is called the best: these lack seeds: {lacking}."
+    text = _best(block, whole)
+    return f"{text} Not counted, because they lack seeds: {lacking}." if lacking else text
+
+
+def _best(block: Block, lines: Sequence[Line]) -> str:
     best = max(lines, key=lambda line: line.cells[block.metric].mean)
     metric, value = metric_title(block.metric), best.cells[block.metric].mean
     text = f"On {block.dataset} {best.row.label} has the best {metric}, {value:.4f}"
@@ -86,9 +95,10 @@ def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) 
         " on the test split, all items ranked; the epoch"
         + (" and the settings were" if options.tune else " was")
         + " chosen on validation. The best value of a column is bold, the second best "
-        "underlined or in italics. Improvement is that of the mean "
-        f"{metric} over the best baseline: of the models that aren't proposed (of all, if every "
-        f"one is) the one that is best on {_chosen_on(blocks)}."
+        "underlined or in italics"
+        + ("; rows that lack seeds don't count" if _lack_seeds(blocks) else "")
+        + f". Improvement is that of the mean {metric} over the best baseline: of the models that "
+        f"aren't proposed (of all, if every one is) the one that is best on {_chosen_on(blocks)}."
     )
     told = [text]
     if options.significance:
@@ -108,6 +118,10 @@ def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) 
     if options.untuned:
         text += 'Rows "as given" keep the settings that their models come with.'
     return [*told, text.strip()] if text else told
+
+
+def _lack_seeds(blocks: Sequence[Block]) -> bool:
+    return any(len(with_every_seed(block.lines)) < len(block.lines) for block in blocks)
 
 
 def _chosen_on(blocks: Sequence[Block]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from recbole_symcere.compare.paper_tables import BACKBONES, printed_values
-from recbole_symcere.compare.table import Block
+from recbole_symcere.compare.table import Block, with_every_seed
 from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
 
 __all__ = ["paper_parts"]
@@ -24,6 +24,7 @@ def paper_parts(blocks: Sequence[Block], preset: str) -> list[Part]:
     rows = []
     for block in blocks:
         printed = printed_values(preset, block.dataset)
+        whole = {line.row.label for line in with_every_seed(block.lines)}
         for n, (metric, name) in enumerate((("hit@10", "HR@10"), ("ndcg@10", "NDCG@10"))):
             ours = {
                 line.row.label: line.cells[metric].mean
@@ -33,7 +34,8 @@ def paper_parts(blocks: Sequence[Block], preset: str) -> list[Part]:
             theirs = {label: cell[n] for label, cell in printed.items()}
             for source, values in (("here", ours), ("paper", theirs)):
                 if values:
-                    rows.append(_preset_row(block, name, source, values, labels, number))
+                    counted = {k: v for k, v in values.items() if source == "paper" or k in whole}
+                    rows.append(_preset_row(block, name, source, values, counted, labels, number))
     note = (
         f"Laid out as Table {number} of arXiv 2504.02195 v2. Rows marked paper hold what is "
         "printed there, as far as it could be checked; they can't be compared directly, because "
@@ -48,19 +50,22 @@ def _preset_row(
     name: str,
     source: str,
     values: Mapping[str, float],
+    counted: Mapping[str, float],
     labels: Sequence[str],
     number: str,
 ) -> list[Entry]:
-    top = sorted(set(values.values()))[::-1]
-    marks = dict(zip(top, ("best", "second"), strict=False)) if len(values) > 1 else {}
+    """A line of the table; values that lack seeds are shown, but neither marked nor compared."""
+    top = sorted(set(counted.values()))[::-1]
+    places = dict(zip(top, ("best", "second"), strict=False)) if len(counted) > 1 else {}
+    marks = {label: places.get(value, "") for label, value in counted.items()}
     cells = [
-        Entry(f"{values[label]:.3f}", marks.get(values[label], "")) if label in values else _NONE
+        Entry(f"{values[label]:.3f}", marks.get(label, "")) if label in values else _NONE
         for label in labels
     ]
     if number == "2":
-        changes = [_improvement(block, values)]
+        changes = [_improvement(block, counted)]
     else:
-        changes = [_drop(backbone, block, values) for backbone in BACKBONES]
+        changes = [_drop(backbone, block, counted) for backbone in BACKBONES]
     return [Entry(block.dataset), Entry(name), Entry(source), *cells, *changes]
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "make_block",
     "metrics_of",
     "values_of",
+    "with_every_seed",
 ]
 
 
@@ -166,9 +167,13 @@ def baselines_of(lines: Sequence[Line], metric: str) -> list[Line]:
     is no yardstick.
     """
     there = [line for line in lines if metric in line.cells and not line.row.control]
-    baselines = [line for line in there if not line.row.proposed] or there
-    most = max((line.seeds for line in baselines), default=0)
-    return [line for line in baselines if line.seeds == most]
+    return with_every_seed([line for line in there if not line.row.proposed] or there)
+
+
+def with_every_seed(lines: Sequence[Line]) -> list[Line]:
+    """The lines with the most seeds: a mean over fewer doesn't stand beside one over all."""
+    most = max((line.seeds for line in lines), default=0)
+    return [line for line in lines if line.seeds == most]
 
 
 def best_of(lines: Sequence[Line], metric: str) -> Line | None:
@@ -223,12 +228,16 @@ def _line(
 
 
 def _marked(lines: Sequence[Line]) -> list[Line]:
-    """Mark the best and second best mean of each metric of accuracy; equal ones share a mark."""
-    names = dict.fromkeys(name for line in lines for name in line.cells)
+    """Mark the best and second best mean of each metric of accuracy; equal ones share a mark.
+
+    A line that lacks seeds which another one has is not marked.
+    """
+    whole = with_every_seed(lines)
+    names = dict.fromkeys(name for line in whole for name in line.cells)
     marks: dict[str, dict[float, str]] = {}
     for name in names:
-        if name.startswith(MORE_IS_BETTER) and len(lines) > 1:
-            means = sorted({line.cells[name].mean for line in lines if name in line.cells})
+        if name.startswith(MORE_IS_BETTER) and len(whole) > 1:
+            means = sorted({line.cells[name].mean for line in whole if name in line.cells})
             marks[name] = dict(zip(means[::-1], ("best", "second"), strict=False))
     return [
         replace(
@@ -238,6 +247,8 @@ def _marked(lines: Sequence[Line]) -> list[Line]:
                 for name, cell in line.cells.items()
             },
         )
+        if line in whole
+        else line
         for line in lines
     ]
 

@@ -473,6 +473,52 @@ def test_a_baseline_that_lacks_seeds_is_no_yardstick(tmp_path):
     assert line_of(block, "A<b> | c_d").p_value is None  # one seed would be one draw
 
 
+def make_lacking(folder, given, preset=()):
+    """A block of rows with the seeds that they have; the others failed."""
+    runs = []
+    for label, means in given.items():
+        for seed, mean in enumerate(means):
+            place = folder / f"{len(runs)}"
+            if mean is None:
+                runs.append(Done(label, "data", seed, place, None, 2, "broke"))
+                continue
+            write_run(place, np.linspace(0, 2 * mean, 40), range(40))
+            runs.append(Done(label, "data", seed, place, None))
+    return make_block("data", preset or ROWS[:3], runs, "ndcg@10")
+
+
+def test_a_row_that_lacks_seeds_is_neither_marked_nor_called_the_best(tmp_path):
+    given = {"SymCERE": (0.3, 0.3), "A<b> | c_d": (0.4, None), "EASE": (0.2, 0.2)}
+    block = make_lacking(tmp_path, given)
+    assert [line.cells["ndcg@10"].mark for line in block.lines] == ["best", "", "second"]
+    text = as_markdown(describe([block], [], options(seeds="0,1")))
+    assert "On data SymCERE has the best NDCG@10, 0.3000: +50.0 % against EASE" in text
+    assert r"Not counted, because they lack seeds: A\<b> \| c\_d." in text
+    assert "underlined or in italics; rows that lack seeds don't count." in text
+    whole = make_lacking(tmp_path / "whole", {**given, "A<b> | c_d": (0.4, 0.4)})
+    assert "lack seeds" not in as_markdown(describe([whole], [], options(seeds="0,1")))
+    # a single row with every seed isn't the best of anything
+    block = make_lacking(tmp_path / "one", {**given, "EASE": (None, 0.2)})
+    assert {line.cells["ndcg@10"].mark for line in block.lines} == {""}
+    text = as_markdown(describe([block], [], options(seeds="0,1")))
+    said = r"On data no row is called the best: these lack seeds: A\<b> \| c\_d; EASE."
+    assert said in text
+
+
+def test_a_row_that_lacks_seeds_is_not_the_best_of_the_papers_tables(tmp_path):
+    rows = [
+        Row(label, model, given, proposed=model == "SymCERE")
+        for label, model, given in preset_rows("table2")
+    ]
+    given = {row.label: (0.1 + 0.01 * n,) * 2 for n, row in enumerate(rows)}
+    given["NGCF"] = (0.5, None)
+    given["SymCERE (NGCF)"] = (0.4, None)
+    block = make_lacking(tmp_path, given, rows)
+    text = as_markdown(describe([block], [], options(preset="table2", seeds="0,1")))
+    here = "| 0.100 | 0.500 | 0.120 | 0.130 | _0.140_ | 0.400 | **0.160** | +14.3 % |"
+    assert f"| data | NDCG@10 | here {here}" in text
+
+
 def test_a_metric_without_k_has_a_column(tmp_path):
     write_run(tmp_path / "run", np.full(40, 0.5), range(40))
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
