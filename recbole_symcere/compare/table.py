@@ -47,7 +47,7 @@ class Line:
 
     Attributes:
         row: what it is.
-        cells: metric -> cell; empty if no run is finished.
+        cells: metric -> cell, of what every finished run has; empty if no run is finished.
         seeds: finished runs.
         failed: runs that failed.
         valid: mean of the main metric on validation; None if nothing was validated.
@@ -212,7 +212,8 @@ def _line(
             statistics.stdev(found) if len(found) > 1 else None,
         )
         for name in values[0]
-        if (found := [of_seed[name] for of_seed in values if name in of_seed])
+        # a mean over some of the seeds would stand beside those over all of them
+        if len(found := [of_seed[name] for of_seed in values if name in of_seed]) == len(values)
     }
     valid = [float(v) for metrics in finished if (v := metrics["valid"].get(metric)) is not None]
     return Line(

@@ -519,6 +519,23 @@ def test_a_row_that_lacks_seeds_is_not_the_best_of_the_papers_tables(tmp_path):
     assert f"| data | NDCG@10 | here {here}" in text
 
 
+def test_a_metric_that_a_seed_lacks_has_no_mean(tmp_path):
+    """It was over the seeds that had it, and gone where the first one lacked it."""
+    for lacking in (0, 1):
+        runs = []
+        for seed in (0, 1):
+            folder = tmp_path / f"{lacking}-{seed}"
+            write_run(folder, np.full(40, 0.5), range(40))
+            metrics = json.loads((folder / "metrics.json").read_text())
+            if seed == lacking:
+                del metrics["beyond"]["cold_items"]["ndcg@10"]
+            (folder / "metrics.json").write_text(json.dumps(metrics))
+            runs.append(Done("EASE", "data", seed, folder, None))
+        line = make_block("data", ROWS[2:3], runs, "ndcg@10", test=False).lines[0]
+        assert "ndcg@10/cold items" not in line.cells
+        assert line.cells["ndcg@10/rare items"].mean == pytest.approx(0.25)
+
+
 def test_a_metric_without_k_has_a_column(tmp_path):
     write_run(tmp_path / "run", np.full(40, 0.5), range(40))
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
