@@ -59,6 +59,7 @@ def run(pairs: dict[str, Any]) -> int:
     # torch and RecBole take seconds to load; a typing error shouldn't
     from recbole_symcere.compare.document import describe
     from recbole_symcere.compare.execute import execute
+    from recbole_symcere.compare.named_rows import named_rows
     from recbole_symcere.compare.over_sets import over_sets
     from recbole_symcere.compare.plan import checked_tasks, plan_rows
     from recbole_symcere.compare.table import make_block
@@ -79,7 +80,8 @@ def run(pairs: dict[str, Any]) -> int:
             notice = _notice(next(task for task in tasks if task.dataset == dataset))
             runs = [run for run in done if run.dataset == dataset]
             blocks.append(make_block(dataset, rows, runs, metric, notice, options.significance))
-        over = over_sets(blocks, options.against)
+        against = named_rows(options.against, [row.label for row in rows])
+        over = over_sets(blocks, against)
         parts = describe(blocks, over, options)
         write_tables(out, parts, blocks, over, done)
     failed = [run for run in done if run.error]

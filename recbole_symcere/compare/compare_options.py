@@ -53,9 +53,7 @@ class CompareOptions:
     )
 
 
-_LISTS = (
-    *("models", "datasets", "seeds", "text_control", "untuned", "blended", "proposed", "against"),
-)
+_LISTS = (*("models", "datasets", "seeds", "text_control", "untuned", "blended", "proposed"),)
 _CONTROLS = get_args(TextControl)
 
 

@@ -23,8 +23,8 @@ class OverSets(NamedTuple):
 
     Attributes:
         label: of the row.
-        against: the labels of which the best is what it is compared with, as they were given; None
-            for every baseline.
+        against: the labels of which the best is what it is compared with, a slash between them;
+            None for every baseline.
         sets: those that have a ratio: both rows have two common seeds, the other's metric isn't 0.
         pooled: mean over them; None without any.
     """
@@ -35,12 +35,12 @@ class OverSets(NamedTuple):
     pooled: Pooled | None
 
 
-def over_sets(blocks: Sequence[Block], against: Sequence[str] = ()) -> list[OverSets]:
+def over_sets(blocks: Sequence[Block], against: Sequence[Sequence[str]] = ()) -> list[OverSets]:
     """Every row against the best other baseline of each set, then against named rows.
 
     Args:
         blocks: of the data sets, with the same rows; with what their users have.
-        against: labels of rows; of several with a slash between them it is the best of each set.
+        against: groups of labels; of several it is the best of each set.
 
     Returns:
         Those that have a ratio on some set; nothing for a single data set.
@@ -48,7 +48,12 @@ def over_sets(blocks: Sequence[Block], against: Sequence[str] = ()) -> list[Over
     if len(blocks) < 2:
         return []
     found = [
-        OverSets(line.row.label, names, sets, random_effects([on.ratio for on in sets]))
+        OverSets(
+            line.row.label,
+            None if names is None else "/".join(names),
+            sets,
+            random_effects([on.ratio for on in sets]),
+        )
         for names in (None, *against)
         for line in blocks[0].lines
         for sets in [tuple(_on_sets(blocks, line.row.label, names))]
@@ -56,7 +61,7 @@ def over_sets(blocks: Sequence[Block], against: Sequence[str] = ()) -> list[Over
     return [row for row in found if row.pooled is not None]
 
 
-def _on_sets(blocks: Sequence[Block], label: str, against: str | None) -> Iterator[OnSet]:
+def _on_sets(blocks: Sequence[Block], label: str, against: Sequence[str] | None) -> Iterator[OnSet]:
     for block in blocks:
         other = best_of(_others(block, label, against), block.metric)
         if other is None or label not in block.values:
@@ -67,10 +72,8 @@ def _on_sets(blocks: Sequence[Block], label: str, against: str | None) -> Iterat
             yield OnSet(block.dataset, other.row.label, ratio)
 
 
-def _others(block: Block, label: str, against: str | None) -> list[Line]:
+def _others(block: Block, label: str, against: Sequence[str] | None) -> list[Line]:
+    lines = [line for line in block.lines if line.row.label != label]
     if against is None:
-        lines = baselines_of(block.lines, block.metric)
-    else:
-        named = against.split("/")
-        lines = [line for line in block.lines if line.row.label in named]
-    return [line for line in lines if line.row.label != label]
+        return baselines_of(lines, block.metric)
+    return [line for line in lines if line.row.label in against]

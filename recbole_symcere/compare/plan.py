@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.compare_options import CompareOptions
+from recbole_symcere.compare.named_rows import named_rows
 from recbole_symcere.compare.paper_tables import preset_rows
 from recbole_symcere.compare.row_text import has_what_it_ranks_by, reads_text
 from recbole_symcere.data.items import item_file
@@ -116,7 +117,8 @@ def plan_rows(
         files: of settings.
 
     Raises:
-        InputError: if text controls are asked for and no model reads text.
+        InputError: if text controls are asked for and no model reads text, or a row is named that
+            isn't there.
     """
     rows = [Row(label, model, settings) for label, model, settings in preset_rows(options.preset)]
     taken = {row.label for row in rows}
@@ -159,10 +161,7 @@ def plan_rows(
             "nothing to control. Leave it out."
         )
     rows += controlled
-    for name in (name for group in options.against for name in group.split("/")):
-        if name not in {row.label for row in rows}:
-            known = ", ".join(row.label for row in rows)
-            raise InputError(f"against names {name!r}, which is not among the rows: {known}.")
+    named_rows(options.against, [row.label for row in rows])
     return rows
 
 

@@ -12,6 +12,7 @@ from small_data import small_rows, write_rows
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.compare_command import _notice as notice_of
 from recbole_symcere.compare.compare_options import checked_options
+from recbole_symcere.compare.named_rows import named_rows
 from recbole_symcere.compare.plan import checked_tasks, plan_rows
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.plugin.config import Config
@@ -151,3 +152,51 @@ def test_words_tell_items_apart_where_a_space_of_them_has_a_dimension():
             [[float(word in text.split()) for word in columns] for text in words] or (0, 0)
         )
         assert (len(telling_words(counts)) > 1) == (LexicalSpace(counts, 256).rows.shape[1] > 0)
+
+
+# --- names of rows -------------------------------------------------------------------------------
+
+LABELS = ["LightGCN", "EASE", "LightGCN, blended", "SymCERE (NGCF)", "SymCERE (NGCF), w/o Norm"]
+
+
+@pytest.mark.parametrize(
+    ("given", "groups"),
+    [
+        ("EASE,LightGCN", [("EASE",), ("LightGCN",)]),
+        ("LightGCN, blended", [("LightGCN, blended",)]),
+        ("LightGCN,blended", [("LightGCN, blended",)]),
+        ('["LightGCN, blended", EASE]', [("LightGCN, blended",), ("EASE",)]),
+        ("EASE/LightGCN, blended,LightGCN", [("EASE", "LightGCN, blended"), ("LightGCN",)]),
+        ("LightGCN, blended/EASE, EASE", [("LightGCN, blended", "EASE"), ("EASE",)]),
+        (
+            "SymCERE (NGCF), w/o Norm/SymCERE (NGCF), LightGCN, blended",
+            [("SymCERE (NGCF), w/o Norm", "SymCERE (NGCF)"), ("LightGCN, blended",)],
+        ),
+        ("[]", []),
+    ],
+)
+def test_rows_are_named_by_whole_labels(given, groups):
+    base = {"models": "A", "datasets": "a,b", "seeds": "0,1", "out": "out"}
+    assert named_rows(checked_options({**base, "against": given}).against, LABELS) == groups
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["LightGCN", "blend"], "against names 'blend', which is not among the rows: LightGCN, EA"),
+        (["EASE/"], "against names '', which is not"),
+        (["EASE//LightGCN"], "against names '', which is not"),
+        (["EASEs"], "against names 'EASEs', which is not"),
+        (["EASE", "LightGCN", "blended", "EASE"], "against names EASE twice"),
+        (["EASE/LightGCN", "EASE/LightGCN"], "against names EASE/LightGCN twice"),
+    ],
+)
+def test_names_that_no_row_has_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        named_rows(given, LABELS)
+
+
+def test_a_row_whose_label_has_a_comma_can_be_named():
+    asked = {"models": "EASE", "blended": "EASE", "datasets": "small,other"}
+    options = checked_options({**asked, "seeds": "0,1", "out": "o", "against": "EASE, blended"})
+    assert "EASE, blended" in [row.label for row in plan_rows(options, {}, [])]
