@@ -64,7 +64,7 @@ def over_sets(blocks: Sequence[Block], against: Sequence[Sequence[str]] = ()) ->
 def _on_sets(blocks: Sequence[Block], label: str, against: Sequence[str] | None) -> Iterator[OnSet]:
     for block in blocks:
         other = best_of(_others(block, label, against), block.metric)
-        if other is None or label not in block.values:
+        if other is None:
             continue
         both = paired(block.values[label], block.values[other.row.label])
         ratio = log_ratio(*both) if both else None
@@ -73,7 +73,17 @@ def _on_sets(blocks: Sequence[Block], label: str, against: Sequence[str] | None)
 
 
 def _others(block: Block, label: str, against: Sequence[str] | None) -> list[Line]:
-    lines = [line for line in block.lines if line.row.label != label]
+    """What a row may be compared with: other rows that have two seeds in common with it."""
+    lines = [
+        line
+        for line in block.lines
+        if line.row.label != label and len(_common_seeds(block, label, line.row.label)) > 1
+    ]
     if against is None:
         return baselines_of(lines, block.metric)
     return [line for line in lines if line.row.label in against]
+
+
+def _common_seeds(block: Block, *labels: str) -> set[int]:
+    seeds = [set(block.values[x].seeds) if x in block.values else set() for x in labels]
+    return set.intersection(*seeds)

@@ -143,8 +143,9 @@ def make_block(
     reference = best_of(baselines, metric)
     lines = [_improved(line, reference, metric) for line in lines]
     values: dict[str, UserValues] = {}
-    if test and reference is not None and reference.seeds > 1:
+    if test and any(line.seeds > 1 for line in lines):
         values = {label: read_values(found, metric) for label, found in of_row.items()}
+    if values and reference is not None and reference.seeds > 1:
         lines = _tested(lines, values, reference.row.label)
     facts: dict[str, int] = {}
     for metrics in (metrics for found in finished.values() for metrics in found):

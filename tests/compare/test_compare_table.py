@@ -323,6 +323,34 @@ def test_rows_over_the_data_sets(blocks):
     assert over_sets(blocks[:1]) == []
 
 
+def test_a_set_counts_where_two_seeds_are_shared(tmp_path):
+    """The best other baseline was sought among rows with as many seeds as the row itself."""
+    whole = {"SymCERE": (0.3, 0.3, 0.3), "A<b> | c_d": (0.5, 0.5, 0.5), "EASE": (0.4, 0.4, 0.4)}
+
+    def found(name, lacking, against=()):
+        blocks = [make_lacking(tmp_path / name / "1", whole)]
+        blocks.append(make_lacking(tmp_path / name / "2", {**whole, **lacking}))
+        over = over_sets(blocks, against)
+        return {(row.label, row.against): [on.other for on in row.sets] for row in over}
+
+    # EASE lacks a seed on the second set: it is A's only other baseline, and no yardstick of ours
+    over = found("two", {"A<b> | c_d": (0.2,) * 3, "EASE": (0.4, 0.4, None)})
+    assert over["A<b> | c_d", None] == ["EASE", "EASE"]
+    assert over["SymCERE", None] == ["A<b> | c_d", "A<b> | c_d"]
+    assert over["EASE", None] == ["A<b> | c_d", "A<b> | c_d"]
+    # of two named rows the better one has but one seed on the second set
+    groups = [("A<b> | c_d", "EASE")]
+    over = found("one", {"A<b> | c_d": (0.5, None, None)}, groups)
+    assert over["SymCERE", "A<b> | c_d/EASE"] == ["A<b> | c_d", "EASE"]
+    # no baseline has two seeds there, but the named row has
+    control = "SymCERE, shuffled text"
+    whole[control] = (0.1, 0.1, 0.1)
+    lacking = {"A<b> | c_d": (0.5, None, None), "EASE": (None, 0.4, None)}
+    over = found("few", lacking, [("SymCERE",)])
+    assert over["SymCERE", None] == ["A<b> | c_d"]
+    assert over[control, "SymCERE"] == ["SymCERE", "SymCERE"]
+
+
 def test_the_document_shows_rows_over_the_data_sets(blocks):
     given = options(datasets="one,two,three", against="EASE", seeds="0,1")
     over = over_sets(blocks, [given.against])
@@ -474,7 +502,7 @@ def test_a_baseline_that_lacks_seeds_is_no_yardstick(tmp_path):
     assert line_of(block, "A<b> | c_d").p_value is None  # one seed would be one draw
 
 
-def make_lacking(folder, given, preset=()):
+def make_lacking(folder, given, rows=()):
     """A block of rows with the seeds that they have; the others failed."""
     runs = []
     for label, means in given.items():
@@ -485,7 +513,8 @@ def make_lacking(folder, given, preset=()):
                 continue
             write_run(place, np.linspace(0, 2 * mean, 40), range(40))
             runs.append(Done(label, "data", seed, place, None))
-    return make_block("data", preset or ROWS[:3], runs, "ndcg@10")
+    rows = rows or [row for row in ROWS if row.label in given]
+    return make_block("data", rows, runs, "ndcg@10")
 
 
 def test_a_row_that_lacks_seeds_is_neither_marked_nor_called_the_best(tmp_path):
