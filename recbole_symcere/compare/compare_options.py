@@ -28,7 +28,9 @@ class CompareOptions:
         None, "rows and layout of the SymCERE paper's tables"
     )
     text_control: list[str] = option(
-        [], "shuffled,constant,random: rows of the text models with text that says nothing"
+        [],
+        "shuffled,constant,random: rows of the models that read reviews, and of blends with words, "
+        "with text that says nothing",
     )
     untuned: list[str] = option(
         [], "models that get a row at their own settings too, beside the tuned one"
@@ -37,7 +39,7 @@ class CompareOptions:
         [], "models that get a row with blend: [all] too, beside the one without"
     )
     untrained: bool = option(
-        True, "rows of WordKNN, where there are reviews, and of Stack, which train nothing"
+        True, "rows of WordKNN, where words tell items apart, and of Stack, which train nothing"
     )
     proposed: list[str] | None = option(
         None, "models that are compared with the best of the others; those whose names begin with "
@@ -53,7 +55,7 @@ class CompareOptions:
     )
 
 
-_LISTS = (*("models", "datasets", "seeds", "text_control", "untuned", "blended", "proposed"),)
+_LISTS = ("models", "datasets", "seeds", "text_control", "untuned", "blended", "proposed")
 _CONTROLS = get_args(TextControl)
 
 
