@@ -70,12 +70,12 @@ def group_means(
     """Means of per-user columns over groups of users, and how many users each group has.
 
     Args:
-        columns: name -> [n_users].
+        columns: name -> [n_users]; a NaN isn't counted.
         members: group -> bool [n_users]. A group without users isn't in the result.
     """
     return {
         group: {"users": int(inside.sum())}
-        | {name: float(values[inside].mean()) for name, values in columns.items()}
+        | {name: float(np.nanmean(values[inside])) for name, values in columns.items()}
         for group, inside in members.items()
         if inside.any()
     }

@@ -35,7 +35,7 @@ def _counts(data: Any) -> npt.NDArray[np.int64]:
 
 
 class _PerUser(TopkMetric):  # type: ignore[misc] # RecBole has no types
-    """A mean over users of a value of each user's list."""
+    """A mean of a value of each user's list, over users who have one: NaN is none."""
 
     metric_need = ("rec.items", "data.num_items", "data.num_users", "data.count_items")
 
@@ -44,6 +44,12 @@ class _PerUser(TopkMetric):  # type: ignore[misc] # RecBole has no types
         ranked = dataobject.get("rec.items").numpy()
         values = self.of_lists(ranked, _counts(dataobject), dataobject.get("data.num_users") - 1)
         result: dict[str, float] = self.topk_result(type(self).__name__.lower(), values)
+        return result
+
+    def topk_result(self, metric: str, value: _Floats) -> dict[str, float]:
+        """RecBole's interface, which takes each user's values."""
+        means = np.nanmean(value, axis=0, keepdims=True)
+        result: dict[str, float] = super().topk_result(metric, means)
         return result
 
     def of_lists(self, ranked: _Ids, counts: _Ids, n_users: int) -> _Floats:

@@ -1,4 +1,8 @@
-"""How popular the recommended items are: functions on arrays."""
+"""How popular the recommended items are: functions on arrays.
+
+Id 0 is RecBole's padding, no item. It fills the list of a user for whom fewer items are left than
+it is long, and is left out everywhere.
+"""
 
 from typing import Any
 
@@ -29,15 +33,15 @@ def average_popularity(ranked: _Ids, counts: _Ids) -> _Floats:
         counts: [n_items] training interactions of each id.
 
     Returns:
-        [n_users, K]; column k - 1 holds the value at k.
+        [n_users, K]; column k - 1 holds the value at k, NaN for a list without an item.
     """
-    return _running_mean(counts[ranked])
+    return _running_mean(counts, ranked)
 
 
 def tail_items(counts: _Ids, head: float = HEAD) -> npt.NDArray[np.bool_]:
     """True at ids of the long tail: all but the share ``head`` of the items, the most popular.
 
-    Id 0 is RecBole's padding and no item. Of equally popular items the lower id is in the head.
+    Of equally popular items the lower id is in the head. Id 0 is in neither.
     """
     order = np.argsort(-counts[1:], kind="stable") + 1
     tail = np.ones(len(counts), dtype=bool)
@@ -55,9 +59,9 @@ def tail_share(ranked: _Ids, counts: _Ids, head: float = HEAD) -> _Floats:
         head: see `tail_items`.
 
     Returns:
-        [n_users, K].
+        [n_users, K]; NaN as in `average_popularity`.
     """
-    return _running_mean(tail_items(counts, head)[ranked])
+    return _running_mean(tail_items(counts, head), ranked)
 
 
 def novelty(ranked: _Ids, counts: _Ids, n_users: int) -> _Floats:
@@ -71,16 +75,13 @@ def novelty(ranked: _Ids, counts: _Ids, n_users: int) -> _Floats:
         n_users: number of users, padding not included.
 
     Returns:
-        [n_users, K], in bits.
+        [n_users, K], in bits; NaN as in `average_popularity`.
     """
-    return _running_mean(np.log2(n_users / np.maximum(counts, 1))[ranked])
+    return _running_mean(np.log2(n_users / np.maximum(counts, 1)), ranked)
 
 
 def coverage(ranked: _Ids, n_items: int) -> float:
-    """Share of the items that are recommended to anybody; ``n_items`` without the padding id 0.
-
-    Id 0 fills the list of a user for whom fewer items are left than it is long.
-    """
+    """Share of the items that are recommended to anybody; ``n_items`` without the padding."""
     return len(np.unique(ranked[ranked > 0])) / n_items
 
 
@@ -97,6 +98,9 @@ def gini(ranked: _Ids, n_items: int) -> float:
     return float((places * counts).sum() / (n_items * counts.sum()))
 
 
-def _running_mean(values: npt.NDArray[Any]) -> _Floats:
-    means: _Floats = values.cumsum(axis=1, dtype=np.float64) / np.arange(1, values.shape[1] + 1)
+def _running_mean(of_item: npt.NDArray[Any], ranked: _Ids) -> _Floats:
+    there = ranked > 0
+    sums = np.where(there, of_item[ranked], 0).cumsum(axis=1, dtype=np.float64)
+    n = there.cumsum(axis=1)
+    means: _Floats = np.divide(sums, n, out=np.full(sums.shape, np.nan), where=n > 0)
     return means

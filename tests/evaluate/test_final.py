@@ -15,7 +15,6 @@ from recbole.utils import get_model
 from tiny_models import WORDS
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.evaluate import popularity
 from recbole_symcere.evaluate.groups import bins, ndcg_by_item_bin
 from recbole_symcere.run.quick_start import load_data_and_model, run_recbole
 
@@ -181,20 +180,6 @@ def test_ndcg_of_a_bin_needs_no_answer_of_another():
     assert values[1, 0] == pytest.approx(1 / math.log2(3))
     assert np.isnan(values[0, 0])
     assert np.isnan(values[1, 1])
-
-
-def test_popularity_of_lists_at_its_extremes():
-    same = np.tile(np.arange(1, 4), (5, 1))
-    assert popularity.coverage(same, 6) == 0.5
-    assert popularity.gini(same, 3) == pytest.approx(0)
-    assert popularity.gini(np.ones((4, 1), dtype=int), 10) == pytest.approx(0.9)
-    # a list that no item is left for is filled with RecBole's padding, which is no item
-    assert popularity.coverage(np.array([[1, 2, 0]]), 2) == 1.0
-    assert popularity.gini(np.array([[1, 2, 0]]), 2) == pytest.approx(0)
-    # neither head nor tail
-    assert popularity.tail_items(np.array([9, 1, 5, 5, 0, 0])).tolist() == [
-        False, True, False, True, True, True,
-    ]  # fmt: skip
 
 
 def test_recboles_own_popularity_metrics_run_again(small):
