@@ -84,7 +84,7 @@ def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | 
     q / \sum w_i} (Higgins, Thompson & Spiegelhalter, 2009).
 
     Rows that are equal on a set differ for no user, which doesn't make their ratio known without
-    error: such a set has the smallest v_i of the others. Equal on all sets, both intervals are 0.
+    error: such a set has the median error of the others. Equal on all sets, both intervals are 0.
 
     Args:
         ratios: one per data set.
@@ -104,7 +104,8 @@ def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | 
     unequal = errors[errors > _LEAST_ERROR]
     if not len(unequal) and not y.any():
         return Pooled(k, 0.0, Interval(0.0, 0.0), Interval(0.0, 0.0) if k > 2 else None, 0.0)
-    v = np.maximum(errors, unequal.min() if len(unequal) else _LEAST_ERROR) ** 2
+    usual = np.median(unequal) if len(unequal) else _LEAST_ERROR
+    v = np.where(errors > _LEAST_ERROR, errors, usual) ** 2
     w = 1 / v
     rest = sum(float(w[i]) * float(np.delete(w, i).sum()) for i in range(k)) / w.sum()
     differ = float(w @ (y - w @ y / w.sum()) ** 2)
