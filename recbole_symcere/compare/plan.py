@@ -298,8 +298,10 @@ def _search(
     search = SearchOptions(num_samples=options.tune, refit=False)
     space = space_of(config, given, search)
     tuned = {parameter.name for parameter in space.parameters}
-    # trials are judged without a blend, so that a row with one takes the search of the row without
-    rest = {k: v for k, v in fixed.items() if k not in tuned and not k.startswith("blend")}
+    # trials are judged without a blend, so that a row with one takes the search of the row without;
+    # so does a control of its words
+    aside = ("blend",) if text_use(row.model) != "none" else ("blend", "text_control")
+    rest = {k: v for k, v in fixed.items() if k not in tuned and not k.startswith(aside)}
     return Search(search, rest, repr(space.parameters))
 
 

@@ -103,6 +103,23 @@ def test_rows_that_read_words_by_their_blend_have_controls(small):
         tasks_of(small, given, {"blend": "[knn_10]"})
 
 
+def test_a_control_of_a_blend_takes_the_search_of_the_row_without(small):
+    pytest.importorskip("ray")
+    asked = {"models": "EASE", "blended": "EASE", "text_control": "shuffled", "tune": "2"}
+    tasks = tasks_of(small, {**asked, "untrained": "False"})
+    searches = [task.search for task in tasks.values()]
+    assert len(searches) == 3
+    assert searches[0] == searches[1] == searches[2]
+
+
+def test_a_control_of_a_blend_needs_reviews(small, tmp_path):
+    shutil.copytree(Path(small["data_path"], "small"), tmp_path / "bare" / "small")
+    (tmp_path / "bare" / "small" / "small.reviews.parquet").unlink()
+    bare = {**small, "data_path": str(tmp_path / "bare")}
+    with pytest.raises(InputError, match="text_control is 'shuffled', but BPR reads no text"):
+        tasks_of(bare, {"models": "BPR", "blended": "BPR", "text_control": "shuffled"})
+
+
 def test_a_control_of_a_blend_has_other_words(small):
     tasks = tasks_of(small, {"models": "BPR", "blended": "BPR", "text_control": "shuffled"})
     for row in ("BPR, blended", "Stack"):
