@@ -176,11 +176,13 @@ def text_facts(
     options: EncoderOptions, encoder: TextEncoder, store: TokenStore, mode: str, level: str
 ) -> dict[str, Any]:
     """What a result should tell of the texts that a model saw."""
+    after = encoder.head.fingerprint()
     return {
         "text_encoder": options.text_encoder,
         "text_mode": mode,
         "text_level": level,
         "text_encoder_fingerprint": encoder_key(encoder, store),
+        **({"text_head_fingerprint": after} if after else {}),
         "pooling": encoder.pooling,
         "distinct_texts": len(store),
         "empty_texts": int((store.lengths == 0).sum()),

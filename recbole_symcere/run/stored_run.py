@@ -31,6 +31,12 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_OTHER_ENCODER = {
+    "text_encoder_fingerprint": "has other weights or another tokenizer",
+    "pooling": "makes one vector of a text by another pooling or text_normalize ({now}, not "
+    "{trained})",
+    "text_head_fingerprint": "has other weights after the language model (Dense, LayerNorm)",
+}
 _OF_PROCESSES = ("local_rank", "nproc", "world_size", "offset", "ip", "port")  # of a stock run
 
 
@@ -75,15 +81,16 @@ def check_encoder(model: Any, state: Mapping[str, Any]) -> None:
     Raises:
         InputError: naming it.
     """
-    key = "text_encoder_fingerprint"
     protocol = getattr(model, "protocol", {})
-    trained, now = state.get("protocol", {}).get(key), protocol.get(key)
-    if trained is not None and trained != now:
-        raise InputError(
-            f"text_encoder={protocol.get('text_encoder')} has other weights or another tokenizer "
-            f"than {state['protocol']['text_encoder']}, with which the run was trained. Name the "
-            "same encoder: --text_encoder=DIR."
-        )
+    told = state.get("protocol", {})
+    for key, differs in _OTHER_ENCODER.items():
+        trained, now = told.get(key), protocol.get(key)
+        if trained is not None and trained != now:
+            raise InputError(
+                f"text_encoder={protocol.get('text_encoder')} "
+                f"{differs.format(trained=trained, now=now)} than {told['text_encoder']}, with "
+                "which the run was trained. Name the same encoder: --text_encoder=DIR."
+            )
 
 
 def text_mode_of(state: Mapping[str, Any]) -> str:
@@ -145,8 +152,8 @@ def _loaded(
     except NoEncoderError as error:
         model = _scoring_alone(config, train, state, error)
     else:
+        check_encoder(model, state)  # whose vectors may have another width
         checkpoint.load_weights(model, state)
-        check_encoder(model, state)
     return config, model, dataset, *loaders
 
 

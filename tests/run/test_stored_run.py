@@ -465,6 +465,48 @@ def test_another_encoder_is_refused(project, tmp_path, monkeypatch):
             go_on()
 
 
+def with_head(folder, mode, seed):
+    """Let an encoder's folder say how tokens become one vector: a pooling and a dense layer."""
+    from safetensors.torch import save_file
+
+    kinds = ("Transformer", "Pooling", "Dense")
+    places = [folder / path for path in ("", "1_Pooling", "2_Dense")]
+    listed = [
+        {"idx": n, "path": place.name if n else "", "type": f"sentence_transformers.models.{kind}"}
+        for n, (kind, place) in enumerate(zip(kinds, places, strict=True))
+    ]
+    pooling = {f"pooling_mode_{name}": name == mode for name in ("cls_token", "mean_tokens")}
+    dense = {"in_features": 32, "out_features": 16, "bias": False,
+             "activation_function": "torch.nn.modules.linear.Identity"}  # fmt: skip
+    (folder / "modules.json").write_text(json.dumps(listed))
+    for place, settings in zip(places[1:], (pooling, dense), strict=True):
+        place.mkdir(exist_ok=True)
+        (place / "config.json").write_text(json.dumps(settings))
+    weight = torch.randn(16, 32, generator=torch.Generator().manual_seed(seed))
+    save_file({"linear.weight": weight}, places[2] / "model.safetensors")
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "CollabContext"])
+def test_an_encoder_with_another_head_is_refused(project, monkeypatch, model):
+    root, settings = project
+    own = root / "encoders" / "bert"
+    with_head(own, "mean_tokens", 0)
+    run = killed_run(monkeypatch, model, settings, 1, root / "one")
+    load_data_and_model(run)
+    dense = r"has other weights after the language model \(Dense, LayerNorm\) than .*bert, with"
+    pooling = r"another pooling or text_normalize \(first, Dense\(32 -> 16\), not mean, Dense\("
+    plain = r"another pooling or text_normalize \(first, not mean, Dense\(32 -> 16\)\) than "
+    for how, message in ((("mean_tokens", 1), dense), (("cls_token", 0), pooling), (None, plain)):
+        if how is None:
+            (own / "modules.json").unlink()
+            shutil.rmtree(own / "1_Pooling")
+        else:
+            with_head(own, *how)
+        for go_on in (lambda: resume(run), lambda: load_data_and_model(run)):
+            with pytest.raises(InputError, match=message):
+                go_on()
+
+
 @pytest.mark.parametrize(("model", "extra"), [
     *MODELS[:-1],
     ("AlphaRec", {}), ("RLMRecCon", {}), ("SMORET", {}), ("DGCLR", {"review_size": 8}),
