@@ -14,6 +14,7 @@ from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import products, symmetric_sincere
 from recbole_symcere.loss.ranking import sampled_softmax
 from recbole_symcere.model.blend import blend_of
+from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import Drawn, SymCERE
@@ -114,7 +115,8 @@ class SymCEREPlus(SymCERE):
         if o.item_bias:
             self.item_bias = nn.Parameter(torch.zeros(self.n_items))
         self.register_buffer("trained_items", dataset.inter_feat[self.ITEM_ID].unique(), False)
-        self.blend = blend_of(config, dataset, lambda: found.words)
+        # the blend reads words also where the profile has none
+        self.blend = blend_of(config, dataset, lambda: found.words if size else item_words(dataset))
 
     def ego(self) -> Tensor:
         """Layer 0 of users and then items [n_users + n_items, d]."""

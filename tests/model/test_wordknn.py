@@ -61,6 +61,16 @@ def test_a_blend_without_words_says_why(small, caplog):
     )
 
 
+def test_the_profile_does_not_decide_whether_words_take_part_in_the_blend(small, caplog):
+    caplog.set_level("INFO")
+    settings = {"profile_text": "dense", "blend": ["words", "words_4", "knn_4"]}
+    model, _, (train, *_) = prepare("SymCEREPlus", small, **settings)[1:]
+    assert model.blend.names == ["model", "words", "words_4", "knn_4"]
+    assert torch.equal(model.blend.words, item_words(train.dataset))
+    assert model.profiles.shape[1] == 32  # of the encoder alone
+    assert "take no part" not in caplog.text
+
+
 def test_there_is_nothing_to_learn(small):
     for name in ("WordKNN", "Stack"):
         model = prepare(name, small)[1]
