@@ -27,7 +27,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self.codes: dict[str, int] = {}
-        self._single: dict[str, list[int]] = {}
+        self._single: dict[tuple[str, bool], list[int]] = {}  # by run, and whether it is Japanese
 
     def count(self, texts: "pa.Array | Sequence[str]", most: int | None = None) -> csr_matrix:
         """How often each text uses each word.
@@ -82,12 +82,12 @@ class Vocabulary:
         return codes, np.repeat(found["at"].to_numpy().astype(np.int64), taken)
 
     def _cut(self, run: str, japanese: bool) -> list[int]:
-        if run in self._single:
-            return self._single[run]
+        if (known := self._single.get((run, japanese))) is not None:
+            return known
         words = [word.key for word in segment(run, japanese)]
         codes = [self.codes.setdefault(word, len(self.codes)) for word in words]
         if len(codes) == 1:  # others, such as phrases of Chinese, seldom come again
-            self._single[run] = codes
+            self._single[run, japanese] = codes
         return codes
 
 

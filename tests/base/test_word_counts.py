@@ -59,6 +59,18 @@ def test_texts_that_do_not_fit_in_one_chunk(monkeypatch, chunk):
         assert {w: row[c] for w, c in vocabulary.codes.items() if row[c]} == oracle(text)
 
 
+# one word in Chinese and two in Japanese, and the other way round
+@pytest.mark.parametrize("run", ["大変満足", "東京大学病院"])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_run_is_cut_by_the_language_of_its_own_text(run, turn):
+    texts = [run, f"{run}、また来ます"]
+    assert oracle(texts[0])[run] != oracle(texts[1])[run]
+    vocabulary = Vocabulary()
+    for text in texts[::turn]:  # one after the other: the words of one chunk are cut by language
+        row = vocabulary.count([text]).toarray()[0]
+        assert {w: row[c] for w, c in vocabulary.codes.items() if row[c]} == oracle(text)
+
+
 def test_a_vocabulary_goes_on():
     vocabulary = Vocabulary()
     first = vocabulary.count(["red green"])
