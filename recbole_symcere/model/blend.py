@@ -18,7 +18,7 @@ from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.experts import Expert, ItemMap, basis_columns, expert
 from recbole_symcere.text.lexical import NO_WORDS
 
-__all__ = ["Blend", "blend_of", "deviation", "training_histories"]
+__all__ = ["Blend", "blend_of", "deviation", "tell_of_columns", "training_histories"]
 
 _log = logging.getLogger(__name__)
 
@@ -266,6 +266,27 @@ def training_histories(dataset: Any) -> Histories:
     return histories(users, items, row_times(dataset), dataset.user_num, dataset.item_num)
 
 
+def tell_of_columns(what: str, known: Histories) -> dict[str, int]:
+    """Log where fewer columns than items stand for what the experts say, see `basis_columns`.
+
+    Args:
+        what: is approximate then, with its verb.
+        known: the training interactions of all users.
+
+    Returns:
+        What a result should tell of it; nothing where nothing is lost.
+    """
+    n_users, n_items = known.flat.shape
+    columns = basis_columns(n_users, n_items)
+    if columns == n_items:
+        return {}
+    _log.info(
+        f"{what} approximate: {columns:,} columns of a user stand for his scores of "
+        f"{n_items - 1:,} items"
+    )
+    return {"score_columns": columns}
+
+
 def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | None:
     """The blend that the configuration asks for; None for none.
 
@@ -293,12 +314,8 @@ def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | 
             f"blend_ease_exact, {o.blend_ease_exact:,}. Exactly it would take "
             f"{12 * n_items**2 / 1e9:.1f} GB: --blend_ease_exact={n_items}."
         )
-    columns = basis_columns(*known.flat.shape)
-    if columns < known.flat.shape[1] and any(name != "words" for name in names):
-        _log.info(
-            f"what the blend adds is approximate: {columns:,} columns of a user stand for his "
-            f"scores of {n_items:,} items"
-        )
+    if any(name != "words" for name in names):
+        tell_of_columns("what the blend adds is", known)
 
     def make(name: str) -> Expert:
         array = None if vectors is None else vectors.numpy()

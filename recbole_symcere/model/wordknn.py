@@ -12,7 +12,7 @@ from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.recency import Histories
 from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.blend import Blend, training_histories
+from recbole_symcere.model.blend import Blend, tell_of_columns, training_histories
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.experts import Expert, expert
 from recbole_symcere.text.lexical import NO_WORDS
@@ -56,7 +56,9 @@ class WordKNN(Untrained):
 
     w are the items' words: TF-IDF of all training reviews of an item, and of its own text
     (`own_item_text`), in 256 dimensions of latent semantic analysis, see `LexicalSpace`. The
-    deviation sd_u of a user's scores changes no list.
+    deviation sd_u of a user's scores changes no list. Where users or items times items are more
+    than 50 million, x is approximate and the lists with it: `Blend` holds it in 128 to 1,024
+    columns, which the log and the result's protocol tell (score_columns).
 
     Args:
         config: RecBole's configuration.
@@ -83,6 +85,7 @@ class WordKNN(Untrained):
         def make(name: str) -> Expert:
             return expert(name, known.flat, words.numpy(), 0)
 
+        self.protocol = tell_of_columns("WordKNN's scores are", known)
         self.near = Blend((name,), make, known, words)
         self.near.weigh({name: 1.0})
 

@@ -6,6 +6,7 @@ import torch
 from model.test_contract import all_scores, prepare
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.model import experts
 from recbole_symcere.model.catalogue_words import item_words
 
 
@@ -23,6 +24,22 @@ def test_items_near_what_a_user_knows_by_their_words(small, k):
     wanted = (known @ near)[1:]
     wanted /= np.maximum(wanted[:, 1:].std(axis=1, keepdims=True), 1e-12)
     assert np.allclose(all_scores(model.eval()), wanted, atol=1e-3)
+
+
+def test_scores_of_too_many_pairs_are_approximate_which_is_told(small, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    exact = prepare("WordKNN", small)[1].eval()
+    wanted = all_scores(exact)
+    assert exact.protocol == {}
+    assert "approximate" not in caplog.text
+    monkeypatch.setattr(experts, "_PAIRS", 10)
+    monkeypatch.setattr(experts, "_COLUMNS", (7, 7))
+    rough = prepare("WordKNN", small)[1].eval()
+    assert not torch.allclose(all_scores(rough), wanted, atol=0.1)
+    assert rough.protocol == {"score_columns": 7}
+    assert (
+        "WordKNN's scores are approximate: 7 columns of a user stand for his scores of 30 items"
+    ) in caplog.text
 
 
 def test_the_stack_is_its_experts(small):
