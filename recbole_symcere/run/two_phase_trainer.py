@@ -60,7 +60,7 @@ class TwoPhaseTrainer(ReviewTrainer):
         self.phases: list[dict[str, Any]] = []
         self.kept_phase: int | None = None
         self._best_weights: dict[str, torch.Tensor] | None = None
-        self.eval_step = min(self.eval_step, self._epochs_of(1))  # also after a resume in phase 2
+        self.eval_step = self._step_for_both()
         self.begin_phase(1)
 
     # --- the schedule ----------------------------------------------------------------------------
@@ -101,6 +101,17 @@ class TwoPhaseTrainer(ReviewTrainer):
         first = self._options.first_phase_epochs or math.ceil(total / 2)
         first = total if self.model.n_phases == 1 else min(first, total)
         return first if phase == 1 else total - first
+
+    def _step_for_both(self) -> int:
+        """Epochs between validations: `eval_step`, but no more than the shorter phase has."""
+        shortest: int = min((n for n in map(self._epochs_of, (1, 2)) if n), default=0)
+        if self.eval_step > shortest:
+            self.logger.warning(
+                f"eval_step={self.config['eval_step']}, but a phase has {shortest} of the "
+                f"{self.config['epochs']} epochs, and each phase needs a validation of its own: "
+                f"eval_step={shortest} is taken."
+            )
+        return min(self.eval_step, shortest)
 
     @property
     def _phase_began(self) -> tuple[int, int]:

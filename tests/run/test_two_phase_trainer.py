@@ -159,6 +159,30 @@ def test_when_the_phases_change(small, monkeypatch, extra, scores, lengths, endi
     assert [epoch["epoch"] for epoch in trainer.history] == list(range(sum(lengths)))
 
 
+@pytest.mark.parametrize(
+    ("extra", "steps", "validated"),
+    [
+        ({"eval_step": 4}, 3, [2, 5]),  # phase 1 has 4 of 7 epochs
+        ({"eval_step": 9}, 3, [2, 5]),
+        ({"eval_step": 9, "first_phase_epochs": 2}, 2, [1, 3, 5]),
+        ({"eval_step": 9, "first_phase_epochs": 6}, 1, [*range(7)]),
+        ({"eval_step": 9, "first_phase_epochs": 7}, 7, [6]),  # there is no phase 2
+        ({"eval_step": 9, "user_tutoring": False}, 7, [6]),
+        ({"eval_step": 3}, 3, [2, 5]),
+    ],
+    ids=str,
+)
+def test_each_phase_is_validated(small, monkeypatch, caplog, extra, steps, validated):
+    trainer, *_ = fitted(small, monkeypatch, [0.1] * 7, **extra)
+    assert [epoch["epoch"] for epoch in trainer.history if "valid" in epoch] == validated
+    assert {trainer.history[n]["phase"] for n in validated} == {p["phase"] for p in trainer.phases}
+    told = (
+        f"eval_step={extra['eval_step']}, but a phase has {steps} of the 7 epochs, and each phase "
+        f"needs a validation of its own: eval_step={steps} is taken."
+    )
+    assert (told in caplog.text) == (steps < min(extra["eval_step"], 7))
+
+
 def test_a_metric_of_which_less_is_better(small, monkeypatch):
     monkeypatch.setattr(
         TwoPhaseTrainer, "valid_metric_bigger", property(lambda _: False, lambda *_: None), False
