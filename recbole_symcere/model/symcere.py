@@ -1,14 +1,14 @@
 """SymCERE (arXiv 2504.02195 v2): graph and review vectors aligned by a symmetric SINCERE loss."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from recbole.model.init import xavier_uniform_initialization
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_symcere.base.options import option, read_options
+from recbole_symcere.base.idle_options import warn_of_idle
+from recbole_symcere.base.options import read_options
 from recbole_symcere.data.dataloader import reviewed_rows
 from recbole_symcere.data.history import distinct_pairs, negative_mask
 from recbole_symcere.graph.encoders import NGCF, LightGCN
@@ -23,54 +23,12 @@ from recbole_symcere.loss.contrastive import (
 from recbole_symcere.loss.fused import unit_rows
 from recbole_symcere.model.base import BatchNeeds, GraphRecommender, PropagationOptions
 from recbole_symcere.model.loss_batches import rows_of
+from recbole_symcere.model.symcere_options import SymCEREOptions
 from recbole_symcere.model.text_side import review_encoder
 from recbole_symcere.text.encoder import Projection, resolve_text_mode
 from recbole_symcere.text.text_options import TextOptions
 
 __all__ = ["SymCERE", "SymCERELoss", "SymCEREOptions"]
-
-
-@dataclass(frozen=True)
-class SymCEREOptions:
-    """Hyper-parameters; a default that the paper doesn't give is our reading."""
-
-    backbone: Literal["LightGCN", "NGCF"] = option("LightGCN", "the graph encoder")
-    embedding_size: int = option(64, "d", minimum=1)
-    n_layers: int = option(3, "K of LightGCN", minimum=0)
-    hidden_size_list: list[int] = option(
-        [64, 64, 64], "layer widths of NGCF; its output is d + their sum", minimum=1
-    )
-    message_dropout: float = option(0.1, "of NGCF", minimum=0, below=1)
-    edge_dropout: float = option(
-        0.1, "share of edges left out in the augmented view g'", minimum=0, below=1
-    )
-    edge_dropout_per: Literal["epoch", "step"] = option("epoch", "when that view is drawn anew")
-    lora_learning_rate: float = option(
-        0.0002, "of the LoRA weights; learning_rate is for all others", above=0
-    )
-    temperature: float = option(0.2, "tau of eq. 7, 8 and 10", above=0)
-    intra_temperature: float | None = option(
-        None, "tau of eq. 10 alone; ~ takes temperature", above=0
-    )
-    alpha: float = option(0.5, "weight of L_intra, eq. 13", minimum=0)
-    beta: float = option(0.05, "weight of L_BPR, eq. 13", minimum=0)
-    l2_normalize: bool = option(True, "eq. 3; False is the paper's ablation 'w/o Norm'")
-    cross_modal_loss: Literal["sincere", "info_nce"] = option(
-        "sincere", "info_nce is the ablation 'MM w/ InfoNCE'"
-    )
-    history_scope: Literal["train", "all"] = option(
-        "train", "all also spares held-out pairs as negatives, which leaks them"
-    )
-    mask_orientation: Literal["anchor", "transpose", "both"] = option(
-        "anchor", "the mask of the text-to-graph direction"
-    )
-    text_to_graph: Literal["inbatch", "anchor_user"] = option(
-        "inbatch", "anchor_user reads eq. 8 literally"
-    )
-    bpr_reduction: Literal["mean", "sum"] = option("mean", "of eq. 12 over the batch")
-    score: Literal["cosine", "dot"] | None = option(
-        None, "~ is cosine with l2_normalize, dot without"
-    )
 
 
 class SymCERELoss(NamedTuple):
@@ -113,6 +71,7 @@ class SymCERE(GraphRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         o, text = read_options(SymCEREOptions, config), read_options(TextOptions, config)
+        warn_of_idle(o, o.idle)
         backbone: LightGCN | NGCF = LightGCN(o.n_layers)
         if o.backbone == "NGCF":
             backbone = NGCF(o.embedding_size, o.hidden_size_list, o.message_dropout)

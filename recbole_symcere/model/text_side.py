@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from recbole_symcere.base.idle_options import warn_of_idle
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.items import item_tokens
 from recbole_symcere.data.reviews import reviews_of
@@ -102,10 +103,7 @@ def _warn_of_idle(options: TextOptions, mode: str, masked: bool) -> None:
         why["text_level is interaction"] = {"item_text"}
     if not masked:
         why["no loss reads masked copies (alpha is 0)"] = {"masked_views", "word_mask"}
-    given = {f.name for f in fields(options) if getattr(options, f.name) != f.default}
-    for reason, idle in why.items():
-        if found := sorted(idle & given):
-            _log.warning(f"{', '.join(found)}: without effect, because {reason}.")
+    warn_of_idle(options, why)
 
 
 def _tuned(

@@ -329,6 +329,29 @@ def test_the_protocol_says_what_text_was_seen(small):
     assert SimpleNamespace(**model.protocol).distinct_texts > 100
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"text_to_graph": "anchor_user", "mask_orientation": "both"},
+         ["mask_orientation: without effect, because text_to_graph is anchor_user."]),
+        ({"message_dropout": 0.5, "hidden_size_list": [8]},
+         ["hidden_size_list, message_dropout: without effect, because backbone is LightGCN."]),
+        ({"backbone": "NGCF", "n_layers": 2, "hidden_size_list": [8], "message_dropout": 0.5},
+         ["n_layers: without effect, because backbone is NGCF."]),
+        ({"alpha": 0, "edge_dropout": 0.5, "edge_dropout_per": "step", "intra_temperature": 0.1},
+         ["edge_dropout, edge_dropout_per, intra_temperature: without effect, "
+          "because alpha is 0."]),
+        ({"alpha": 0.3, "edge_dropout": 0.5, "intra_temperature": 0.1, "n_layers": 2,
+          "mask_orientation": "both"}, []),
+        ({"text_to_graph": "anchor_user", "alpha": 0}, []),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_settings_that_nothing_reads_are_told(small, caplog, settings, told):
+    prepare("SymCERE", small, **settings)
+    assert [r.getMessage() for r in caplog.records if "without effect" in r.getMessage()] == told
+
+
 @pytest.mark.parametrize("name", ["SymCERE", "SymCEREPlus"])
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
 def test_masked_copies_are_encoded_where_the_loss_reads_them(small, name, alpha):
