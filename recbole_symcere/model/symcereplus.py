@@ -95,6 +95,12 @@ class SymCEREPlus(SymCERE):
         self.id_scale = nn.Parameter(torch.tensor(o.id_scale), requires_grad=o.learn_id_scale)
         if not (o.id_scale or o.learn_id_scale):
             del self.embedding  # no id takes part
+            one_side = o.profile in {"item", "user"} and isinstance(self.backbone, LightGCN)
+            if one_side and not self.options.n_layers:
+                raise InputError(
+                    f"n_layers=0: profile: {o.profile} seeds one side, and without layers and ids "
+                    "the other's vectors are all zero. Set n_layers to 1 or more, or profile: both."
+                )
         size = 0 if o.profile_text == "dense" else o.lexical_size
         encoder, dense = read_options(EncoderOptions, config), o.profile_text != "lexical"
         users = bool(o.node_weight) or o.profile in {"user", "both"}
@@ -129,12 +135,7 @@ class SymCEREPlus(SymCERE):
     def nodes(self, graph: BipartiteGraph) -> Tensor:
         """Vectors of users and then items; half the work where one side has no layer 0."""
         side = self.plus.profile
-        if (
-            side is None
-            or side == "both"
-            or hasattr(self, "embedding")
-            or self.options.n_layers < 1
-        ):
+        if side is None or side == "both" or hasattr(self, "embedding"):
             return super().nodes(graph)
         if not isinstance(self.backbone, LightGCN):
             return super().nodes(graph)

@@ -158,6 +158,21 @@ def test_without_ids_and_without_text_there_is_nothing_to_learn(small):
         prepare("SymCEREPlus", small, profile=None)
 
 
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_a_side_without_anything_in_layer_0_needs_layers(small, side):
+    settings = {"profile_text": "lexical", "n_layers": 0, "blend": None}
+    message = (
+        rf"n_layers=0: profile: {side} seeds one side, .* zero\. Set n_layers to 1 or more, or"
+    )
+    with pytest.raises(InputError, match=message):
+        prepare("SymCEREPlus", small, **settings, profile=side)
+    others = ({"profile": "both"}, {"profile": side, "id_scale": 0.5},
+              {"profile": side, "backbone": "NGCF"}, {"profile": side, "n_layers": 1})  # fmt: skip
+    for extra in others:
+        model = prepare("SymCEREPlus", small, **{**settings, **extra})[1].eval()
+        assert all(vectors[1:].any() for vectors in model.forward())
+
+
 def test_ids_take_part_only_if_asked_for(small):
     assert not any("embedding" in key for key in prepare("SymCEREPlus", small)[1].state_dict())
     learned = prepare("SymCEREPlus", small, learn_id_scale=True, id_scale=0.25)[1]
