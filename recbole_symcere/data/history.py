@@ -121,7 +121,7 @@ def _check_lengths(users: NDArray[np.int64], items: NDArray[np.int64]) -> None:
         raise ValueError(f"items has {len(items)} entries, expected {len(users)}, as users has")
 
 
-def distinct_pairs(users: Tensor, items: Tensor) -> Tensor | slice:
+def distinct_pairs(users: Tensor, items: Tensor, texts: Tensor | None = None) -> Tensor | slice:
     """The rows of a batch that hold a pair for the first time, as an index of what has B rows.
 
     With several sampled items per interaction RecBole repeats its row, and a contrastive loss over
@@ -130,6 +130,7 @@ def distinct_pairs(users: Tensor, items: Tensor) -> Tensor | slice:
     Args:
         users: [B] user ids.
         items: [B] item ids.
+        texts: [B] text ids, -1 for none: a pair with several reviews counts once with each.
 
     Example:
         >>> distinct_pairs(torch.tensor([1, 2, 1]), torch.tensor([5, 5, 5])).tolist()
@@ -139,6 +140,8 @@ def distinct_pairs(users: Tensor, items: Tensor) -> Tensor | slice:
     distinct, place = torch.unique(pairs, return_inverse=True)
     if len(distinct) == len(pairs):
         return slice(None)
+    if texts is not None:
+        return distinct_pairs(place, texts + 1)
     rows = torch.arange(len(pairs), device=pairs.device)
     first = rows.new_full((len(distinct),), len(pairs)).scatter_reduce_(0, place, rows, "amin")
     return first.sort().values

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recbole_symcere.base.idle_options import warn_of_idle
 from recbole_symcere.base.options import read_options
-from recbole_symcere.data.dataloader import reviewed_rows
+from recbole_symcere.data.dataloader import TEXT_ID, reviewed_rows
 from recbole_symcere.data.history import distinct_pairs, negative_mask
 from recbole_symcere.graph.encoders import NGCF, LightGCN
 from recbole_symcere.loss.contrastive import (
@@ -127,7 +127,8 @@ class SymCERE(GraphRecommender):
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]  # [B]
         user, item, *_ = drawn.raw
         once = distinct_pairs(users, items)
-        rows, reviews, history = reviewed_rows(interaction, once)
+        described = distinct_pairs(users, items, interaction[TEXT_ID])
+        rows, reviews, history = reviewed_rows(interaction, described)
         pair = self.unit((user + item) / 2)  # g^
         original, masked = self.reviews(*reviews, masked=bool(o.alpha))  # [R, d_t]
         text = self.unit(self.projection(original))  # t^

@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_symcere.data import history as module
-from recbole_symcere.data.history import history_mask, history_matrix, negative_mask
+from recbole_symcere.data.history import (
+    distinct_pairs,
+    history_mask,
+    history_matrix,
+    negative_mask,
+)
 
 N_USERS, N_ITEMS = 4, 6
 pair_lists = st.lists(st.tuples(st.integers(0, N_USERS - 1), st.integers(0, N_ITEMS - 1)))
@@ -74,6 +79,22 @@ def test_ids_outside_the_range():
         history_mask(np.array([0, 1]), np.array([-1, 1]), history)
     with pytest.raises(ValueError, match="items holds ids from 3 to 3, expected 0 to 2"):
         history_matrix(np.array([0]), np.array([3]), 2, 3)
+
+
+rows_of_batches = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-1, 1)), min_size=1, max_size=9
+)
+
+
+@given(rows_of_batches)
+def test_distinct_pairs_with_and_without_their_texts(rows):
+    users, items, texts = torch.tensor(rows).T
+    for found, keys in (
+        (distinct_pairs(users, items), [row[:2] for row in rows]),
+        (distinct_pairs(users, items, texts), rows),
+    ):
+        wanted = [n for n, key in enumerate(keys) if key not in keys[:n]]
+        assert torch.arange(len(rows))[found].tolist() == wanted
 
 
 def test_wrong_shapes_and_types():

@@ -122,6 +122,29 @@ def test_a_row_without_review_stays_out_of_the_text_terms():
     assert float(loss.bpr) == pytest.approx(0.05 * 0.796845, abs=1e-6)  # of all rows
 
 
+@pytest.mark.parametrize("copies", [1, 2])  # RecBole repeats rows for several sampled items
+def test_every_review_of_a_pair_is_in_the_text_terms(copies):
+    columns, place = golden_batch().interaction, [0, 1, 2, 3, 0]  # the pair of row 0 twice
+    twice = {name: rows[place].repeat(copies, 1).reshape(-1, *rows.shape[1:])
+             for name, rows in columns.items() if name != batch.HISTORY_MASK}  # fmt: skip
+    twice[batch.TEXT_ID] = torch.tensor([0, 1, 2, 3, 1]).repeat(copies)
+    twice[batch.HISTORY_MASK] = columns[batch.HISTORY_MASK][place][:, place].repeat(copies, copies)
+    loss = golden_model().calculate_loss(Interaction(twice))
+    users, items = E_USER[[USERS[n] for n in place]], E_ITEM[[ITEMS[n] for n in place]]
+    known = [(user, item) for user, found in HISTORY.items() for item in found]
+    mask = oracles.negative_mask(*([ids[n] for n in place] for ids in (USERS, ITEMS)), known)
+    pair, view = (oracles.unit(((users + k * items) / 2).numpy()) for k in (1, 2))
+    raw = TEXT[[0, 1, 2, 3, 1]].numpy()
+    text, text_view = oracles.unit(raw), oracles.unit(raw + np.array([0.0, 1.0, 0.0]))
+    cross = [oracles.contrastive_rows(a, b, mask, 0.2).mean()
+             for a, b in ((pair, text), (text, pair))]  # fmt: skip
+    others = ~np.eye(5, dtype=bool)
+    graph = oracles.contrastive_rows(pair[:4], view[:4], others, 0.2).mean()
+    intra = graph + oracles.contrastive_rows(text, text_view, others, 0.2).mean()
+    assert float(loss.cross) == pytest.approx(np.mean(cross), rel=1e-9)
+    assert float(loss.intra) == pytest.approx(0.5 * intra, rel=1e-9)
+
+
 def test_a_batch_without_any_review():
     loss = golden_model().calculate_loss(golden_batch((False,) * 4))
     assert float(loss.cross) == 0
