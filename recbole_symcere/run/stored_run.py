@@ -93,6 +93,20 @@ def check_encoder(model: Any, state: Mapping[str, Any]) -> None:
             )
 
 
+def _check_blend(model: Any, state: Mapping[str, Any]) -> None:
+    """Stop where weights of a blend would count for other experts, as many as its own.
+
+    Raises:
+        InputError: naming both.
+    """
+    trained, blend = state.get("blend_names"), getattr(model, "blend", None)
+    if trained is not None and blend is not None and [*trained] != blend.names:
+        raise InputError(
+            f"The checkpoint's weights are of a blend of {', '.join(trained)}, and these settings "
+            f"give {', '.join(blend.names)}. Train anew, or load it by the version that wrote it."
+        )
+
+
 def text_mode_of(state: Mapping[str, Any]) -> str:
     """The text mode of stored weights: auto follows the device, which may be another one now."""
     return "lora" if any("lora_" in key for key in state["state_dict"]) else "frozen"
@@ -154,6 +168,7 @@ def _loaded(
     else:
         check_encoder(model, state)  # whose vectors may have another width
         checkpoint.load_weights(model, state)
+        _check_blend(model, state)
     return config, model, dataset, *loaders
 
 

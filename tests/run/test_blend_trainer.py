@@ -10,6 +10,7 @@ from model.test_contract import prepare
 from recbole.utils import get_trainer
 from small_data import small_rows, write_rows
 
+from recbole_symcere.base.errors import InputError
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.blend_trainer import Blending, BlendTrainer, blending
@@ -48,6 +49,20 @@ def test_what_is_chosen_is_stored_told_and_evaluated(small, tmp_path, model):
     for loader, name in ((valid, "valid"), (test, "test")):
         again = trainer.evaluate(loader, load_best_model=False)
         assert dict(again) == metrics[name]
+
+
+@pytest.mark.parametrize("model", ["Stack", "LightGCN"])
+def test_weights_of_other_experts_are_refused(small, tmp_path, model):
+    ran(small, tmp_path, model, blend=["knn_5", "ease_10"])
+    file = tmp_path / "run" / "checkpoint" / "best.safetensors"
+    state = checkpoint.load(file)
+    checkpoint.save(file, {**state, "blend_names": ["model", "ease_10", "knn_5"]})
+    message = (
+        "The checkpoint's weights are of a blend of model, ease_10, knn_5, and these settings give "
+        r"model, knn_5, ease_10\. Train anew, or load it by the version that wrote it\."
+    )
+    with pytest.raises(InputError, match=message):
+        load_data_and_model(file)
 
 
 def test_a_model_without_a_say_gets_no_weight(small, tmp_path):
