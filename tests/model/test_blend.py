@@ -209,7 +209,7 @@ def test_weights_of_other_experts_are_refused():
         ({}, 12),
         ({"blend": None}, 0),
         ({"blend": ["ease_7", "words"]}, 2),
-        ({"profile_text": "dense"}, 10),  # no words
+        ({"profile_text": "dense"}, 12),  # words take part all the same
     ],
     ids=str,
 )
