@@ -67,7 +67,7 @@ def _parsed(key: str, text: str) -> Any:
 def extend_recbole_config(config_class: Any, check: Callable[[Any], None]) -> None:
     """Change RecBole's Config class as this module's text says.
 
-    A Config of RecBole's own that is of one of our models is checked by ``check``.
+    A Config of RecBole's own that is of a model of ours or RecBole's is checked by ``check``.
 
     Our subclass sets ``common_protocol``: there the settings of ``properties/`` hold for every
     model, not only for ours.
@@ -164,13 +164,16 @@ def known_keys(config: Any) -> set[str]:
 
 
 def _with_checks(init: Callable[..., None], check: Callable[[Any], None]) -> Callable[..., None]:
-    """Check RecBole's own Config of one of our models as ours checks itself."""
+    """Check RecBole's own Config of a model of ours or RecBole's; others may read any key."""
 
     @wraps(init)
     def initialised(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        if not self.common_protocol and is_ours(self.model):
+        if self.common_protocol:
+            return
+        if is_ours(self.model) or is_recboles(self.model_class):
             check(self)
+        if is_ours(self.model):
             _warn_of_two_splits(self)
 
     return initialised

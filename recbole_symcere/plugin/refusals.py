@@ -23,10 +23,12 @@ from recbole_symcere.plugin.config_patches import known_keys, option_groups
 from recbole_symcere.plugin.run_options import RUN_GROUPS
 from recbole_symcere.plugin.stock_models import draws_nothing
 
-__all__ = ["check_settings"]
+__all__ = ["check_settings", "refuse_unheeded"]
 
 _INTERVAL = re.compile(r"[\[(]\s*[-+.\deinf]+\s*,\s*[-+.\deinf]+\s*[\])]")
 _PICKLES = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
+_OF_OUR_RUNS = ("cold_items", "cold_users", "blend")
+"""What is done by our own functions alone, and not by RecBole's `run_recbole`."""
 
 
 def check_settings(config: Any) -> None:
@@ -43,8 +45,28 @@ def check_settings(config: Any) -> None:
     for refuse in (
         _refuse_uncomputed_metric, _refuse_unreadable_intervals, _refuse_unusable_model,
         _refuse_pickles, _refuse_labels, _refuse_devices, _refuse_half_a_refit, _refuse_blend,
+        refuse_unheeded,
     ):  # fmt: skip
         refuse(config)
+
+
+def refuse_unheeded(config: Any) -> None:
+    """Stop where RecBole's own functions, given a Config of RecBole's own, would do nothing.
+
+    Raises:
+        InputError: naming the key, its value, and what to do.
+    """
+    if config.common_protocol:
+        return
+    own = getattr(config.model_class, "blends", False)  # its trainer weighs its blend anywhere
+    for key in _OF_OUR_RUNS:
+        asked = config[key] or config.cmd_config_dict.get(key)  # of a stock model's script
+        if asked and not (key == "blend" and own):
+            raise InputError(
+                f"{key} is {asked}, but RecBole's own functions do nothing about it for "
+                f"{config['model']}. Leave it out, or run the model by "
+                "recbole_symcere.run_recbole or by the command."
+            )
 
 
 def _refuse_unknown_keys(config: Any) -> None:

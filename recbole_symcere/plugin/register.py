@@ -119,9 +119,9 @@ def registered() -> list[str]:
 
 def _offer_config(module: ModuleType) -> None:
     def check(config: Any) -> None:
-        from recbole_symcere.plugin.refusals import check_settings
+        from recbole_symcere.plugin.refusals import check_settings, refuse_unheeded
 
-        check_settings(config)
+        (check_settings if is_ours(config.model) else refuse_unheeded)(config)
 
     extend_recbole_config(module.Config, check)
 

@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,43 @@ def test_a_stock_config_of_our_model_takes_no_foreign_arguments(monkeypatch, sma
     config = RecBoleConfig("SymCERE", "small", config_dict=small)
     assert config["alpha"] == 0.25
     assert "node-ip-address" not in config
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "WordKNN", "BPR"])
+@pytest.mark.parametrize(
+    ("key", "value", "none"),
+    [("cold_items", 0.3, 0), ("cold_users", 0.9, 0), ("blend", ["knn_10"], None)],
+)
+def test_what_recboles_own_functions_would_do_nothing_about_is_refused(
+    small, model, key, value, none
+):
+    from recbole.config import Config as RecBoleConfig
+    from recbole.quick_start import run_recbole
+
+    said = re.escape(
+        f"{key} is {value}, but RecBole's own functions do nothing about it for {model}. Leave it "
+        "out, or run the model by recbole_symcere.run_recbole or by the command."
+    )
+    with pytest.raises(InputError, match=said):
+        run_recbole(model=model, dataset="small", config_dict={**small, key: value})
+    RecBoleConfig(model, "small", config_dict={**small, key: none})
+    Config(model, "small", config_dict={**small, key: value})
+
+
+def test_what_a_stock_script_is_told_by_arguments_is_refused_too(small, monkeypatch):
+    from recbole.config import Config as RecBoleConfig
+
+    monkeypatch.setattr("sys.argv", ["run_recbole.py", "--model=BPR", "--cold_items=0.3"])
+    with pytest.raises(InputError, match=r"cold_items is 0.3, but RecBole's own"):
+        RecBoleConfig("BPR", "small", config_dict=small)
+
+
+def test_a_key_of_that_name_of_a_model_of_ones_own_is_its_own(small):
+    from recbole.config import Config as RecBoleConfig
+    from recbole.model.general_recommender import BPR
+
+    mine = type("Mine", (BPR,), {"__module__": "mine"})
+    assert RecBoleConfig(mine, "small", config_dict={**small, "blend": 3})["blend"] == 3
 
 
 def test_our_settings_come_after_recboles(small):

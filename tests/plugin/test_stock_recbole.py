@@ -52,6 +52,16 @@ def test_stock_run_recbole_trains_a_subclass_of_ours(small):
     assert found[0] == found[1]
 
 
+def test_a_model_with_a_blend_of_its_own_has_it_in_a_stock_run_too(small):
+    from recbole.quick_start import load_data_and_model, run_recbole
+
+    run_recbole(model="SymCEREPlus", dataset="small", config_dict={**small, "blend": ["knn_10"]})
+    (file,) = Path(small["checkpoint_dir"]).iterdir()
+    _, model, *_ = load_data_and_model(model_file=str(file))
+    assert model.blend.names == ["model", "knn_10"]
+    assert not model.blend.alone
+
+
 def test_stock_load_data_and_model_and_full_sort_topk(small):
     from recbole.quick_start import load_data_and_model, run_recbole
     from recbole.utils.case_study import full_sort_topk
