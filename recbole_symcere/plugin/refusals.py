@@ -29,6 +29,7 @@ _INTERVAL = re.compile(r"[\[(]\s*[-+.\deinf]+\s*,\s*[-+.\deinf]+\s*[\])]")
 _PICKLES = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
 _OF_OUR_RUNS = ("cold_items", "cold_users", "blend")
 """What is done by our own functions alone, and not by RecBole's `run_recbole`."""
+_FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter")
 
 
 def check_settings(config: Any) -> None:
@@ -45,7 +46,7 @@ def check_settings(config: Any) -> None:
     for refuse in (
         _refuse_uncomputed_metric, _refuse_unreadable_intervals, _refuse_unusable_model,
         _refuse_pickles, _refuse_labels, _refuse_devices, _refuse_half_a_refit, _refuse_blend,
-        refuse_unheeded,
+        _refuse_filters_of_parts, refuse_unheeded,
     ):  # fmt: skip
         refuse(config)
 
@@ -129,6 +130,20 @@ def _refuse_unreadable_intervals(config: Any) -> None:
         if not all(_INTERVAL.fullmatch(part.strip()) for part in str(value).split(";")):
             raise InputError(
                 f"{key} is {value!r}; expected an interval such as [5,inf) or (0,10];[20,30)."
+            )
+
+
+def _refuse_filters_of_parts(config: Any) -> None:
+    """RecBole reads the parts of `benchmark_filename` as they are, and filters nothing.
+
+    A run's own config.yaml tells the defaults too, so that these pass.
+    """
+    for key in _FILTERS if config["benchmark_filename"] else ():
+        value = config.external_config_dict.get(key)
+        if value and value != config.internal_config_dict.get(key):
+            raise InputError(
+                f"{key} is {value!r}, but the parts of benchmark_filename are read as they are, "
+                "and nothing is filtered. Leave it out, or filter the files before."
             )
 
 

@@ -13,6 +13,7 @@ from recbole_symcere.plugin.config_patches import as_parsed
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
+from recbole_symcere.run.settings_before import completed
 
 __all__ = ["MAY_CHANGE", "check_best", "check_results", "check_settings", "run_folder"]
 
@@ -43,7 +44,7 @@ def check_settings(
         InputError: with every setting that differs and both of its values.
     """
     there = as_parsed({**others, **folder.read_config()})
-    stored = as_parsed(state.get("settings") or state["config"])
+    stored = as_parsed(completed(state.get("settings") or state["config"]))
     keys = there.keys() & stored.keys()
     if "settings" not in state:  # an earlier version stored what was given alone, as it was given
         keys = {key for key in keys if _plain(there[key]) and _plain(stored[key])}

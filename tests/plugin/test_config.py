@@ -9,6 +9,7 @@ from small_data import write_small
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import parse_value
 from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.run_directory import portable_settings
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,30 @@ def test_a_key_of_that_name_of_a_model_of_ones_own_is_its_own(small):
 
     mine = type("Mine", (BPR,), {"__module__": "mine"})
     assert RecBoleConfig(mine, "small", config_dict={**small, "blend": 3})["blend"] == 3
+
+
+@pytest.mark.parametrize("model", ["SymCERE", "BPR"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("val_interval", {"rating": "[4,inf)"}),
+        ("user_inter_num_interval", "[100,inf)"),
+        ("item_inter_num_interval", "[100,inf)"),
+        ("rm_dup_inter", "last"),
+    ],
+)
+def test_a_filter_of_parts_that_are_read_as_they_are_is_refused(small, model, key, value):
+    parts = {"data_path": small["data_path"], "benchmark_filename": ["train", "valid", "test"]}
+    said = f"{key} is {value!r}, but the parts of benchmark_filename are read as they are, and "
+    said += "nothing is filtered. Leave it out, or filter the files before."
+    with pytest.raises(InputError, match=re.escape(said)):
+        Config(model, "small", config_dict={**parts, key: value})
+    again = portable_settings(Config(model, "small", config_dict={**parts, key: None}))
+    Config(config_dict=again)
+    again = portable_settings(Config(model, "small", config_dict=parts))
+    assert again[key] is not None or key == "val_interval"
+    Config(config_dict=again)
+    Config(model, "small", config_dict={**parts, key: value, "benchmark_filename": None})
 
 
 def test_our_settings_come_after_recboles(small):

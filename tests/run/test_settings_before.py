@@ -32,3 +32,13 @@ def test_words_were_those_of_reviews(settings):
 def test_a_setting_is_filled_in_for_the_models_that_read_it(name, setting):
     reads = setting in hints_of(*class_of(name).option_groups)
     assert (setting in completed({"model": name})) == reads
+
+
+def test_filters_that_had_no_effect_on_parts_are_left_out():
+    filters = {"val_interval": {"rating": "[4,inf)"}, "rm_dup_inter": "last"}
+    filters |= {"user_inter_num_interval": "[5,inf)", "item_inter_num_interval": "[5,inf)"}
+    told = {"model": "BPR", "tie_order": "hash", **filters, "benchmark_filename": None}
+    assert completed(told) == told
+    parts = ["train", "valid", "test"]
+    left = {"model": "BPR", "tie_order": "hash", "benchmark_filename": parts}
+    assert completed({**told, "benchmark_filename": parts}) == left
