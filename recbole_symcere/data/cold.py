@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.chronology import row_times
 from recbole_symcere.data.left_out import pair_keys
 
 __all__ = ["KEPT", "ColdStart", "mask_removed", "with_cold_start"]
@@ -39,9 +40,10 @@ def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
     """Let the data set's next `build` hold out items and shorten histories.
 
     Of the items a share leaves all three splits (CollabContext holds out 5 %). Of the users with at
-    least four training interactions a share keeps 0, 1, 2 or 4 of them, the latest; as many users
-    each. Their validation and test interactions stay; `mask_removed` keeps what they lost out of
-    their rankings, for it would be no wrong recommendation.
+    least four training interactions a share keeps 0, 1, 2 or 4 of them, the latest (the last rows
+    where no time is loaded); as many users each. Their validation and test interactions stay;
+    `mask_removed` keeps what they lost out of their rankings, for it would be no wrong
+    recommendation.
 
     Args:
         dataset: a RecBole data set, not yet split.
@@ -116,7 +118,7 @@ def _shortened(
     train: Any, share: float, rng: np.random.Generator
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
     """The drawn users by the number of interactions they keep, and which rows stay."""
-    users = _ids(train, "uid")
+    users, times = _ids(train, "uid"), row_times(train)
     keep = np.ones(len(users), dtype=bool)
     if not share:
         return {}, keep
@@ -131,7 +133,9 @@ def _shortened(
     drawn = rng.choice(long_enough, each * len(KEPT), replace=False).reshape(len(KEPT), each)
     for kept, group in zip(KEPT, drawn, strict=True):
         for user in group:
-            rows = np.flatnonzero(users == user)  # in order of time
+            rows = np.flatnonzero(users == user)
+            if times is not None:  # a random split or parts of one's own may have another order
+                rows = rows[np.argsort(times[rows], kind="stable")]
             keep[rows[: len(rows) - kept]] = False
     return {kept: np.sort(group) for kept, group in zip(KEPT, drawn, strict=True)}, keep
 
