@@ -10,6 +10,7 @@ import torch
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.chronology import row_times
+from recbole_symcere.data.known_pairs import KnownPairs
 from recbole_symcere.data.left_out import pair_keys
 
 __all__ = ["KEPT", "ColdStart", "mask_removed", "with_cold_start"]
@@ -82,13 +83,42 @@ def with_cold_start(dataset: Any, item_share: float, user_share: float) -> Any:
 
 
 def mask_removed(loader: Any, cold: ColdStart) -> None:
-    """Let RecBole's loader over all items mask what shortened users lost, as the rest they know."""
+    """Let RecBole's loader rank nothing that shortened users lost, as the rest that they know.
+
+    Raises:
+        InputError: if items are sampled, and a user is left none to sample from.
+    """
+    if loader.config["repeatable"]:
+        return
     known = getattr(loader, "uid2history_item", None)
-    if known is None or loader.config["repeatable"]:
+    if known is None:
+        _never_draw(loader, cold.removed)
         return
     for user, items in cold.removed.items():
         if known[user] is not None:  # None: the user isn't evaluated
             known[user] = torch.from_numpy(np.union1d(known[user].numpy(), items))
+
+
+def _never_draw(loader: Any, removed: dict[int, np.ndarray]) -> None:
+    """Let the sampler of a held-out part take what users lost for what they know."""
+    used = getattr(loader._sampler, "used_ids", None)
+    if used is None:  # nothing is sampled
+        return
+    n_items = loader.dataset.item_num
+    if isinstance(used, KnownPairs):
+        lost = [user * n_items + items for user, items in removed.items()]
+        used = KnownPairs(np.concatenate([used.keys, *lost]), n_items, len(used))
+        loader._sampler.used_ids = used
+    else:
+        for user, items in removed.items():
+            used[user].update(items.tolist())
+    n = sum(len(used[user]) + 1 == n_items for user in removed)  # one is padding
+    if n:
+        raise InputError(
+            f"cold_users is {loader.config['cold_users']}, but {n} of the users that lost "
+            "interactions had all items, so that none is left to sample for their ranking. Filter "
+            "them by user_inter_num_interval, or rank all items: --eval_args={mode: full}."
+        )
 
 
 def _without_items(
