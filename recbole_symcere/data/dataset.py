@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from recbole.data.dataset import Dataset
+from recbole.data.dataset import Dataset, KnowledgeBasedDataset
 from recbole.utils import FeatureSource, FeatureType
 from scipy.sparse import csr_matrix
 
@@ -26,7 +26,7 @@ from recbole_symcere.data.history import history_matrix
 from recbole_symcere.data.text_control import controlled
 from recbole_symcere.text.text_options import ControlOptions
 
-__all__ = ["ROW_FIELD", "ReviewDataset"]
+__all__ = ["ROW_FIELD", "ReviewDataset", "ReviewKnowledgeDataset"]
 
 ROW_FIELD = "inter_row"
 """Name of the int64 field that holds an interaction's row in the file, counted from 0."""
@@ -252,3 +252,7 @@ class ReviewDataset(Dataset):  # type: ignore[misc] # RecBole has no types
         users = self.inter_feat[self.uid_field].numpy()
         items = self.inter_feat[self.iid_field].numpy()
         return history_matrix(users, items, self.user_num, self.item_num)
+
+
+class ReviewKnowledgeDataset(ReviewDataset, KnowledgeBasedDataset):  # type: ignore[misc] # as above
+    """`ReviewDataset` with RecBole's knowledge graph, for a model that reads it."""

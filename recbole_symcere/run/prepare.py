@@ -17,7 +17,7 @@ from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data.cold import mask_removed, with_cold_start
-from recbole_symcere.data.dataset import ReviewDataset
+from recbole_symcere.data.dataset import ReviewDataset, ReviewKnowledgeDataset
 from recbole_symcere.data.everything import with_everything
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.blend import Blend, blend_of
@@ -31,6 +31,12 @@ from recbole_symcere.run.trainer import resumable
 
 __all__ = ["build_model", "build_trainer", "read_dataset", "split_data", "split_dataset"]
 
+_WITH_REVIEWS = {
+    ModelType.GENERAL: ReviewDataset,
+    ModelType.TRADITIONAL: ReviewDataset,
+    ModelType.KNOWLEDGE: ReviewKnowledgeDataset,
+}
+
 
 def read_dataset(config: Any) -> Any:
     """The data set that the Config names, read and filtered.
@@ -41,7 +47,7 @@ def read_dataset(config: Any) -> Any:
     init_seed(config["seed"], config["reproducibility"])
     _refuse_pickles(config)
     with _as_input_error(config):
-        dataset = ReviewDataset(config) if _wants_words(config) else create_dataset(config)
+        dataset = (_class_with_reviews(config) or create_dataset)(config)
     refuse_columns(config, dataset)
     refuse_large_matrix(config, dataset)
     if max(config["topk"]) >= dataset.item_num:
@@ -103,12 +109,13 @@ def build_trainer(config: Any, model: Any) -> Any:
         return trainer(config, model)
 
 
-def _wants_words(config: Any) -> bool:
-    """Whether the blend reads reviews that the model itself doesn't."""
+def _class_with_reviews(config: Any) -> Any:
+    """The class of data set whose reviews the blend reads; None where the model's own does."""
     names = read_options(BlendOptions, config).experts
-    ranks = config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}
     there = any(Path(config["data_path"]).glob("*.reviews.parquet"))
-    return ranks and there and any(kind_of(name).what == "words" for name in names)
+    if there and any(kind_of(name).what == "words" for name in names):
+        return _WITH_REVIEWS.get(config["MODEL_TYPE"])
+    return None
 
 
 def _with_blend(config: Any, model: Any, dataset: Any) -> Any:

@@ -1,6 +1,7 @@
 """How validation weighs a blend, and what becomes of the weights."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from model.test_contract import prepare
 from recbole.utils import get_trainer
 from small_data import small_rows, write_rows
+from stock_data import write_knowledge
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.plugin import checkpoint
@@ -29,9 +31,13 @@ def weights_of(metrics):
     return {k: v for k, v in metrics["blend"].items() if k not in ("before", "seconds")}
 
 
-@pytest.mark.parametrize("model", ["SymCEREPlus", "Stack", "LightGCN"])
-def test_what_is_chosen_is_stored_told_and_evaluated(small, tmp_path, model):
+@pytest.mark.parametrize("model", ["SymCEREPlus", "Stack", "LightGCN", "CKE"])
+def test_what_is_chosen_is_stored_told_and_evaluated(small, small_folder, tmp_path, model):
     # hardly trained, so that what near items say has something to add
+    if model == "CKE":  # which reads a knowledge graph, and whose blend reads the reviews
+        data = shutil.copytree(small_folder, tmp_path / "data")
+        write_knowledge(data)
+        small = {**small, "data_path": str(data)}
     result, metrics = ran(small, tmp_path, model, blend=["words", "knn_5", "ease_10"])
     chosen = weights_of(metrics)
     assert sum(chosen.values()) == pytest.approx(1)
@@ -63,6 +69,24 @@ def test_weights_of_other_experts_are_refused(small, tmp_path, model):
     )
     with pytest.raises(InputError, match=message):
         load_data_and_model(file)
+
+
+def test_the_words_beside_a_knowledge_graph_are_those_of_each_items_reviews(
+    small, small_folder, tmp_path
+):
+    data = shutil.copytree(small_folder, tmp_path / "data")
+    write_knowledge(data)
+    near = {}
+    for model in ("BPR", "CKE"):
+        given = {**small, "data_path": str(data), "blend": ["words"]}
+        config = Config(model, "small", config_dict=given)
+        loaders = split_data(config, read_dataset(config))
+        vectors, dataset = build_model(config, loaders[0]).blend.words, loaders[0].dataset
+        order = dataset.token2id("item_id", [f"i{n}" for n in range(30)])  # a graph orders anew
+        rows = torch.as_tensor(vectors)[order]
+        near[model] = rows @ rows.T
+    assert near["CKE"].abs().sum() > 0
+    assert torch.allclose(near["CKE"], near["BPR"], atol=1e-4)
 
 
 def test_a_model_without_a_say_gets_no_weight(small, tmp_path):
