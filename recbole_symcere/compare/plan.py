@@ -22,8 +22,9 @@ from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.stock_models import is_sequential
 from recbole_symcere.run.code_fingerprint import code_fingerprint
+from recbole_symcere.run.data_fingerprint import data_fingerprint
 from recbole_symcere.run.prepare import read_dataset, split_dataset
-from recbole_symcere.run.run_directory import data_fingerprint, fixed_settings
+from recbole_symcere.run.run_directory import fixed_settings
 from recbole_symcere.text.source import encoder_fingerprint
 from recbole_symcere.tune.search_options import SearchOptions
 
@@ -206,7 +207,7 @@ def checked_tasks(
         )
     if options.tune and importlib.util.find_spec("ray") is None:
         raise InputError("tune needs Ray: pip install 'ray[tune]'.")
-    tasks = []
+    tasks, code = [], code_fingerprint()
     hashed = functools.cache(encoder_fingerprint)  # of this call: weights may change until the next
     for dataset in options.datasets:
         there = [(row, _config(row, options, dataset, settings, files)) for row in rows]
@@ -215,12 +216,11 @@ def checked_tasks(
             for row, config in there
             if not row.offered or _can_be(row, dataset, config)
         ]
-        fingerprints = [data_fingerprint(there[0][1]), code_fingerprint()]
         for row, config in there:
             _check_protocol(row, config)
             fixed = {k: v for k, v in fixed_settings(config).items() if k != "seed"}
             search = _search(options, row, config, {**settings, **row.settings}, fixed)
-            known = [*fingerprints, config["device"].type]
+            known = [data_fingerprint(config), code, config["device"].type]
             if text_use(row.model) != "none" and config["text_encoder"]:
                 known.append(hashed(config["text_encoder"]))
             task = Task(row, dataset, Path(config["data_path"]), fixed, " ".join(known), search)

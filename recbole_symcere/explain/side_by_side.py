@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from recbole_symcere.base.sorted_ids import distinct
 from recbole_symcere.explain.yardsticks import Measured, test_mode
 from recbole_symcere.run.catalogue import Catalogue
+from recbole_symcere.run.data_fingerprint import kinds_read
 
 __all__ = ["OneRun", "ranked_items", "unlike"]
 
@@ -50,9 +51,14 @@ def ranked_items(run: OneRun) -> str:
 def unlike(one: OneRun, other: OneRun) -> str:
     """In what the tests of two runs differ, so that their figures can't be compared; "" if alike.
 
-    Training and validation may differ as long as the same pairs are masked and held out.
+    Training and validation may differ as long as the same pairs are masked and held out. So may
+    what one of them reads beside the interactions, a knowledge graph or columns of items.
     """
-    for key in ("dataset", "data_fingerprint"):
+    read = [
+        kinds_read(run.settings.get("load_col", {}), run.settings.get("additional_feat_suffix"))
+        for run in (one, other)
+    ]
+    for key in ("dataset", "data_fingerprint")[: 2 if read[0] == read[1] else 1]:
         if one.metrics.get(key) != other.metrics.get(key):
             return "other data"
     if ranked_items(one) != ranked_items(other):

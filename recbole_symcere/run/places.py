@@ -7,7 +7,7 @@ from typing import Any
 from recbole_symcere.base.files import bundled_data_path
 from recbole_symcere.base.storage import put_back
 from recbole_symcere.data.intact import memory_of
-from recbole_symcere.run.run_directory import fingerprint_of
+from recbole_symcere.run.data_fingerprint import fingerprint_of, kinds_read
 
 __all__ = ["PLACES", "located"]
 
@@ -55,9 +55,11 @@ def _data_path(settings: Mapping[str, Any], run: Path, fingerprint: str | None) 
             places.append(place)
     memory = memory_of(settings.get("cache_dir"))
     if fingerprint is not None and len(places) > 1:
+        kinds = kinds_read(settings.get("load_col", {}), settings.get("additional_feat_suffix"))
         for place in places:
-            if fingerprint_of(place / name, name, memory) == fingerprint:
-                return place
+            for read in (kinds, ()):  # an earlier version hashed fewer files
+                if fingerprint_of(place / name, name, memory, read) == fingerprint:
+                    return place
     return next(iter(places), stored)
 
 

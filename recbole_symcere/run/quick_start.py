@@ -20,6 +20,7 @@ from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import as_parsed
 from recbole_symcere.run.agreement import MAY_CHANGE, check_best, check_settings
 from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalogue
+from recbole_symcere.run.data_fingerprint import data_fingerprint
 from recbole_symcere.run.log_lines import EpochLines, data_line, doubts_on, result_table, short_path
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES, located
@@ -31,7 +32,6 @@ from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
     PER_USER,
     RunDirectory,
-    data_fingerprint,
     portable_settings,
     versions,
 )
@@ -259,8 +259,9 @@ def _whole_run(
 def _checked_fingerprint(config: Any, folder: RunDirectory, resumed: bool) -> str:
     """The data's fingerprint; on resuming it must be the one the run began with."""
     step(f"reading {config['dataset']}")
-    found = data_fingerprint(config)
-    if resumed and folder.read_fingerprint() not in {None, found}:
+    began_with = folder.read_fingerprint() if resumed else None
+    found = data_fingerprint(config, began_with)
+    if began_with not in {None, found}:
         raise InputError(
             f"The data set {config['dataset']} in {config['data_path']} has changed since this run "
             "began, so it can't go on. Start a new run, or name the run's own data: "

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import functools
-import hashlib
 import json
 import platform
 import re
@@ -18,10 +17,8 @@ import yaml
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.files import replacing, sha256_of
-from recbole_symcere.base.known_hashes import known_sha256
 from recbole_symcere.base.packages import version_of
 from recbole_symcere.base.storage import remove_leftovers, writing
-from recbole_symcere.data.intact import memory_of
 from recbole_symcere.run.metrics_file import checksum, damage_of, has
 from recbole_symcere.run.settings_before import completed
 
@@ -30,8 +27,6 @@ __all__ = [
     "LAST_CHECKPOINT",
     "PER_USER",
     "RunDirectory",
-    "data_fingerprint",
-    "fingerprint_of",
     "fixed_settings",
     "portable_settings",
     "versions",
@@ -291,27 +286,6 @@ def fixed_settings(config: Any) -> dict[str, Any]:
     if encoder and Path(encoder).is_dir():
         fixed["text_encoder"] = str(Path(encoder).absolute())
     return fixed
-
-
-def data_fingerprint(config: Any) -> str:
-    """`fingerprint_of` the data set that a Config names."""
-    folder, name = Path(config["data_path"]), str(config["dataset"])
-    return fingerprint_of(folder, name, memory_of(config["cache_dir"]))
-
-
-def fingerprint_of(folder: Path, name: str, memory: Path | None) -> str:
-    """sha256 over the names and contents of the files that a data set is read from.
-
-    Args:
-        folder: the data set's.
-        name: its name.
-        memory: where the files' own hashes are remembered.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(name) and path.suffix in {".inter", ".parquet"}:
-            digest.update(f"{path.name} {known_sha256(path, memory)}\n".encode())
-    return digest.hexdigest()
 
 
 @functools.cache

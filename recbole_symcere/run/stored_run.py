@@ -11,13 +11,10 @@ from recbole_symcere.model.stored_vectors import StoredVectors
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config, StoredConfig
 from recbole_symcere.run.agreement import check_results
+from recbole_symcere.run.data_fingerprint import data_fingerprint
 from recbole_symcere.run.places import located
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
-from recbole_symcere.run.run_directory import (
-    BEST_CHECKPOINT,
-    RunDirectory,
-    data_fingerprint,
-)
+from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory
 from recbole_symcere.run.settings_before import completed
 from recbole_symcere.text.source import NoEncoderError
 
@@ -186,7 +183,8 @@ def load_data(
         InputError: if the data have changed.
     """
     config = _stored_config(state, file.absolute().parent.parent, given)
-    if state.get("data_fingerprint") not in {None, data_fingerprint(config)}:
+    trained_on = state.get("data_fingerprint")
+    if trained_on not in {None, data_fingerprint(config, trained_on)}:
         raise InputError(
             f"The data set {config['dataset']} in {config['data_path']} has changed since {file} "
             "was written, so its vectors would belong to other users and items. Name the run's own "

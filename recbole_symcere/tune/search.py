@@ -26,12 +26,12 @@ from recbole_symcere.plugin.compat_ray import ray_api
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import known_keys
 from recbole_symcere.run import quick_start
+from recbole_symcere.run.data_fingerprint import data_fingerprint
 from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.ray_cluster import connected
 from recbole_symcere.run.run_directory import (
     LAST_CHECKPOINT,
     RunDirectory,
-    data_fingerprint,
     fixed_settings,
     portable_settings,
     versions,
@@ -131,7 +131,7 @@ def resume(out: str | Path, ray_address: str | None = None) -> SearchResult:
         fingerprint = manifest["data_fingerprint"]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file} can't be read ({error}); start a new search.") from None
-    if data_fingerprint(config_of(fixed)) != fingerprint:
+    if data_fingerprint(config_of(fixed), fingerprint) != fingerprint:
         raise InputError(
             f"The data set {fixed['dataset']} has changed since the search in {out} began, so its "
             "trials can't be compared with new ones. Start a new search."

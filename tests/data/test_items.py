@@ -80,7 +80,7 @@ def test_a_data_set_without_any_text(small, tmp_path):
 
 
 def test_item_texts_belong_to_the_datas_fingerprint(split):
-    from recbole_symcere.run.run_directory import data_fingerprint
+    from recbole_symcere.run.data_fingerprint import data_fingerprint
 
     dataset, path = split
     before = data_fingerprint(dataset.config)

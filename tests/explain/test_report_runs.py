@@ -66,6 +66,15 @@ def test_runs_that_were_tested_alike_have_both():
     assert table.head[-1] == "items ranked"
 
 
+def test_a_run_that_reads_more_than_the_interactions_may_stand_beside_others():
+    first, other = run_of("a", [0.1, 0.2]), run_of("b", [0.3, 0.3], data="with a graph")
+    graph = {"inter": ["user_id"], "kg": ["head_id"], "link": ["item_id"]}
+    beside = replace(other, settings={"load_col": graph})
+    assert unlike(first, other) == "other data"
+    assert unlike(first, beside) == ""
+    assert unlike(first, replace(beside, catalogue=catalogue_of(ONCE, n_items=6)))
+
+
 def test_what_was_ranked_is_told():
     assert ranked_items(run_of("a", [0.1, 0.2])) == "all"
     assert ranked_items(run_of("a", [0.1, 0.2], **SAMPLED)) == "a sample (uni10)"
