@@ -46,8 +46,9 @@ option() {  # NAME VALUE: nothing for no value
 }
 BLENDED=$(option blended "$(among , LightGCN XSimGCL)")
 UNTUNED=$(option untuned "$(among , SymCEREPlus)")
-# the best row without a blend of the strongest baselines, the blend alone, the paper's own five
-AGAINST=$(among / Pop ItemKNN EASE LightGCN XSimGCL)/WordKNN,Stack
+# the best baseline without a blend, the blend alone, the best of the paper's own five
+AGAINST=$(among / Pop ItemKNN EASE BPR LightGCN XSimGCL SGL SimGCL DirectAU NGCF NeuMF \
+    CollabContext DGCLR RLMRecCon AlphaRec SMORET)/WordKNN,Stack
 PAPER=$(among / NeuMF SGL NGCF LightGCN DGCLR)
 [ -z "$PAPER" ] || AGAINST=$AGAINST,$PAPER
 $RUN compare --models="$MODELS" --datasets="$SETS" --data_path="$OUT/data" --out="$OUT/results" \

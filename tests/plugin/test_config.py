@@ -105,7 +105,7 @@ def test_a_key_of_that_name_of_a_model_of_ones_own_is_its_own(small):
     from recbole.config import Config as RecBoleConfig
     from recbole.model.general_recommender import BPR
 
-    mine = type("Mine", (BPR,), {"__module__": "mine"})
+    mine = type("OneOfMyOwn", (BPR,), {"__module__": "mine"})
     assert RecBoleConfig(mine, "small", config_dict={**small, "blend": 3})["blend"] == 3
 
 

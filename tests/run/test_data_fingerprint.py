@@ -116,7 +116,7 @@ def test_a_comparison_knows_each_models_data(small, rich, tmp_path):
         given = {"models": "BPR,CKE", "datasets": "small", "out": str(tmp_path / "out")}
         options = checked_options({**given, "seeds": "0,1", "untrained": "False"})
         settings = {"data_path": str(rich), "cache_dir": small["cache_dir"], "epochs": "1"}
-        tasks = checked_tasks(options, plan_rows(options), settings, [])
+        tasks = checked_tasks(options, plan_rows(options, settings, []), settings, [])
         return [task.fingerprint for task in tasks]
 
     before = fingerprints()
