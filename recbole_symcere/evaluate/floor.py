@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 
-__all__ = ["below_popularity", "popularity_score"]
+__all__ = ["BY_RANK", "below_popularity", "popularity_score"]
 
-_BY_RANK = frozenset({"ndcg", "hit", "recall", "mrr", "map", "precision"})
+BY_RANK = frozenset({"ndcg", "hit", "recall", "mrr", "map", "precision"})
+"""RecBole's metrics of lists, in lower case."""
 
 
 def popularity_score(trainer: Any, train_data: Any, valid_data: Any) -> float | None:
@@ -23,7 +24,7 @@ def popularity_score(trainer: Any, train_data: Any, valid_data: Any) -> float | 
     Returns:
         None unless all items are ranked and the metric is one of lists.
     """
-    by_rank = str(trainer.valid_metric).lower().partition("@")[0] in _BY_RANK
+    by_rank = str(trainer.valid_metric).lower().partition("@")[0] in BY_RANK
     if not by_rank or not isinstance(valid_data, FullSortEvalDataLoader):
         return None
     from recbole.model.general_recommender.pop import Pop

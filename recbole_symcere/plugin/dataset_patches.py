@@ -192,21 +192,22 @@ def _in_order_of_time(data_processing: Callable[[Any], None]) -> Callable[[Any],
         from recbole_symcere.data.left_out import pair_keys
 
         times = self.inter_feat[self.time_field].to_numpy()
-        self.timed_pairs = pair_keys(self), times
+        pairs = pair_keys(self)
+        self.timed_pairs = pairs, times
         if not _by_time(self.config) or self.benchmark_filename_list is not None:
             return
-        users, items = (self.inter_feat[f].to_numpy() for f in (self.uid_field, self.iid_field))
         keys = np.zeros(len(times), dtype=np.uint64)
         if self.config["tie_order"] != "file":  # a stock run's Config doesn't know the setting
             from recbole_symcere.data.chronology import tie_keys, token_hashes
 
-            hashes = [
-                token_hashes(self.field2id_token[f]) for f in (self.uid_field, self.iid_field)
-            ]
-            keys = tie_keys(hashes[0][users], hashes[1][items], self.config["tie_seed"] or 0)
+            user, item = (
+                token_hashes(self.field2id_token[f])[self.inter_feat[f].to_numpy()]
+                for f in (self.uid_field, self.iid_field)
+            )
+            keys = tie_keys(user, item, self.config["tie_seed"] or 0)
         order = np.lexsort((keys, times))
         self.inter_feat = self.inter_feat.iloc[order].reset_index(drop=True)
-        self.timed_pairs, self.is_in_order = (pair_keys(self), times[order]), True
+        self.timed_pairs, self.is_in_order = (pairs[order], times[order]), True
 
     return processed
 

@@ -20,7 +20,7 @@ from recbole_symcere.base.files import properties_path
 from recbole_symcere.base.options import hints_of, read_options
 from recbole_symcere.model.registry import MODELS, is_ours
 from recbole_symcere.plugin.config_patches import known_keys, option_groups
-from recbole_symcere.plugin.run_options import RUN_GROUPS
+from recbole_symcere.plugin.run_options import FILTERS, RUN_GROUPS
 from recbole_symcere.plugin.stock_models import draws_nothing
 
 __all__ = ["check_settings", "refuse_unheeded"]
@@ -29,7 +29,6 @@ _INTERVAL = re.compile(r"[\[(]\s*[-+.\deinf]+\s*,\s*[-+.\deinf]+\s*[\])]")
 _PICKLES = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
 _OF_OUR_RUNS = ("cold_items", "cold_users", "blend")
 """What is done by our own functions alone, and not by RecBole's `run_recbole`."""
-_FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter")
 
 
 def check_settings(config: Any) -> None:
@@ -138,7 +137,7 @@ def _refuse_filters_of_parts(config: Any) -> None:
 
     A run's own config.yaml tells the defaults too, so that these pass.
     """
-    for key in _FILTERS if config["benchmark_filename"] else ():
+    for key in FILTERS if config["benchmark_filename"] else ():
         value = config.external_config_dict.get(key)
         if value and value != config.internal_config_dict.get(key):
             raise InputError(

@@ -14,6 +14,7 @@ from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.text.text_options import CacheOptions, ControlOptions
 
 __all__ = [
+    "FILTERS",
     "RUN_GROUPS",
     "UNLISTED_KEYS",
     "FileOptions",
@@ -21,6 +22,9 @@ __all__ = [
     "ProcessOptions",
     "RunOptions",
 ]
+
+FILTERS = ("rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval", "val_interval")
+"""What leaves interactions out before the split; of parts that are split already nothing does."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from recbole_symcere.base import processes
 from recbole_symcere.base.live_line import working
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data.cold import mask_removed
+from recbole_symcere.evaluate.floor import BY_RANK
 from recbole_symcere.evaluate.weights import HeldOut, bagged_weights
 from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.blend_options import BlendOptions
@@ -28,7 +29,6 @@ _log = logging.getLogger(__name__)
 
 _USERS = 4_000  # that the weights are chosen on
 _SCORES = 1_000_000  # of each expert at once
-_BY_RANK = ("ndcg", "hit", "recall", "mrr", "map", "precision")
 
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
         super().fit(train_data, valid_data, *rest, **options)
         asked = self._evaluates and not self.in_search and self.model.blend is not None
         if asked and not self._saved:  # what is tested are the last weights
-            self._weigh({"model": 1.0})
-            self.best_valid_result = self.evaluate(valid_data, load_best_model=False)
-            self.best_valid_score = float(self.best_valid_result[self.valid_metric])
+            self._judge_alone(valid_data)
             self._choose(valid_data)
         elif asked:
             state = self._unblended(checkpoint.load(self.saved_model_file))
@@ -117,9 +115,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
         blend, started = self.model.blend, time.perf_counter()
         draws = np.random.get_state()  # noqa: NPY002 # RecBole may sample the items to rank
         if not isinstance(valid_data, FullSortEvalDataLoader):  # the best epoch had other samples
-            self._weigh({"model": 1.0})
-            self.best_valid_result = self.evaluate(valid_data, load_best_model=False)
-            self.best_valid_score = float(self.best_valid_result[self.valid_metric])
+            self._judge_alone(valid_data)
         alone, before = {"model": 1.0}, float(self.best_valid_score)
         # one process decides: the last digits of a GPU's products may differ
         searched = processes.from_first(self._searched(valid_data))
@@ -141,6 +137,12 @@ class Blending(_Base):  # type: ignore[misc] # see above
             f"blend chosen on validation: {', '.join(told)}; {self.valid_metric} {before:.4f} -> "
             f"{self.best_valid_score:.4f}"
         )
+
+    def _judge_alone(self, valid_data: Any) -> None:
+        """Take the validation of the weights as they are, without a blend, for the best one."""
+        self._weigh({"model": 1.0})
+        self.best_valid_result = self.evaluate(valid_data, load_best_model=False)
+        self.best_valid_score = float(self.best_valid_result[self.valid_metric])
 
     def _weigh(self, weights: dict[str, float]) -> None:
         self.model.blend.weigh(weights)
@@ -169,7 +171,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
     def _metric(self) -> tuple[str, int]:
         """What the weights are chosen by, and its k."""
         name, _, k = self.valid_metric.lower().partition("@")
-        return (name, int(k)) if name in _BY_RANK and k else ("ndcg", max(self.config["topk"]))
+        return (name, int(k)) if name in BY_RANK and k else ("ndcg", max(self.config["topk"]))
 
     def _scored(self, valid_data: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
         """Scores [1 + K, b, n_items] of users, what is masked, and their held-out items."""

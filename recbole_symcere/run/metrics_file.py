@@ -3,10 +3,11 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["checksum", "damage_of", "has", "metrics_in"]
+__all__ = ["checksum", "damage_of", "has", "metrics_in", "plain_numbers"]
 
 # What metrics.json has for every run.
 _RESULTS: dict[str, type | tuple[type, ...]] = {
@@ -27,6 +28,11 @@ def metrics_in(run_dir: str | Path) -> dict[str, Any]:
     """What a finished run tells to machines: its folder, what makes it doubtful, metrics.json."""
     metrics = json.loads(Path(run_dir, "metrics.json").read_text(encoding="utf-8"))
     return {"run_dir": str(run_dir), "notice": metrics.get("notice"), "metrics": metrics}
+
+
+def plain_numbers(result: Mapping[str, Any] | None) -> dict[str, float]:
+    """RecBole's result of an evaluation as JSON takes it; of none it is empty."""
+    return {name: float(value) for name, value in (result or {}).items()}
 
 
 def checksum(metrics: dict[str, Any]) -> str:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from recbole_symcere.plugin.run_options import FILTERS
 from recbole_symcere.plugin.stock_models import is_sequential
+from recbole_symcere.run.metrics_file import plain_numbers
 
 __all__ = ["protocol_of", "refit_facts", "tie_line", "validated"]
 
 _MANY_TIES = 0.2
-_FILTERS = ("rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval", "val_interval")
 _ALWAYS = ("repeatable", "valid_metric", "metrics", "topk", "cold_items", "cold_users")
 
 
@@ -51,7 +52,7 @@ def validated(trainer: Any, saved: bool) -> dict[str, Any]:
         epoch = trainer.history[-1]["epoch"]
         if not getattr(trainer, "chosen", None):  # a blend is chosen for these weights
             result = trainer.history[-1].get("valid")
-    return {"best_epoch": epoch, "valid": {k: float(v) for k, v in (result or {}).items()}}
+    return {"best_epoch": epoch, "valid": plain_numbers(result)}
 
 
 def tie_line(config: Any, train: Any) -> str | None:
@@ -92,7 +93,7 @@ def _split(config: Any, train: Any) -> dict[str, Any]:
         ties = {"order": config["tie_order"], "users": train.tied_users}
         if config["tie_order"] == "hash":
             ties["seed"] = config["tie_seed"]
-    told = {"eval_args": evaluation, **{key: config[key] for key in _FILTERS}, "ties": ties}
+    told = {"eval_args": evaluation, **{key: config[key] for key in FILTERS}, "ties": ties}
     if evaluation["order"] == "RO":
         own = config["split_seed"]
         told["split_seed"] = config["seed"] if own is None else own

@@ -22,6 +22,7 @@ from recbole_symcere.run.agreement import MAY_CHANGE, check_best, check_settings
 from recbole_symcere.run.catalogue import CATALOGUE, catalogue_of, write_catalogue
 from recbole_symcere.run.data_fingerprint import data_fingerprint
 from recbole_symcere.run.log_lines import EpochLines, data_line, doubts_on, result_table, short_path
+from recbole_symcere.run.metrics_file import plain_numbers
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.places import PLACES, located
 from recbole_symcere.run.prepare import build_model, build_trainer, read_dataset, split_data
@@ -219,7 +220,7 @@ def _whole_run(
             "dataset": config["dataset"],
             "seed": config["seed"],
             **tested,
-            "test": _plain(final.test),
+            "test": plain_numbers(final.test),
             "beyond": final.beyond,
             "epochs_run": len(epochs),
             "seconds": seconds,
@@ -287,10 +288,6 @@ def _prepare(config: Any) -> tuple[Any, Any, Any, Any, Any]:
     model = build_model(config, train_data)
     logging.getLogger().info(model)
     return train_data, valid_data, test_data, model, build_trainer(config, model)
-
-
-def _plain(result: Any) -> dict[str, float]:
-    return {name: float(value) for name, value in (result or {}).items()}
 
 
 def _counts(train_data: Any, valid_data: Any, test_data: Any) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recbole_symcere.model.registry import adopted, lineage
+from recbole_symcere.plugin.run_options import FILTERS
 
 __all__ = ["completed"]
 
@@ -24,11 +25,6 @@ _ITEM_TEXT = {"item_text": "joined"}  # CollabContext read an item's reviews as 
 _OWN_TEXT = {"own_item_text": False}  # an item's own text counted only where it had no review
 _OF_WORDS = frozenset({"SymCEREPlus", "WordKNN", "Stack"})
 """The models that count words; so does a blend."""
-_NEVER_FILTERED = (
-    *("val_interval", "rm_dup_inter"),
-    *("user_inter_num_interval", "item_inter_num_interval"),
-)
-"""What had no effect on parts that were split already, and could be given."""
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +41,7 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     words = not _OF_WORDS.isdisjoint(names) or bool(settings.get("blend"))
     found = found | (_OWN_TEXT if words else {})
     found = found | (_ITEM_TEXT if "CollabContext" in names else {}) | dict(settings)
-    for key in _NEVER_FILTERED if found.get("benchmark_filename") else ():
+    for key in FILTERS if found.get("benchmark_filename") else ():  # had no effect, but passed
         found.pop(key, None)
     reg, blend = found.pop("blend_ease_reg", 100.0), found.get("blend")
     if isinstance(blend, str):  # of two experts; their weights are other ones

@@ -49,17 +49,21 @@ def test_published_numbers():
     assert found.tau**2 == pytest.approx(0.3088, abs=5e-5)
 
 
+def check(found, ratios):
+    """What is found is what the formulas give for these ratios."""
+    mean, tau2, half, further = plain(ratios)
+    assert found.mean == pytest.approx(mean)
+    assert found.tau**2 == pytest.approx(tau2)
+    assert found.interval == pytest.approx((mean - half, mean + half))
+    assert found.prediction == pytest.approx((mean - further, mean + further))
+
+
 @pytest.mark.parametrize("errors", [(0.05, 0.1, 0.2, 0.07), (0.5, 0.7, 0.9, 0.6)])
 def test_mean_and_interval_are_the_formulas(errors):
     # sets that differ, and sets that agree better than their errors let expect
     ratios = [LogRatio(y, e) for y, e in zip((0.1, 0.3, -0.2, 0.4), errors, strict=True)]
     for given in (ratios, bcg()):
-        mean, tau2, half, further = plain(given)
-        found = random_effects(given)
-        assert found.mean == pytest.approx(mean)
-        assert found.tau**2 == pytest.approx(tau2)
-        assert found.interval == pytest.approx((mean - half, mean + half))
-        assert found.prediction == pytest.approx((mean - further, mean + further))
+        check(random_effects(given), given)
     assert (random_effects(ratios).tau == 0) == (errors[0] == 0.5)
     wide = random_effects(ratios, level=0.99).interval
     assert wide.low < random_effects(ratios).interval.low
@@ -93,12 +97,8 @@ def test_none_one_and_nothing():
 def test_a_set_of_equal_rows_has_the_median_error_of_the_others():
     given = [LogRatio(0.06, 0.05), LogRatio(0.04, 0.06), LogRatio(0.0, 0.0), LogRatio(0.09, 0.02)]
     floored = [ratio._replace(error=ratio.error or 0.05) for ratio in given]
-    mean, tau2, half, further = plain(floored)
     found = random_effects(given)
-    assert found.mean == pytest.approx(mean)
-    assert found.tau**2 == pytest.approx(tau2)
-    assert found.interval == pytest.approx((mean - half, mean + half))
-    assert found.prediction == pytest.approx((mean - further, mean + further))
+    check(found, floored)
     assert found.interval.high > 0.05  # not the mean of 0 with no width that a sure 0 would give
     assert random_effects([LogRatio(0.0, 0.0)] * 3) == (3, 0, (0, 0), (0, 0), 0)
     assert random_effects([LogRatio(0.0, 0.0)] * 2) == (2, 0, (0, 0), None, 0)
