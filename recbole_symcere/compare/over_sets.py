@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from recbole_symcere.compare.differences import paired
 from recbole_symcere.compare.table import Block, Line, baselines_of, best_of
-from recbole_symcere.evaluate.meta_analysis import LogRatio, Pooled, log_ratio, random_effects
+from recbole_symcere.evaluate.meta_analysis import Effect, Pooled, log_ratio, random_effects
 
 __all__ = ["OnSet", "OverSets", "over_sets"]
 
@@ -15,7 +15,7 @@ class OnSet(NamedTuple):
 
     dataset: str
     other: str
-    ratio: LogRatio
+    ratio: Effect
 
 
 class OverSets(NamedTuple):

@@ -1,4 +1,4 @@
-"""A ratio of two models over several data sets: random-effects means of log ratios."""
+"""Effects on several data sets, such as log ratios of two models, and their mean."""
 
 import math
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ import scipy.stats
 
 from recbole_symcere.evaluate.significance import Interval, variance_of_mean
 
-__all__ = ["LogRatio", "Pooled", "log_ratio", "random_effects"]
+__all__ = ["Effect", "Pooled", "log_ratio", "random_effects"]
 
 _LEAST_ERROR = 1e-6  # below it rows are equal but for rounding
 
 
-class LogRatio(NamedTuple):
-    """How many times the mean of another a mean is, on one data set.
+class Effect(NamedTuple):
+    """What was found on one data set.
 
     Attributes:
-        value: logarithm of the ratio; -inf if the first mean is 0.
+        value: a log ratio of two means, -inf if the first is 0, or another difference.
         error: its standard error.
     """
 
@@ -32,11 +32,11 @@ class Pooled(NamedTuple):
 
     Attributes:
         sets: number of data sets in it.
-        mean: of the log ratios.
-        interval: of that; None for a single set, or if there is none because a ratio is 0.
-        prediction: where the true log ratio of a further set like these is expected; None as the
+        mean: of their effects.
+        interval: of that; None for a single set, or if there is none because an effect is -inf.
+        prediction: where the true effect on a further set like these is expected; None as the
             interval, and for two sets.
-        tau: standard deviation of the true log ratios between data sets, as estimated; None as the
+        tau: standard deviation of the true effects between data sets, as estimated; None as the
             interval.
     """
 
@@ -47,7 +47,7 @@ class Pooled(NamedTuple):
     tau: float | None
 
 
-def log_ratio(first: npt.ArrayLike, second: npt.ArrayLike) -> LogRatio | None:
+def log_ratio(first: npt.ArrayLike, second: npt.ArrayLike) -> Effect | None:
     r"""Log ratio of two means over the same users and seeds, with its standard error.
 
     By the delta method log(a / b) varies as the mean of a_us / a - b_us / b does, over users and
@@ -68,39 +68,39 @@ def log_ratio(first: npt.ArrayLike, second: npt.ArrayLike) -> LogRatio | None:
     if not below:
         return None
     if not above:
-        return LogRatio(-math.inf, 0.0)
+        return Effect(-math.inf, 0.0)
     error = math.sqrt(sum(variance_of_mean(a / above - b / below)))
-    return LogRatio(math.log(above / below), error)
+    return Effect(math.log(above / below), error)
 
 
-def random_effects(ratios: Sequence[LogRatio], level: float = 0.95) -> Pooled | None:
-    r"""Random-effects mean of log ratios over sets like these, and what a further one may show.
+def random_effects(effects: Sequence[Effect], level: float = 0.95) -> Pooled | None:
+    r"""Random-effects mean over sets like these, and what a further one may show.
 
     Weights are 1 / (v_i + \tau^2) with \tau^2 by DerSimonian & Laird (1986). The interval is that
     of Hartung & Knapp (2001) and Sidik & Jonkman (2002): few sets say little about \tau^2, so it is
     \mu \pm t_{k-1} \sqrt{q / \sum w_i} with q = \sum w_i (y_i - \mu)^2 / (k - 1). As few sets may
     agree by chance, q counts as 1 at least (Roever, Knapp & Friede, 2015). It is wide for two sets.
-    A set's own ratio lies about \mu: the prediction interval is \mu \pm t_{k-2} \sqrt{\tau^2 +
+    A set's own effect lies about \mu: the prediction interval is \mu \pm t_{k-2} \sqrt{\tau^2 +
     q / \sum w_i} (Higgins, Thompson & Spiegelhalter, 2009).
 
-    Rows that are equal on a set differ for no user, which doesn't make their ratio known without
+    Rows that are equal on a set differ for no user, which doesn't make their effect known without
     error: such a set has the median error of the others. Equal on all sets, both intervals are 0.
 
     Args:
-        ratios: one per data set.
+        effects: one per data set.
         level: of the intervals.
 
     Returns:
-        The mean, or None of no sets. Of a single set it has no interval; with a ratio of 0 among
-        them the mean is -inf, as a geometric mean is.
+        The mean, or None of no sets. Of a single set it has no interval; with -inf among them
+        the mean is -inf, as a geometric mean is.
     """
-    if not ratios:
+    if not effects:
         return None
-    k = len(ratios)
-    y = np.array([ratio.value for ratio in ratios])
+    k = len(effects)
+    y = np.array([effect.value for effect in effects])
     if k == 1 or not np.isfinite(y).all():
         return Pooled(k, float(y.mean()), None, None, None)
-    errors = np.array([ratio.error for ratio in ratios])
+    errors = np.array([effect.error for effect in effects])
     unequal = errors[errors > _LEAST_ERROR]
     if not len(unequal) and not y.any():
         return Pooled(k, 0.0, Interval(0.0, 0.0), Interval(0.0, 0.0) if k > 2 else None, 0.0)

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from recbole_symcere.evaluate.meta_analysis import Effect, random_effects
 from recbole_symcere.explain.kinds import KINDS
 from recbole_symcere.page.page import Entry, Heading, Part, Text, TextTable
 
@@ -77,7 +76,7 @@ def both_parts(numbers: Json) -> list[Part]:
 
 
 def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
-    """Several runs beside each other, and their contrasts pooled (DerSimonian & Laird, 1986)."""
+    """Several runs beside each other, and their contrasts pooled (`random_effects`)."""
     head = [
         *("run", "model", "data set", "reviews", "objective", "subjective", "difference"),
         *("of the similarity", "difference, validation", "superiority", "tests"),
@@ -132,15 +131,12 @@ def _share(part: Json) -> dict[str, float] | None:
     return {key: value / strength for key, value in contrast.items()}
 
 
-def _pooled(estimates: Sequence[Json]) -> tuple[dict[str, float], float]:
-    """Random-effects mean with its 95 % interval, and the deviation between studies."""
-    value = np.array([e["value"] for e in estimates])
-    variance = np.array([max((e["high"] - e["low"]) / 3.92, 1e-9) ** 2 for e in estimates])
-    weight = 1 / variance
-    fixed = (weight * value).sum() / weight.sum()
-    surplus = (weight * (value - fixed) ** 2).sum() - (len(value) - 1)
-    between = max(surplus / (weight.sum() - (weight**2).sum() / weight.sum()), 0.0)
-    weight = 1 / (variance + between)
-    mean, error = (weight * value).sum() / weight.sum(), weight.sum() ** -0.5
-    interval = {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
-    return {"value": float(mean), **interval}, float(between**0.5)
+def _pooled(shares: Sequence[Json]) -> tuple[dict[str, float], float]:
+    """Random-effects mean with its 95 % interval, and the deviation between the runs."""
+    errors = (max((share["high"] - share["low"]) / 3.92, 1e-9) for share in shares)
+    effects = [Effect(s["value"], error) for s, error in zip(shares, errors, strict=True)]
+    found = random_effects(effects)
+    assert found is not None
+    assert found.interval is not None
+    assert found.tau is not None
+    return {"value": found.mean, **found.interval._asdict()}, found.tau

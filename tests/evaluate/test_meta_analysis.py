@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from recbole_symcere.evaluate.meta_analysis import LogRatio, log_ratio, random_effects
+from recbole_symcere.evaluate.meta_analysis import Effect, log_ratio, random_effects
 
 # Colditz et al. (1994), BCG vaccine: cases and others among the vaccinated, and among the rest
 BCG = [
@@ -22,7 +22,7 @@ def bcg():
     found = []
     for a, b, c, d in BCG:
         ratio = math.log(a / (a + b) * (c + d) / c)
-        found.append(LogRatio(ratio, math.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d))))
+        found.append(Effect(ratio, math.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d))))
     return found
 
 
@@ -61,7 +61,7 @@ def check(found, ratios):
 @pytest.mark.parametrize("errors", [(0.05, 0.1, 0.2, 0.07), (0.5, 0.7, 0.9, 0.6)])
 def test_mean_and_interval_are_the_formulas(errors):
     # sets that differ, and sets that agree better than their errors let expect
-    ratios = [LogRatio(y, e) for y, e in zip((0.1, 0.3, -0.2, 0.4), errors, strict=True)]
+    ratios = [Effect(y, e) for y, e in zip((0.1, 0.3, -0.2, 0.4), errors, strict=True)]
     for given in (ratios, bcg()):
         check(random_effects(given), given)
     assert (random_effects(ratios).tau == 0) == (errors[0] == 0.5)
@@ -75,7 +75,7 @@ def test_it_covers_the_truth_as_often_as_it_says():
     for _ in range(2000):
         errors = rng.uniform(0.03, 0.15, 6)
         *true, next_one = rng.normal(0.1, 0.1, 7)
-        found = random_effects([*map(LogRatio, true + rng.normal(0, errors), errors)])
+        found = random_effects([*map(Effect, true + rng.normal(0, errors), errors)])
         inside.append(found.interval.low <= 0.1 <= found.interval.high)
         further.append(found.prediction.low <= next_one <= found.prediction.high)
     assert 0.93 <= np.mean(inside) <= 0.975
@@ -84,24 +84,24 @@ def test_it_covers_the_truth_as_often_as_it_says():
 
 def test_none_one_and_nothing():
     assert random_effects([]) is None
-    single = random_effects([LogRatio(0.2, 0.1)])
+    single = random_effects([Effect(0.2, 0.1)])
     assert (single.sets, single.mean, single.interval, single.tau) == (1, 0.2, None, None)
     assert single.prediction is None
-    two = random_effects([LogRatio(0.2, 0.1), LogRatio(0.3, 0.1)])
+    two = random_effects([Effect(0.2, 0.1), Effect(0.3, 0.1)])
     assert two.interval is not None
     assert two.prediction is None
-    nothing = random_effects([LogRatio(0.2, 0.1), LogRatio(-math.inf, 0.0)])
+    nothing = random_effects([Effect(0.2, 0.1), Effect(-math.inf, 0.0)])
     assert (nothing.sets, nothing.mean, nothing.interval) == (2, -math.inf, None)
 
 
 def test_a_set_of_equal_rows_has_the_median_error_of_the_others():
-    given = [LogRatio(0.06, 0.05), LogRatio(0.04, 0.06), LogRatio(0.0, 0.0), LogRatio(0.09, 0.02)]
+    given = [Effect(0.06, 0.05), Effect(0.04, 0.06), Effect(0.0, 0.0), Effect(0.09, 0.02)]
     floored = [ratio._replace(error=ratio.error or 0.05) for ratio in given]
     found = random_effects(given)
     check(found, floored)
     assert found.interval.high > 0.05  # not the mean of 0 with no width that a sure 0 would give
-    assert random_effects([LogRatio(0.0, 0.0)] * 3) == (3, 0, (0, 0), (0, 0), 0)
-    assert random_effects([LogRatio(0.0, 0.0)] * 2) == (2, 0, (0, 0), None, 0)
+    assert random_effects([Effect(0.0, 0.0)] * 3) == (3, 0, (0, 0), (0, 0), 0)
+    assert random_effects([Effect(0.0, 0.0)] * 2) == (2, 0, (0, 0), None, 0)
 
 
 @pytest.mark.parametrize(("k", "effect"), [(3, 0.05), (7, 0.03)])
@@ -112,7 +112,7 @@ def test_with_a_set_of_equal_rows_it_covers_the_truth(k, effect):
         errors = rng.uniform(0.03, 0.1, k)
         ratios = effect + rng.normal(0, errors)
         ratios[0] = errors[0] = 0
-        interval = random_effects([*map(LogRatio, ratios, errors)]).interval
+        interval = random_effects([*map(Effect, ratios, errors)]).interval
         inside.append(interval.low <= effect * (k - 1) / k <= interval.high)
     assert np.mean(inside) >= 0.95
 

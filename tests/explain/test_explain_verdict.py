@@ -21,7 +21,7 @@ def of_run(name, contrast, strength):
 
 
 def plain_mean(runs):
-    """DerSimonian & Laird over the contrasts as shares, in plain Python."""
+    """DerSimonian & Laird over two contrasts as shares, Hartung & Knapp's interval."""
     y = [run["contrast"]["value"] / run["specific_similarity"] for run in runs]
     widths = [run["contrast"]["high"] - run["contrast"]["low"] for run in runs]
     v = [
@@ -33,7 +33,10 @@ def plain_mean(runs):
     surplus = sum(a * (b - fixed) ** 2 for a, b in zip(w, y, strict=True)) - (len(y) - 1)
     tau2 = max(0.0, surplus / (sum(w) - sum(a * a for a in w) / sum(w)))
     w = [1 / (x + tau2) for x in v]
-    mean, half = sum(a * b for a, b in zip(w, y, strict=True)) / sum(w), 1.96 / sum(w) ** 0.5
+    mean = sum(a * b for a, b in zip(w, y, strict=True)) / sum(w)
+    q = sum(a * (b - mean) ** 2 for a, b in zip(w, y, strict=True)) / (len(y) - 1)
+    t = math.tan(math.pi * 0.475)  # of one degree of freedom
+    half = t * (max(1, q) / sum(w)) ** 0.5
     return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
 
 

@@ -367,6 +367,12 @@ def test_the_protocol_says_what_text_was_seen(small):
         ({"alpha": 0.3, "edge_dropout": 0.5, "intra_temperature": 0.1, "n_layers": 2,
           "mask_orientation": "both"}, []),
         ({"text_to_graph": "anchor_user", "alpha": 0}, []),
+        ({"cross_modal_loss": "info_nce", "history_scope": "all", "mask_orientation": "both"},
+         ["history_scope, mask_orientation: without effect, because cross_modal_loss is "
+          "info_nce."]),
+        ({"beta": 0, "bpr_reduction": "sum"},
+         ["bpr_reduction: without effect, because beta is 0."]),
+        ({"beta": 0.1, "bpr_reduction": "sum", "history_scope": "all"}, []),
     ],
     ids=str,
 )  # fmt: skip
