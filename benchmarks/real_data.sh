@@ -8,7 +8,8 @@
 #   food_com_sample.csv.gz                    Food.com: user_id, recipe_id, date, rating, review
 #   tripadvisor_lara_3core.jsonl.gz, film_critics_5core.jsonl.gz
 #                                             JSON lines: user_id, item_id, rating, timestamp, text
-# Stopped, it goes on where it was:
+# With TUNED=benchmarks/results/seven_sets/runs.csv what that table's searches found isn't searched
+# anew. Stopped, it goes on where it was:
 #   benchmarks/real_data.sh DATA OUT [SETS, separated by commas] [MODELS]
 set -euo pipefail
 DATA=$1 OUT=$2
@@ -46,11 +47,12 @@ option() {  # NAME VALUE: nothing for no value
 }
 BLENDED=$(option blended "$(among , LightGCN XSimGCL)")
 UNTUNED=$(option untuned "$(among , SymCEREPlus)")
+FOUND=$(option tuned_by "${TUNED:-}")
 # the best baseline without a blend, the blend alone, the best of the paper's own five
 AGAINST=$(among / Pop ItemKNN EASE BPR LightGCN XSimGCL SGL SimGCL DirectAU NGCF NeuMF \
     CollabContext DGCLR RLMRecCon AlphaRec SMORET)/WordKNN,Stack
 PAPER=$(among / NeuMF SGL NGCF LightGCN DGCLR)
 [ -z "$PAPER" ] || AGAINST=$AGAINST,$PAPER
 $RUN compare --models="$MODELS" --datasets="$SETS" --data_path="$OUT/data" --out="$OUT/results" \
-    --cache_dir="$OUT/cache" --against="${AGAINST#/}" $UNTUNED $BLENDED \
+    --cache_dir="$OUT/cache" --against="${AGAINST#/}" $UNTUNED $BLENDED $FOUND \
     --seeds="${SEEDS:-0,1,2}" --tune="${TRIALS:-12}" --jobs="${JOBS:-2}"

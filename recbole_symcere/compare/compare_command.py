@@ -61,7 +61,8 @@ def run(pairs: dict[str, Any]) -> int:
     from recbole_symcere.compare.execute import execute
     from recbole_symcere.compare.named_rows import named_rows
     from recbole_symcere.compare.over_sets import over_sets
-    from recbole_symcere.compare.plan import checked_tasks, plan_rows
+    from recbole_symcere.compare.plan import checked_tasks
+    from recbole_symcere.compare.rows import plan_rows
     from recbole_symcere.compare.table import make_block
     from recbole_symcere.compare.write import write_tables
     from recbole_symcere.run.run_directory import RunDirectory

@@ -24,6 +24,10 @@ class CompareOptions:
         0, "trials of a search on validation, for each model and data set, the first with the "
         "settings that the model comes with", minimum=0,
     )  # fmt: skip
+    tuned_by: str = option(
+        "", "runs.csv of another comparison: settings that its searches found are taken from it, "
+        "and only what it has none for is searched",
+    )  # fmt: skip
     preset: Literal["table2", "table3"] | None = option(
         None, "rows and layout of the SymCERE paper's tables"
     )
@@ -53,6 +57,11 @@ class CompareOptions:
     jobs: int = option(
         1, "runs at a time; with several, wall times are those of a shared machine", minimum=1
     )
+
+    @property
+    def tunes(self) -> bool:
+        """Whether rows have settings that a search found."""
+        return bool(self.tune or self.tuned_by)
 
 
 _LISTS = ("models", "datasets", "seeds", "text_control", "untuned", "blended", "proposed")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recbole_symcere.compare.over_sets import OverSets
-from recbole_symcere.compare.plan import Row
+from recbole_symcere.compare.rows import Row
 from recbole_symcere.compare.table import Block, Line
 from recbole_symcere.page.figures import (
     COLOURS,

@@ -93,7 +93,7 @@ def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) 
     )
     text += (
         " on the test split, all items ranked; the epoch"
-        + (" and the settings were" if options.tune else " was")
+        + (" and the settings were" if options.tunes else " was")
         + " chosen on validation. The best value of a column is bold, the second best "
         "underlined or in italics"
         + ("; rows that lack seeds don't count" if _lack_seeds(blocks) else "")
@@ -110,7 +110,10 @@ def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) 
             "rows: where it is below .05, the finding stands among all of them."
         )
     text = ""
-    if options.tune:
+    if options.tuned_by:
+        text += f"Settings are those that the searches of {options.tuned_by} found"
+        text += f"; rows without got one of {options.tune} trials. " if options.tune else ". "
+    elif options.tune:
         text += (
             f"Each model got a search of {options.tune} trials on validation, except those that "
             "have nothing to tune. "
@@ -228,7 +231,7 @@ def _accuracy(block: Block, names: Sequence[str], options: CompareOptions) -> Te
     if options.significance and several:
         tests += ["difference [95 %]", "p", "p (Holm)"]
     head = ["model", *map(metric_title, main), *tests, *map(metric_title, others)]
-    head += [*(["trials"] if options.tune else []), "seconds per run", "peak memory, MB"]
+    head += [*(["trials"] if options.tunes else []), "seconds per run", "peak memory, MB"]
     rows = []
     for line in block.lines:
         row = [_label(line, block, len(options.seeds))]
@@ -239,7 +242,7 @@ def _accuracy(block: Block, names: Sequence[str], options: CompareOptions) -> Te
         if options.significance and several:
             row += _test(line)
         row += [_cell(line.cells.get(name)) for name in others]
-        if options.tune:
+        if options.tunes:
             row.append(_NONE if line.trials is None else Entry(str(line.trials)))
         seconds, memory = line.seconds, line.memory_mb
         row.append(_NONE if seconds is None else Entry(f"{seconds:.1f}"))

@@ -114,7 +114,7 @@ class Execution:
         A search has the machine for itself. The runs wait in one queue: no job is idle before the
         last of them, as one would be beside the odd seed of a task.
         """
-        found = [self._tuned(task, task.search) if task.search else _Found() for task in tasks]
+        found = [self._settled(task) for task in tasks]
         wanted = [
             (task, seed, of) for task, of in zip(tasks, found, strict=True) for seed in self.seeds
         ]
@@ -138,6 +138,12 @@ class Execution:
         self._stopped = True
         for process in [*self._alive]:
             process.terminate()
+
+    def _settled(self, task: Task) -> _Found:
+        """The settings of a task's runs beside its own, and where they come from."""
+        if task.search:
+            return self._tuned(task, task.search)
+        return _Found(dict(task.found.settings), task.found.trials) if task.found else _Found()
 
     def _tuned(self, task: Task, search: Search) -> _Found:
         """What the search found, from an earlier comparison if that is all that is needed."""

@@ -1,21 +1,20 @@
-"""From what was asked to rows and runs, with every mistake found before anything is trained."""
+"""From rows to searches and runs, with every mistake found before anything is trained."""
 
 import functools
 import hashlib
 import importlib.util
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.compare_options import CompareOptions
-from recbole_symcere.compare.named_rows import named_rows
-from recbole_symcere.compare.paper_tables import preset_rows
-from recbole_symcere.compare.row_text import has_what_it_ranks_by, reads_text
+from recbole_symcere.compare.found_settings import Found, found_settings
+from recbole_symcere.compare.row_text import has_what_it_ranks_by
+from recbole_symcere.compare.rows import Row, row_config
 from recbole_symcere.data.items import item_file
 from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.registry import text_use
@@ -28,47 +27,14 @@ from recbole_symcere.run.run_directory import fixed_settings
 from recbole_symcere.text.source import encoder_fingerprint
 from recbole_symcere.tune.search_options import SearchOptions
 
-__all__ = ["MORE_IS_BETTER", "Row", "Search", "Task", "checked_tasks", "digest_of", "plan_rows"]
+__all__ = ["MORE_IS_BETTER", "Search", "Task", "checked_tasks", "digest_of"]
 
 # These decide where something lies or how much is said, not what comes out.
 _NOT_COMPARED = {"cache_dir", "runs_dir", "data_path", "show_progress", "state", "run_dir"}
-UNTRAINED = ("WordKNN", "Stack")
-"""Models that train nothing, which a trained one has to beat."""
 NOTHING_TO_TUNE = frozenset({"Pop", "Stack"})
 """Models without a hyper-parameter."""
 MORE_IS_BETTER = ("ndcg@", "hit@", "recall@", "mrr@", "map@", "precision@", "gauc", "auc")
 """Metrics of accuracy, in lower case, by how they begin."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the table: a model under some settings.
-
-    Attributes:
-        label: its name in the table.
-        model: the model's name.
-        settings: what distinguishes it from other rows of the model.
-        proposed: whether it is compared with the best baseline, rather than being one.
-        tuned: whether it takes part in a search.
-        offered: whether nobody has named it, so that it is left out where it can't be.
-    """
-
-    label: str
-    model: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    proposed: bool = False
-    tuned: bool = True
-    offered: bool = False
-
-    @property
-    def control(self) -> bool:
-        """Whether its text says nothing, so that it is neither proposed nor a baseline."""
-        return "text_control" in self.settings
-
-    @property
-    def slug(self) -> str:
-        """The label as a folder's name."""
-        return re.sub(r"[^\w.+-]+", "-", self.label).strip("-")
 
 
 @dataclass(frozen=True)
@@ -83,6 +49,7 @@ class Task:
         fingerprint: of what decides its numbers beside the settings: the data, the weights of the
             text encoder, our code and the kind of device.
         search: what is searched for it; None for nothing.
+        found: settings that another comparison has found for it; None without them.
     """
 
     row: Row
@@ -91,6 +58,7 @@ class Task:
     settings: dict[str, Any]
     fingerprint: str
     search: "Search | None"
+    found: Found | None = None
 
 
 class Search(NamedTuple):
@@ -107,87 +75,6 @@ class Search(NamedTuple):
     space: str
 
 
-def plan_rows(
-    options: CompareOptions, settings: Mapping[str, Any], files: Sequence[str]
-) -> list[Row]:
-    """The rows that were asked for.
-
-    Args:
-        options: what was asked for.
-        settings: of every run.
-        files: of settings.
-
-    Raises:
-        InputError: if text controls are asked for and no model reads text, or a row is named that
-            isn't there.
-    """
-    rows = [Row(label, model, settings) for label, model, settings in preset_rows(options.preset)]
-    taken = {row.label for row in rows}
-    rows += [Row(model, model) for model in options.models if model not in taken]
-    named = ("proposed", "untuned", "blended")
-    for key, names in ((key, getattr(options, key) or ()) for key in named):
-        for name in names:
-            if name not in {row.model for row in rows}:
-                raise InputError(f"{key} names {name!r}, which is not among the models.")
-    if options.untuned and not options.tune:
-        raise InputError("untuned asks for rows beside the tuned ones, but nothing is tuned.")
-    rows += [Row(f"{model}, as given", model, tuned=False) for model in options.untuned]
-    rows += [Row(f"{model}, blended", model, {"blend": ["all"]}) for model in options.blended]
-    there = {row.model for row in rows}
-    added = [name for name in UNTRAINED if options.untrained and name not in there]
-    rows += [Row(name, name, offered=True) for name in added]
-    rows = [replace(row, proposed=_is_proposed(row.model, options)) for row in rows]
-    controls = [control for control in options.text_control if control != "none"]
-    with_text = {
-        row.label
-        for row in (rows if controls else ())
-        if reads_text(_config(row, options, options.datasets[0], settings, files))
-    }
-    controlled = [
-        replace(
-            row,
-            label=f"{row.label}, {control} text",
-            settings={**row.settings, "text_control": control},
-            proposed=False,
-        )
-        for row in rows
-        for control in controls
-        # neighbours by constant words would be none
-        if row.label in with_text and not (row.offered and control == "constant")
-    ]
-    if controls and not controlled:
-        raise InputError(
-            f"text_control is {','.join(controls)}, but none of "
-            f"{', '.join(dict.fromkeys(row.model for row in rows))} reads text, so there is "
-            "nothing to control. Leave it out."
-        )
-    rows += controlled
-    named_rows(options.against, [row.label for row in rows])
-    return rows
-
-
-def _config(
-    row: Row,
-    options: CompareOptions,
-    dataset: str,
-    settings: Mapping[str, Any],
-    files: Sequence[str],
-) -> Config:
-    """The Config of a row's first run."""
-    given = {**settings, **row.settings, "seed": options.seeds[0]}
-    config = Config(row.model, dataset, [*files], given)
-    # by the runs' seeds a search would train on what they are tested on
-    if config["eval_args"]["order"] == "RO" and config["split_seed"] is None:
-        config["split_seed"] = 0
-    return config
-
-
-def _is_proposed(model: str, options: CompareOptions) -> bool:
-    if options.proposed is None:
-        return model.startswith("SymCERE")
-    return model in options.proposed
-
-
 def checked_tasks(
     options: CompareOptions, rows: Sequence[Row], settings: Mapping[str, Any], files: Sequence[str]
 ) -> list[Task]:
@@ -196,7 +83,8 @@ def checked_tasks(
     Raises:
         InputError: for an unknown model, data set or key, a setting that a model can't have, a
             model with text on data without reviews, a text encoder that can't be had, a test with
-            one seed or one user, a search without a space.
+            one seed or one user, a search without a space, a file of found settings that can't
+            be read or has none for a row.
     """
     asked = [row for row in rows if not row.offered]
     if options.significance and len(asked) > 1 and len(options.seeds) < 2:
@@ -208,9 +96,10 @@ def checked_tasks(
     if options.tune and importlib.util.find_spec("ray") is None:
         raise InputError("tune needs Ray: pip install 'ray[tune]'.")
     tasks, code = [], code_fingerprint()
+    earlier = found_settings(options.tuned_by) if options.tuned_by else {}
     hashed = functools.cache(encoder_fingerprint)  # of this call: weights may change until the next
     for dataset in options.datasets:
-        there = [(row, _config(row, options, dataset, settings, files)) for row in rows]
+        there = [(row, row_config(row, options, dataset, settings, files)) for row in rows]
         there = [
             (row, config)
             for row, config in there
@@ -219,12 +108,14 @@ def checked_tasks(
         for row, config in there:
             _check_protocol(row, config)
             fixed = {k: v for k, v in fixed_settings(config).items() if k != "seed"}
-            search = _search(options, row, config, {**settings, **row.settings}, fixed)
+            given = {**settings, **row.settings}
+            found = _found(options, row, dataset, given, files, earlier)
+            search = None if found else _search(options, row, config, given, fixed)
             known = [data_fingerprint(config), code, config["device"].type]
             if text_use(row.model) != "none" and config["text_encoder"]:
                 known.append(hashed(config["text_encoder"]))
-            task = Task(row, dataset, Path(config["data_path"]), fixed, " ".join(known), search)
-            tasks.append(task)
+            folder = Path(config["data_path"])
+            tasks.append(Task(row, dataset, folder, fixed, " ".join(known), search, found))
         _, needy = max(there, key=_needs_reviews)
         _check_data(needy, options)
     return tasks
@@ -284,6 +175,36 @@ def _check_data(config: Config, options: CompareOptions) -> None:
         )
 
 
+def _found(
+    options: CompareOptions,
+    row: Row,
+    dataset: str,
+    given: Mapping[str, Any],
+    files: Sequence[str],
+    earlier: Mapping[tuple[str, str], Found],
+) -> Found | None:
+    """What another comparison has found for a row, or for the row whose search it shares."""
+    if not options.tuned_by or not row.tuned or row.model in NOTHING_TO_TUNE:
+        return None
+    found = earlier.get((dataset, row.label))
+    if found is None and all(key.startswith(_aside(row)) for key in row.settings):
+        found = earlier.get((dataset, row.model))
+    if found is None:
+        if options.tune or row.offered:
+            return None
+        raise InputError(
+            f"tuned_by: {options.tuned_by} has no settings for {row.label} on {dataset}. "
+            "Search them with --tune=12, or leave one of them out."
+        )
+    for key in sorted(found.settings.keys() & given.keys()):
+        raise InputError(f"{key} is given, and {options.tuned_by} has it, too; leave out one.")
+    try:
+        row_config(row, options, dataset, {**given, **found.settings}, files)
+    except InputError as error:
+        raise InputError(f"{options.tuned_by}, {row.label} on {dataset}: {error}") from error
+    return found
+
+
 def _search(
     options: CompareOptions,
     row: Row,
@@ -298,11 +219,17 @@ def _search(
     search = SearchOptions(num_samples=options.tune, refit=False)
     space = space_of(config, given, search)
     tuned = {parameter.name for parameter in space.parameters}
-    # trials are judged without a blend, so that a row with one takes the search of the row without;
-    # so does a control of its words
-    aside = ("blend",) if text_use(row.model) != "none" else ("blend", "text_control")
-    rest = {k: v for k, v in fixed.items() if k not in tuned and not k.startswith(aside)}
+    rest = {k: v for k, v in fixed.items() if k not in tuned and not k.startswith(_aside(row))}
     return Search(search, rest, repr(space.parameters))
+
+
+def _aside(row: Row) -> tuple[str, ...]:
+    """How settings begin that no trial has.
+
+    Trials are judged without a blend, so that a row with one takes the search of the row without;
+    so does a control of its words.
+    """
+    return ("blend",) if text_use(row.model) != "none" else ("blend", "text_control")
 
 
 def digest_of(settings: Mapping[str, Any], fingerprint: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.differences import UserValues, read_values, tests_of
 from recbole_symcere.compare.execute import Done
-from recbole_symcere.compare.plan import MORE_IS_BETTER, Row
+from recbole_symcere.compare.plan import MORE_IS_BETTER
+from recbole_symcere.compare.rows import Row
 from recbole_symcere.evaluate.significance import Comparison
 from recbole_symcere.run.run_directory import RunDirectory
 

@@ -26,7 +26,8 @@ from recbole_symcere.cli import main
 from recbole_symcere.compare import worker
 from recbole_symcere.compare.compare_options import checked_options
 from recbole_symcere.compare.execute import Execution
-from recbole_symcere.compare.plan import checked_tasks, digest_of, plan_rows
+from recbole_symcere.compare.plan import checked_tasks, digest_of
+from recbole_symcere.compare.rows import plan_rows
 from recbole_symcere.plugin.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -366,6 +367,26 @@ def labels_of(small, **given):
         task.row.label: task
         for task in checked_tasks(options, plan_rows(options, settings, []), settings, [])
     }
+
+
+def test_a_table_is_made_anew_with_the_settings_that_it_tells(small):
+    found = {"dataset": "small", "row": "EASE", "trials": 4, "tuned": '{"reg_weight": 7.0}'}
+    pd.DataFrame([found]).to_csv("found.csv", index=False)
+    given = ("--models=EASE,Pop", "--datasets=small", "--seeds=0,1", "--out=out")
+    without = {"embedding_size"}
+    assert compare(small, *given, "--tuned_by=found.csv", without=without) == 0
+    text = Path("out/table.md").read_text().replace("\\", "")
+    assert "Settings are those that the searches of found.csv found." in text
+    runs = pd.read_csv("out/runs.csv").set_index("row")
+    assert runs.loc["EASE", "tuned"].tolist() == [found["tuned"]] * 2
+    assert runs.loc["EASE", "trials"].tolist() == [4, 4]
+    assert runs.loc["Pop", "tuned"].isna().all()
+    folder = next(f for f in runs_of() if f.name.startswith("EASE"))
+    assert "reg_weight: 7.0" in (folder / "config.yaml").read_text()
+    # the table tells its own settings; with them nothing is left to run
+    before = stamps()
+    assert compare(small, *given, "--tuned_by=out/runs.csv", without=without) == 0
+    assert stamps() == before
 
 
 def test_what_needs_no_training_stands_in_every_table(small, tmp_path):

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_matrix
@@ -13,7 +14,8 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.compare_command import _notice as notice_of
 from recbole_symcere.compare.compare_options import checked_options
 from recbole_symcere.compare.named_rows import named_rows
-from recbole_symcere.compare.plan import checked_tasks, plan_rows
+from recbole_symcere.compare.plan import checked_tasks
+from recbole_symcere.compare.rows import plan_rows
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import read_dataset, split_dataset
@@ -83,6 +85,82 @@ def test_the_tables_of_a_random_split_say_that_seeds_share_it(small, untimed):
     by_chance = {"eval_args": {"order": "RO"}, "split_seed": 3}
     assert notice_of(tasks_of(untimed, asked, by_chance)["EASE"]) == said
     assert notice_of(tasks_of(small, asked)["EASE"]) == "small and SYNTHETIC"
+
+
+# --- settings that another comparison has found --------------------------------------------------
+
+
+def found_file(tmp_path, *rows):
+    """A runs.csv of (row, tuned) on small."""
+    lines = [{"dataset": "small", "row": row, "seed": seed, "trials": "4", "tuned": tuned}
+             for row, tuned in rows for seed in (0, 1)]  # fmt: skip
+    pd.DataFrame(lines).to_csv(tmp_path / "runs.csv", index=False)
+    return str(tmp_path / "runs.csv")
+
+
+def test_found_settings_are_taken_in_place_of_a_search(small, tmp_path):
+    file = found_file(
+        tmp_path,
+        *(("EASE", '{"reg_weight": 7.0}'), ("BPR", '{"learning_rate": 0.02}'), ("Pop", None)),
+        ("BPR, blended", '{"learning_rate": 0.03}'),
+    )
+    asked = {"models": "EASE,BPR,Pop", "blended": "EASE,BPR", "untuned": "EASE", "tuned_by": file}
+    tasks = tasks_of(small, asked)
+    own = {"EASE": 7.0, "EASE, blended": 7.0}  # trials have no blend: one search for both
+    assert {label: task.found.settings["reg_weight"] for label, task in tasks.items()
+            if label in own} == own  # fmt: skip
+    rates = [tasks[label].found.settings["learning_rate"] for label in ("BPR", "BPR, blended")]
+    assert rates == [0.02, 0.03]
+    assert {task.found.trials for task in tasks.values() if task.found} == {4}
+    assert all(tasks[x].found is None for x in ("EASE, as given", "Pop", "WordKNN", "Stack"))
+    assert not any(task.search for task in tasks.values())
+
+
+def test_what_has_no_found_settings_is_searched_if_that_is_asked_for(small, tmp_path):
+    pytest.importorskip("ray")
+    file = found_file(tmp_path, ("EASE", '{"reg_weight": 7.0}'))
+    asked = {"models": "EASE,BPR", "tuned_by": file, "untrained": "False"}
+    tasks = tasks_of(small, {**asked, "tune": "2"})
+    assert [bool(task.search) for task in tasks.values()] == [False, True]
+    with pytest.raises(InputError, match=r"has no settings for BPR on small\. Search them with"):
+        tasks_of(small, asked)
+
+
+def test_a_control_of_a_model_takes_no_settings_of_its_text(small, tmp_path):
+    """Its own search would have had other text, too."""
+    file = found_file(tmp_path, ("SymCERE", '{"alpha": 0.1}'))
+    asked = {"models": "SymCERE", "tuned_by": file, "untrained": "False"}
+    assert tasks_of(small, asked)["SymCERE"].found.settings == {"alpha": 0.1}
+    with pytest.raises(InputError, match="no settings for SymCERE, shuffled text on small"):
+        tasks_of(small, {**asked, "text_control": "shuffled"})
+
+
+@pytest.mark.parametrize(
+    ("tuned", "settings", "message"),
+    [
+        ('{"reg_weight": 7', {}, "no settings and trials of EASE on small that can be read"),
+        ("3", {}, "no settings and trials of EASE on small that can be read"),
+        ('{"reg_wait": 7}', {}, r"runs\.csv, EASE on small: .*reg_wait.*reg_weight"),
+        ('{"reg_weight": 7}', {"reg_weight": 5}, r"reg_weight is given, and .*runs\.csv has it"),
+    ],
+)  # fmt: skip
+def test_found_settings_that_cannot_be_are_refused(small, tmp_path, tuned, settings, message):
+    file = found_file(tmp_path, ("EASE", tuned))
+    asked = {"models": "EASE", "tuned_by": file, "untrained": "False"}
+    with pytest.raises(InputError, match=message):
+        tasks_of(small, asked, settings)
+
+
+def test_a_file_without_found_settings_is_refused(small, tmp_path):
+    asked = {"models": "EASE", "untrained": "False"}
+    with pytest.raises(InputError, match=r"none\.csv can't be read: .*No such file"):
+        tasks_of(small, {**asked, "tuned_by": "none.csv"})
+    file = found_file(tmp_path, ("EASE", '{"reg_weight": 7.0}'), ("EASE", '{"reg_weight": 8.0}'))
+    with pytest.raises(InputError, match="two kinds of settings for EASE on small"):
+        tasks_of(small, {**asked, "tuned_by": file})
+    Path("table.csv").write_text("dataset,row,model\nsmall,EASE,EASE\n")
+    with pytest.raises(InputError, match=r"table\.csv has no column trials\. Name the runs\.csv"):
+        tasks_of(small, {**asked, "tuned_by": "table.csv"})
 
 
 # --- text ----------------------------------------------------------------------------------------

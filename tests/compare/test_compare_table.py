@@ -23,7 +23,7 @@ from recbole_symcere.compare.document import describe
 from recbole_symcere.compare.execute import Done
 from recbole_symcere.compare.over_sets import over_sets
 from recbole_symcere.compare.paper_tables import preset_rows, printed_values
-from recbole_symcere.compare.plan import Row
+from recbole_symcere.compare.rows import Row
 from recbole_symcere.compare.table import make_block
 from recbole_symcere.compare.write import as_csv, sets_as_csv, write_tables
 from recbole_symcere.page.html_page import as_html

@@ -8,7 +8,8 @@ from stock_data import INTER, WITH_CLASS, write_features, write_knowledge
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.compare.compare_options import checked_options
-from recbole_symcere.compare.plan import checked_tasks, plan_rows
+from recbole_symcere.compare.plan import checked_tasks
+from recbole_symcere.compare.rows import plan_rows
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run import data_fingerprint as module
 from recbole_symcere.run.data_fingerprint import data_fingerprint
