@@ -1,11 +1,12 @@
 """How much each of several scores counts in their sum: searched on held-out items, with bagging."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HeldOut", "bagged_weights", "shortlisted", "single_weights"]
+__all__ = ["Bagged", "HeldOut", "bagged_weights", "shortlisted", "single_weights"]
 
 CANDIDATES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Weights that are tried beside the 1 of the best single score."""
@@ -89,8 +90,23 @@ class HeldOut:
         return self._known[weights]
 
 
-def bagged_weights(held_out: HeldOut, seed: int = 0) -> list[float]:
-    """Weights [K] that sum to 1: the mean of what is found on resampled users (Breiman, 1996).
+class Bagged(NamedTuple):
+    """The mean of what is found on samples of the users.
+
+    Attributes:
+        weights: [K], they sum to 1.
+        out_of_bag: the metric of users by the weights of the samples that they aren't in, the mean
+            over users who are missing in some. So nobody is judged by weights that were chosen on
+            him; as those are of single samples and not their mean, it is rather too low. None if
+            no sample leaves anybody out.
+    """
+
+    weights: list[float]
+    out_of_bag: float | None
+
+
+def bagged_weights(held_out: HeldOut, seed: int = 0) -> Bagged:
+    """Weights that are the mean of what is found on resampled users (Breiman, 1996).
 
     On each sample the score that is best alone gets 1, and coordinate by coordinate the others take
     the candidate with the best metric, the smallest of equals, until none changes. A weight that
@@ -103,14 +119,18 @@ def bagged_weights(held_out: HeldOut, seed: int = 0) -> list[float]:
     rng = np.random.default_rng(seed)
     k = held_out.n_scores
     alone = np.stack([held_out.values(tuple(row)) for row in np.eye(k).tolist()])
-    total = np.zeros(k)
+    total, judged, judges = np.zeros(k), np.zeros(held_out.n_users), np.zeros(held_out.n_users)
     for _ in range(_BAGS):
         drawn = rng.integers(0, held_out.n_users, held_out.n_users)
         times = np.bincount(drawn, minlength=held_out.n_users) / held_out.n_users
-        found = np.array(_searched(held_out, times, int(np.argmax(alone @ times))))
-        total += found / found.sum()
-    mean: list[float] = (total / total.sum()).tolist()
-    return mean
+        found = _searched(held_out, times, int(np.argmax(alone @ times)))
+        total += np.array(found) / sum(found)
+        left = times == 0
+        judged[left] += held_out.values(found)[left]
+        judges += left
+    apart = judges > 0
+    out_of_bag = float((judged[apart] / judges[apart]).mean()) if apart.any() else None
+    return Bagged((total / total.sum()).tolist(), out_of_bag)
 
 
 def single_weights(held_out: HeldOut) -> list[float]:

@@ -197,6 +197,12 @@ def _metrics(metrics: Json) -> TextTable:
     note = metrics_note(names)
     if "blend" in metrics:
         note += " Both rows are with the blend."
+        if "out_of_bag" in metrics["blend"]:
+            name = metric_title(str(metrics["protocol"]["valid_metric"]).lower())
+            note += (
+                f" {name} on validation by weights of the blend that weren't chosen on the same "
+                f"users is {metrics['blend']['out_of_bag']:.4f} (out of bag)."
+            )
     return TextTable(["split", *map(metric_title, names)], rows, note)
 
 

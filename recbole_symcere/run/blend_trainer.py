@@ -50,7 +50,8 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
     Attributes:
         chosen: name -> weight; where they were chosen also "before", the validation metric of the
-            model alone, and "seconds". Empty before the choice.
+            model alone, "seconds", and "out_of_bag", that metric of users by weights that weren't
+            chosen on them, see `Bagged`. Empty before the choice.
     """
 
     def __init__(self, config: Any, model: Any) -> None:
@@ -118,7 +119,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
             self._judge_alone(valid_data)
         alone, before = {"model": 1.0}, float(self.best_valid_score)
         # one process decides: the last digits of a GPU's products may differ
-        searched = processes.from_first(self._searched(valid_data))
+        searched, out_of_bag = processes.from_first(self._searched(valid_data))
         found = dict(zip(blend.names, searched, strict=True))
         np.random.set_state(draws)  # noqa: NPY002 # as above
         self._weigh(found)
@@ -128,14 +129,18 @@ class Blending(_Base):  # type: ignore[misc] # see above
         if after > before if self.valid_metric_bigger else after < before:
             self.best_valid_score, self.best_valid_result = after, result
         else:
-            found = alone
+            found, out_of_bag = alone, None
             self._weigh(alone)
         self.chosen = {name: found.get(name, 0.0) for name in blend.names}
         told = [f"{name} {weight:.2f}" for name, weight in self.chosen.items() if weight]
         self.chosen |= {"before": before, "seconds": time.perf_counter() - started}
+        apart = ""
+        if out_of_bag is not None:
+            self.chosen["out_of_bag"] = out_of_bag
+            apart = f" ({out_of_bag:.4f} out of bag, by weights not chosen on the same users)"
         _log.info(
             f"blend chosen on validation: {', '.join(told)}; {self.valid_metric} {before:.4f} -> "
-            f"{self.best_valid_score:.4f}"
+            f"{self.best_valid_score:.4f}{apart}"
         )
 
     def _judge_alone(self, valid_data: Any) -> None:
@@ -149,8 +154,8 @@ class Blending(_Base):  # type: ignore[misc] # see above
         if hasattr(self.model, "forget"):
             self.model.forget()
 
-    def _searched(self, valid_data: Any) -> list[float]:
-        """Weights in the order of the blend's names."""
+    def _searched(self, valid_data: Any) -> tuple[list[float], float | None]:
+        """Weights in the order of the blend's names, and what they are worth out of their bags."""
         name, k = self._metric()
         metric, numbered = metrics_dict[name](self.config), name not in _ALONE
 
@@ -163,10 +168,13 @@ class Blending(_Base):  # type: ignore[misc] # see above
         speak = [n for n in range(data.n_scores) if n or self._spreads]
         found = [0.0] * data.n_scores  # a model that scores all alike has no scale
         with working("weighing the blend"):
-            weights = bagged_weights(data.part(speak))
-        for n, weight in zip(speak, weights, strict=True):
+            bagged = bagged_weights(data.part(speak))
+        for n, weight in zip(speak, bagged.weights, strict=True):
             found[n] = weight
-        return found
+        # another metric, or other items to rank, is none to stand beside the validation's
+        same = isinstance(valid_data, FullSortEvalDataLoader)
+        same &= f"{name}@{k}" == self.valid_metric.lower()
+        return found, bagged.out_of_bag if same else None
 
     def _metric(self) -> tuple[str, int]:
         """What the weights are chosen by, and its k."""

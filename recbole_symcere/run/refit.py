@@ -102,7 +102,7 @@ def _settings(
     epochs = _epochs(metrics)
     settings = portable_settings(config)
     settings |= {"refit_of": short_path(folder.path), "cold_items": 0, "cold_users": 0}
-    told = ("before", "seconds")
+    told = ("before", "seconds", "out_of_bag")
     blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name not in told}
     if blend:
         settings["refit_blend"] = blend

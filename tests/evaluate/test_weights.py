@@ -28,14 +28,14 @@ def planted(strengths, n_users=200, n_items=30, seed=0):
 
 
 def test_what_says_nothing_gets_next_to_nothing():
-    found = bagged_weights(planted([3.0, 0.0, 0.0])[0])
+    found = bagged_weights(planted([3.0, 0.0, 0.0])[0]).weights
     assert found[0] > 0.85
     assert sum(found) == pytest.approx(1)
 
 
 def test_two_that_know_as_much_share_and_beat_either():
     data, *_ = planted([1.5, 1.5, 0.0])
-    found = bagged_weights(data)
+    found = bagged_weights(data).weights
     assert min(found[:2]) > 2 * found[2]
     alone = max(data.values(tuple(row)).mean() for row in np.eye(3).tolist())
     assert data.values(tuple(found)).mean() > alone + 0.05
@@ -47,12 +47,61 @@ def test_few_users_decide_less():
     for seed in range(6):
         data, *_ = planted([1.0, 0.0, 0.0, 0.0], n_users=25, seed=seed)
         single.append(np.max(single_weights(data)[1:]))
-        mean.append(np.max(bagged_weights(data)[1:]))
+        mean.append(np.max(bagged_weights(data).weights[1:]))
     assert np.mean(mean) < np.mean(single)
 
 
 def test_the_choice_is_the_same_each_time():
     assert bagged_weights(planted([1.0, 0.7])[0]) == bagged_weights(planted([1.0, 0.7])[0])
+
+
+def test_one_score_is_worth_the_same_in_and_out_of_the_bag():
+    data, *_ = planted([1.0])
+    found = bagged_weights(data)
+    assert found.weights == [1.0]
+    assert found.out_of_bag == pytest.approx(data.values((1.0,)).mean())
+
+
+def test_out_of_the_bag_noise_gains_nothing():
+    """Beside the users whom the weights were chosen on, and beside others of the same kind."""
+    inside, out, truth = [], [], []
+    for seed in range(8):
+        data, *_ = planted([1.0, *[0.0] * 9], n_users=60, seed=seed)
+        more, *_ = planted([1.0, *[0.0] * 9], n_users=2000, seed=100 + seed)
+        found = bagged_weights(data)
+        weights = tuple(found.weights)
+        # against the first score alone, on the same users
+        alone = data.values((1.0, *[0.0] * 9)).mean()
+        inside.append(data.values(weights).mean() / alone)
+        out.append(found.out_of_bag / alone)
+        truth.append(more.values(weights).mean() / more.values((1.0, *[0.0] * 9)).mean())
+    assert np.mean(inside) > 1.02
+    assert np.mean(truth) < 1
+    assert np.mean(out) < np.mean(truth) + 0.02
+
+
+def test_nobody_is_judged_by_weights_that_were_chosen_on_him(monkeypatch):
+    """Each sample's weights are marked by its users; the metric says whose are in it."""
+    data, *_ = planted([1.0, 0.0], n_users=30)
+    samples = []
+
+    def searched(_, times, __):
+        samples.append(times > 0)
+        return (1.0, float(len(samples)))  # which sample it was
+
+    def values(weights):
+        if weights[1] == 0 or weights[0] == 0:
+            return np.zeros(30)  # each score alone
+        return np.where(samples[int(weights[1]) - 1], 1.0, 0.25)
+
+    monkeypatch.setattr(module, "_searched", searched)
+    monkeypatch.setattr(data, "values", values)
+    assert bagged_weights(data).out_of_bag == 0.25
+    assert not np.all(samples)
+
+
+def test_a_single_user_is_in_every_bag():
+    assert bagged_weights(planted([1.0, 0.0], n_users=1)[0]).out_of_bag is None
 
 
 @settings(max_examples=20, deadline=None)

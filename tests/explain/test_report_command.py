@@ -18,6 +18,7 @@ from small_data import write_rows
 
 from recbole_symcere.cli import main
 from recbole_symcere.explain.run_figures import loss_panels, validation_pictures
+from recbole_symcere.explain.run_page import _metrics as metrics_table
 from recbole_symcere.explain.yardsticks import _Split, refusal, yardsticks
 from recbole_symcere.page.html_page import as_html
 from recbole_symcere.page.page import Entry, Heading, Picture, TextTable, as_markdown
@@ -193,6 +194,14 @@ def metrics_of(**more):
         **{"protocol": {"valid_metric": "NDCG@10"}, "blend": {"model": 1.0, "before": 0.3}},
         **more,
     }
+
+
+def test_the_metrics_tell_what_a_blend_is_worth_out_of_bag():
+    tested = metrics_of(test={"ndcg@10": 0.3})
+    told = "NDCG@10 on validation by weights of the blend that weren't chosen on the same users is "
+    assert told not in metrics_table(tested).note
+    found = metrics_table({**tested, "blend": {**tested["blend"], "out_of_bag": 0.37}}).note
+    assert f"{told}0.3700 (out of bag)." in found
 
 
 def test_the_curve_of_validation_and_the_table_agree():

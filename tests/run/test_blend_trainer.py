@@ -13,6 +13,7 @@ from small_data import small_rows, write_rows
 from stock_data import write_knowledge
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.evaluate.weights import Bagged
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.blend_trainer import Blending, BlendTrainer, blending
@@ -28,7 +29,9 @@ def ran(small, tmp_path, model="SymCEREPlus", **extra):
 
 
 def weights_of(metrics):
-    return {k: v for k, v in metrics["blend"].items() if k not in ("before", "seconds")}
+    return {
+        k: v for k, v in metrics["blend"].items() if k not in ("before", "seconds", "out_of_bag")
+    }
 
 
 @pytest.mark.parametrize("model", ["SymCEREPlus", "Stack", "LightGCN", "CKE"])
@@ -144,9 +147,11 @@ def test_a_blend_that_is_worse_on_all_of_the_validation_is_dropped(small, tmp_pa
     assert trainer.chosen["model"] == 1
     assert trainer.best_valid_score == trainer.chosen["before"] == 0.3
     assert trainer.best_valid_result == {"alone": 0.3}
+    assert "out_of_bag" not in trainer.chosen  # of weights that aren't used
     better = chooser(small, tmp_path, monkeypatch, after=0.31)
     assert not better.model.blend.alone
     assert better.best_valid_score == 0.31
+    assert 0 < better.chosen["out_of_bag"] < 1
 
 
 def test_a_metric_that_should_be_small(small, tmp_path, monkeypatch):
@@ -155,6 +160,7 @@ def test_a_metric_that_should_be_small(small, tmp_path, monkeypatch):
     assert trainer.valid_metric_bigger is False
     assert trainer.best_valid_score == 0.29
     assert trainer._metric() == ("ndcg", 20)
+    assert "out_of_bag" not in trainer.chosen  # it would be of another metric
 
 
 def test_weights_are_chosen_by_the_metric_that_chooses_the_epoch(small, tmp_path, monkeypatch):
@@ -180,11 +186,12 @@ def test_the_values_are_recboles(small, tmp_path, monkeypatch):
         n = data.n_scores - 1
         weights = [0.25, *[0.75 / n] * n]
         seen.append(data.values(tuple(weights)).mean())
-        return weights
+        return Bagged(weights, 0.5)
 
     monkeypatch.setattr("recbole_symcere.run.blend_trainer.bagged_weights", search)
     trainer._choose(loaders[1])
     assert seen == [pytest.approx(trainer.best_valid_score, abs=1e-6)]
+    assert trainer.chosen["out_of_bag"] == 0.5
 
 
 @pytest.mark.parametrize("extra", [{}, {"repeatable": True}, {"cold_users": 0.2}], ids=str)
@@ -204,6 +211,7 @@ def test_where_items_are_sampled_both_are_judged_on_the_same(small, tmp_path, mo
     monkeypatch.setattr(trainer, "evaluate", watched)
     trainer._choose(loaders[1])
     assert drawn == [before, before]
+    assert "out_of_bag" not in trainer.chosen  # it would be of all items
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 # likewise
     assert sum(weights_of({"blend": trainer.chosen}).values()) == pytest.approx(1)
 
