@@ -100,9 +100,10 @@ def _notice(task: "Task") -> str | None:
     said, settings = manifest_notice(task.folder / "manifest.json"), task.settings
     if settings["eval_args"]["order"] != "RO" or settings.get("benchmark_filename"):
         return said
-    split = (
-        f"All seeds here, and their search, share the split of split_seed {settings['split_seed']}."
-    )
+    whose = "All seeds here" if task.found else "All seeds here, and their search,"
+    split = f"{whose} share the split of split_seed {settings['split_seed']}."
+    if task.found:
+        split += " The settings have to be found on the same one, or they know what is tested."
     return f"{said.rstrip('.')}. {split}" if said else split
 
 

@@ -1,6 +1,7 @@
 """What ``compare`` was asked for, beside the settings of its runs."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from recbole_symcere.base.errors import InputError
@@ -78,6 +79,7 @@ def checked_options(pairs: dict[str, Any]) -> CompareOptions:
     _refuse_missing(options, pairs)
     _refuse_repeats(options)
     _refuse_against(options)
+    _refuse_own_table(options)
     return options
 
 
@@ -114,4 +116,16 @@ def _refuse_against(options: CompareOptions) -> None:
         raise InputError(
             "against compares rows over several data sets, with intervals: name two or more with "
             "--datasets=A,B and leave --significance as it is, or leave --against out."
+        )
+
+
+def _refuse_own_table(options: CompareOptions) -> None:
+    """What a comparison reads it may not write: a failed run's settings would be lost."""
+    if (
+        options.tuned_by
+        and Path(options.tuned_by).resolve() == Path(options.out, "runs.csv").resolve()
+    ):
+        raise InputError(
+            f"tuned_by is {options.tuned_by}, which this comparison writes. Give another --out, or "
+            "leave tuned_by out: searches of a folder are kept in it and not repeated."
         )

@@ -112,7 +112,11 @@ def _how_to_read(metric: str, blocks: Sequence[Block], options: CompareOptions) 
     text = ""
     if options.tuned_by:
         text += f"Settings are those that the searches of {options.tuned_by} found"
-        text += f"; rows without got one of {options.tune} trials. " if options.tune else ". "
+        text += (
+            f"; of the others those that have something to tune got one of {options.tune} trials. "
+            if options.tune
+            else "; rows without keep those that their models come with. "
+        )
     elif options.tune:
         text += (
             f"Each model got a search of {options.tune} trials on validation, except those that "

@@ -35,11 +35,12 @@ def found_settings(file: str) -> dict[tuple[str, str], Found]:
     """
     known: dict[tuple[str, str], Found] = {}
     try:
-        with Path(file).open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
+        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"tuned_by: {file} can't be read: {error}.") from error
-    missing = [name for name in _COLUMNS if not rows or name not in rows[0]]
+    missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise InputError(
             f"tuned_by: {file} has no column {missing[0]}. Name the runs.csv that a comparison "
@@ -59,10 +60,12 @@ def found_settings(file: str) -> dict[tuple[str, str], Found]:
 
 def _read(file: str, row: Mapping[str, str]) -> Found:
     try:
-        found = Found(dict(json.loads(row["tuned"])), int(row["trials"]))
-    except (ValueError, TypeError) as error:
+        settings, trials = json.loads(row["tuned"]), int(row["trials"])
+    except (ValueError, TypeError, RecursionError):
+        settings, trials = None, 0
+    if not isinstance(settings, dict) or not settings or trials < 1:
         raise InputError(
             f"tuned_by: {file} has no settings and trials of {row['row']} on {row['dataset']} "
             "that can be read."
-        ) from error
-    return found
+        )
+    return Found(settings, trials)

@@ -19,13 +19,16 @@ from recbole_symcere.data.items import item_file
 from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.plugin.config import Config
+from recbole_symcere.plugin.config_patches import known_keys
 from recbole_symcere.plugin.stock_models import is_sequential
 from recbole_symcere.run.code_fingerprint import code_fingerprint
 from recbole_symcere.run.data_fingerprint import data_fingerprint
 from recbole_symcere.run.prepare import read_dataset, split_dataset
 from recbole_symcere.run.run_directory import fixed_settings
 from recbole_symcere.text.source import encoder_fingerprint
+from recbole_symcere.tune.parameter import Parameter
 from recbole_symcere.tune.search_options import SearchOptions
+from recbole_symcere.tune.space_checks import check_keys
 
 __all__ = ["MORE_IS_BETTER", "Search", "Task", "checked_tasks", "digest_of"]
 
@@ -109,11 +112,13 @@ def checked_tasks(
             _check_protocol(row, config)
             fixed = {k: v for k, v in fixed_settings(config).items() if k != "seed"}
             given = {**settings, **row.settings}
-            found = _found(options, row, dataset, given, files, earlier)
+            found = _found(options, row, config, given, files, earlier)
             search = None if found else _search(options, row, config, given, fixed)
             known = [data_fingerprint(config), code, config["device"].type]
-            if text_use(row.model) != "none" and config["text_encoder"]:
-                known.append(hashed(config["text_encoder"]))
+            taken = found.settings if found else {}
+            encoder = taken.get("text_encoder", config["text_encoder"])
+            if text_use(row.model) != "none" and encoder:
+                known.append(hashed(encoder))
             folder = Path(config["data_path"])
             tasks.append(Task(row, dataset, folder, fixed, " ".join(known), search, found))
         _, needy = max(there, key=_needs_reviews)
@@ -178,7 +183,7 @@ def _check_data(config: Config, options: CompareOptions) -> None:
 def _found(
     options: CompareOptions,
     row: Row,
-    dataset: str,
+    config: Config,
     given: Mapping[str, Any],
     files: Sequence[str],
     earlier: Mapping[tuple[str, str], Found],
@@ -186,6 +191,7 @@ def _found(
     """What another comparison has found for a row, or for the row whose search it shares."""
     if not options.tuned_by or not row.tuned or row.model in NOTHING_TO_TUNE:
         return None
+    dataset, source = config["dataset"], f"tuned_by: {options.tuned_by}"
     found = earlier.get((dataset, row.label))
     if found is None and all(key.startswith(_aside(row)) for key in row.settings):
         found = earlier.get((dataset, row.model))
@@ -193,15 +199,17 @@ def _found(
         if options.tune or row.offered:
             return None
         raise InputError(
-            f"tuned_by: {options.tuned_by} has no settings for {row.label} on {dataset}. "
-            "Search them with --tune=12, or leave one of them out."
+            f"{source} has no settings for {row.label} on {dataset}. Search them with --tune=12, "
+            "or leave one of them out."
         )
-    for key in sorted(found.settings.keys() & given.keys()):
-        raise InputError(f"{key} is given, and {options.tuned_by} has it, too; leave out one.")
+    here = f"{source}, {row.label} on {dataset}"
+    # what a search may not tune changes what a score means, or which model the row is
+    parameters = [Parameter(name, "choice", (value,)) for name, value in found.settings.items()]
+    check_keys(parameters, here, known_keys(config), {*given, *config.file_config_dict})
     try:
         row_config(row, options, dataset, {**given, **found.settings}, files)
     except InputError as error:
-        raise InputError(f"{options.tuned_by}, {row.label} on {dataset}: {error}") from error
+        raise InputError(f"{here}: {error}") from error
     return found
 
 

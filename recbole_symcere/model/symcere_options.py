@@ -57,8 +57,8 @@ class SymCEREOptions:
         why = {f"backbone is {self.backbone}": of_others[self.backbone]}
         if self.text_to_graph == "anchor_user":
             why["text_to_graph is anchor_user"] = {"mask_orientation"}
-        if self.cross_modal_loss == "info_nce":  # it spares the row's own pair alone
-            why["cross_modal_loss is info_nce"] = {"history_scope", "mask_orientation"}
+        elif self.cross_modal_loss == "info_nce":  # it spares nothing but the row's own pair
+            why["cross_modal_loss is info_nce"] = {"mask_orientation"}
         if not self.beta:
             why["beta is 0"] = {"bpr_reduction"}
         if not self.alpha:

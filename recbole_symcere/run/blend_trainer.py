@@ -171,8 +171,9 @@ class Blending(_Base):  # type: ignore[misc] # see above
             bagged = bagged_weights(data.part(speak))
         for n, weight in zip(speak, bagged.weights, strict=True):
             found[n] = weight
-        # another metric, or other items to rank, is none to stand beside the validation's
-        same = isinstance(valid_data, FullSortEvalDataLoader)
+        # of another metric, other items to rank or some users it is none to stand beside it
+        whole = isinstance(valid_data, FullSortEvalDataLoader)
+        same = whole and len(valid_data.uid_list) <= _USERS
         same &= f"{name}@{k}" == self.valid_metric.lower()
         return found, bagged.out_of_bag if same else None
 

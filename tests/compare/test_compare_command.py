@@ -220,7 +220,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, how, ends):
 
 
 def test_the_last_run_of_a_task_and_the_first_of_the_next_overlap(tmp_path, monkeypatch):
-    tasks = [SimpleNamespace(search=None, name=name) for name in "ab"]
+    tasks = [SimpleNamespace(search=None, found=None, name=name) for name in "ab"]
     both = threading.Barrier(2, timeout=20)
 
     def run(_, task, seed, found):
@@ -369,24 +369,28 @@ def labels_of(small, **given):
     }
 
 
-def test_a_table_is_made_anew_with_the_settings_that_it_tells(small):
+def test_a_table_is_made_anew_with_the_settings_that_it_tells(small, capsys):
     found = {"dataset": "small", "row": "EASE", "trials": 4, "tuned": '{"reg_weight": 7.0}'}
     pd.DataFrame([found]).to_csv("found.csv", index=False)
     given = ("--models=EASE,Pop", "--datasets=small", "--seeds=0,1", "--out=out")
     without = {"embedding_size"}
     assert compare(small, *given, "--tuned_by=found.csv", without=without) == 0
     text = Path("out/table.md").read_text().replace("\\", "")
-    assert "Settings are those that the searches of found.csv found." in text
+    assert "Settings are those that the searches of found.csv found; rows without keep" in text
     runs = pd.read_csv("out/runs.csv").set_index("row")
     assert runs.loc["EASE", "tuned"].tolist() == [found["tuned"]] * 2
     assert runs.loc["EASE", "trials"].tolist() == [4, 4]
     assert runs.loc["Pop", "tuned"].isna().all()
     folder = next(f for f in runs_of() if f.name.startswith("EASE"))
     assert "reg_weight: 7.0" in (folder / "config.yaml").read_text()
-    # the table tells its own settings; with them nothing is left to run
-    before = stamps()
-    assert compare(small, *given, "--tuned_by=out/runs.csv", without=without) == 0
-    assert stamps() == before
+    # the table tells its settings: another one is made of them, but not of what it writes itself
+    again = [word.replace("--out=out", "--out=again") for word in given]
+    assert compare(small, *again, "--tuned_by=out/runs.csv", without=without) == 0
+    numbers = [pd.read_csv(f"{out}/runs.csv").filter(regex="^test/") for out in ("out", "again")]
+    assert numbers[0].equals(numbers[1])
+    capsys.readouterr()
+    assert compare(small, *given, "--tuned_by=out/runs.csv", without=without) == 2
+    assert "out/runs.csv, which this comparison writes" in capsys.readouterr().err
 
 
 def test_what_needs_no_training_stands_in_every_table(small, tmp_path):

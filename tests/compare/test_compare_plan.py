@@ -22,10 +22,10 @@ from recbole_symcere.run.prepare import read_dataset, split_dataset
 from recbole_symcere.text.lexical import LexicalSpace, telling_words
 
 
-def tasks_of(small, given, settings=()):
+def tasks_of(small, given, settings=(), files=()):
     options = checked_options({"datasets": "small", "seeds": "0,1", "out": "out", **given})
     wanted = {key: small[key] for key in ("data_path", "cache_dir", "epochs")} | dict(settings)
-    tasks = checked_tasks(options, plan_rows(options, wanted, []), wanted, [])
+    tasks = checked_tasks(options, plan_rows(options, wanted, files), wanted, files)
     return {task.row.label: task for task in tasks}
 
 
@@ -76,7 +76,7 @@ def test_a_split_by_time_needs_no_seed(small):
     assert tasks_of(small, {"models": "EASE,Pop"})["EASE"].settings["split_seed"] is None
 
 
-def test_the_tables_of_a_random_split_say_that_seeds_share_it(small, untimed):
+def test_the_tables_of_a_random_split_say_that_seeds_share_it(small, untimed, tmp_path):
     asked = {"models": "EASE,Pop"}
     said = "All seeds here, and their search, share the split of split_seed 3."
     task = tasks_of(untimed, asked, {"split_seed": 3})["EASE"]
@@ -84,6 +84,9 @@ def test_the_tables_of_a_random_split_say_that_seeds_share_it(small, untimed):
     Path(untimed["data_path"], "small", "manifest.json").unlink()
     by_chance = {"eval_args": {"order": "RO"}, "split_seed": 3}
     assert notice_of(tasks_of(untimed, asked, by_chance)["EASE"]) == said
+    found = {**asked, "tuned_by": found_file(tmp_path, ("EASE", '{"reg_weight": 7.0}'))}
+    told = notice_of(tasks_of(untimed, found, by_chance)["EASE"])
+    assert told.startswith("All seeds here share the split of split_seed 3. The settings have to")
     assert notice_of(tasks_of(small, asked)["EASE"]) == "small and SYNTHETIC"
 
 
@@ -140,8 +143,17 @@ def test_a_control_of_a_model_takes_no_settings_of_its_text(small, tmp_path):
     [
         ('{"reg_weight": 7', {}, "no settings and trials of EASE on small that can be read"),
         ("3", {}, "no settings and trials of EASE on small that can be read"),
+        ("{}", {}, "no settings and trials of EASE on small that can be read"),
+        ("[" * 100_000, {}, "no settings and trials of EASE on small that can be read"),
         ('{"reg_wait": 7}', {}, r"runs\.csv, EASE on small: .*reg_wait.*reg_weight"),
-        ('{"reg_weight": 7}', {"reg_weight": 5}, r"reg_weight is given, and .*runs\.csv has it"),
+        ('{"reg_weight": "much"}', {}, r"runs\.csv, EASE on small: .*reg_weight"),
+        ('{"reg_weight": 7}', {"reg_weight": 5}, "reg_weight is tuned in .* and also given"),
+        # what would change the meaning of a score, or the model
+        ('{"cold_items": 0.3}', {}, "cold_items can't be tuned"),
+        ('{"text_control": "shuffled"}', {}, "text_control can't be tuned"),
+        ('{"model": "Pop"}', {}, "model can't be tuned"),
+        ('{"seed": 3}', {}, "seed can't be tuned"),
+        ('{"blend": ["all"]}', {}, "blend can't be tuned"),
     ],
 )  # fmt: skip
 def test_found_settings_that_cannot_be_are_refused(small, tmp_path, tuned, settings, message):
@@ -158,6 +170,13 @@ def test_a_file_without_found_settings_is_refused(small, tmp_path):
     file = found_file(tmp_path, ("EASE", '{"reg_weight": 7.0}'), ("EASE", '{"reg_weight": 8.0}'))
     with pytest.raises(InputError, match="two kinds of settings for EASE on small"):
         tasks_of(small, {**asked, "tuned_by": file})
+    Path("marked.csv").write_bytes(b"\xef\xbb\xbf" + Path(file).read_bytes())  # by a spreadsheet
+    with pytest.raises(InputError, match="two kinds of settings for EASE on small"):
+        tasks_of(small, {**asked, "tuned_by": "marked.csv"})
+    Path("settings.yaml").write_text("reg_weight: 5.0\n")
+    file = found_file(tmp_path, ("EASE", '{"reg_weight": 7.0}'))
+    with pytest.raises(InputError, match=r"reg_weight is tuned in .* and also given"):
+        tasks_of(small, {**asked, "tuned_by": file}, files=["settings.yaml"])
     Path("table.csv").write_text("dataset,row,model\nsmall,EASE,EASE\n")
     with pytest.raises(InputError, match=r"table\.csv has no column trials\. Name the runs\.csv"):
         tasks_of(small, {**asked, "tuned_by": "table.csv"})

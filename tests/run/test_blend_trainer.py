@@ -154,6 +154,12 @@ def test_a_blend_that_is_worse_on_all_of_the_validation_is_dropped(small, tmp_pa
     assert 0 < better.chosen["out_of_bag"] < 1
 
 
+def test_nothing_is_told_out_of_bag_where_some_users_stand_for_all(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("recbole_symcere.run.blend_trainer._USERS", 8)  # of 24
+    trainer = chooser(small, tmp_path, monkeypatch, after=0.31)
+    assert "out_of_bag" not in trainer.chosen
+
+
 def test_a_metric_that_should_be_small(small, tmp_path, monkeypatch):
     given = {"metrics": ["averagepopularity"], "valid_metric": "averagepopularity@10"}
     trainer = chooser(small, tmp_path, monkeypatch, after=0.29, **given)
