@@ -45,7 +45,7 @@ among() {  # SEPARATOR NAME...: those that are among the models, joined
 option() {  # NAME VALUE: nothing for no value
     [ -z "$2" ] || echo "--$1=$2"
 }
-BLENDED=$(option blended "$(among , LightGCN XSimGCL)")
+BLENDED=$(option blended "$(among , LightGCN XSimGCL CollabContext)")
 UNTUNED=$(option untuned "$(among , SymCEREPlus)")
 FOUND=$(option tuned_by "${TUNED:-}")
 # the best baseline without a blend, the blend alone, the best of the paper's own five
