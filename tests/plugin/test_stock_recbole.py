@@ -169,7 +169,7 @@ assert u.get_dataloader is wrapped, "a second register() changes something"
 @pytest.mark.parametrize(
     "first",
     [
-        "import recbole.quick_start\nimport recbole_symcere",
+        pytest.param("import recbole.quick_start\nimport recbole_symcere", marks=pytest.mark.slow),
         pytest.param("from recbole_symcere import SymCERE", marks=pytest.mark.slow),
     ],
     ids=["after", "model first"],

@@ -371,7 +371,8 @@ def card_of(out):
 
 
 @pytest.mark.parametrize(
-    "model", ["SymCERE", pytest.param("SymCEREPlus", marks=pytest.mark.slow), "EASE"]
+    "model",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("SymCERE", "SymCEREPlus")), "EASE"],
 )
 def test_the_examples_of_the_card_run(exported, model):
     run, out, _ = exported(model)
