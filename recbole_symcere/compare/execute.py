@@ -143,7 +143,7 @@ class Execution:
         """The settings of a task's runs beside its own, and where they come from."""
         if task.search:
             return self._tuned(task, task.search)
-        return _Found(dict(task.found.settings), task.found.trials) if task.found else _Found()
+        return _Found(*task.found) if task.found else _Found()
 
     def _tuned(self, task: Task, search: Search) -> _Found:
         """What the search found, from an earlier comparison if that is all that is needed."""

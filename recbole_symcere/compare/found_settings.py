@@ -16,7 +16,7 @@ _COLUMNS = ("dataset", "row", "trials", "tuned")
 class Found(NamedTuple):
     """What a search found, and of how many trials."""
 
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
     trials: int
 
 

@@ -112,8 +112,10 @@ def checked_tasks(
             _check_protocol(row, config)
             fixed = {k: v for k, v in fixed_settings(config).items() if k != "seed"}
             given = {**settings, **row.settings}
-            found = _found(options, row, config, given, files, earlier)
-            search = None if found else _search(options, row, config, given, fixed)
+            found = search = None
+            if row.tuned and row.model not in NOTHING_TO_TUNE:
+                found = _found(options, row, config, given, files, earlier)
+                search = None if found else _search(options, row, config, given, fixed)
             known = [data_fingerprint(config), code, config["device"].type]
             taken = found.settings if found else {}
             encoder = taken.get("text_encoder", config["text_encoder"])
@@ -189,7 +191,7 @@ def _found(
     earlier: Mapping[tuple[str, str], Found],
 ) -> Found | None:
     """What another comparison has found for a row, or for the row whose search it shares."""
-    if not options.tuned_by or not row.tuned or row.model in NOTHING_TO_TUNE:
+    if not options.tuned_by:
         return None
     dataset, source = config["dataset"], f"tuned_by: {options.tuned_by}"
     found = earlier.get((dataset, row.label))
@@ -220,7 +222,7 @@ def _search(
     given: Mapping[str, Any],
     fixed: Mapping[str, Any],
 ) -> Search | None:
-    if not options.tune or not row.tuned or row.model in NOTHING_TO_TUNE:
+    if not options.tune:
         return None
     from recbole_symcere.tune.beginning import space_of
 

@@ -109,15 +109,17 @@ def over_data_sets(numbers: Sequence[Json]) -> list[Part]:
         TextTable(head, rows, note),
     ]
     shares = [share for share in map(_share, numbers) if share]
-    if len(shares) > 1:
-        pooled, spread = _pooled(shares)
+    # a 95 % interval is 3.92 standard errors wide
+    pooled = random_effects([Effect(s["value"], (s["high"] - s["low"]) / 3.92) for s in shares])
+    if pooled and pooled.interval:  # of a single run there is none
+        mean = {"value": pooled.mean, **pooled.interval._asdict()}
         left = [one["run"] for one in numbers if one["contrast"] and not _share(one)]
         out = f" Left out, as no similarity is specific in them: {', '.join(left)}." if left else ""
         parts.append(
             Text(
                 "Objective less subjective words, as a share of the review's specific similarity, "
-                f"pooled over {len(shares)} runs (random effects): {number(pooled, 3)}; standard "
-                f"deviation between runs {spread:.3f}.{out}"
+                f"pooled over {len(shares)} runs (random effects): {number(mean, 3)}; standard "
+                f"deviation between runs {pooled.tau:.3f}.{out}"
             )
         )
     return parts
@@ -129,14 +131,3 @@ def _share(part: Json) -> dict[str, float] | None:
     if contrast is None or strength <= 0:
         return None
     return {key: value / strength for key, value in contrast.items()}
-
-
-def _pooled(shares: Sequence[Json]) -> tuple[dict[str, float], float]:
-    """Random-effects mean with its 95 % interval, and the deviation between the runs."""
-    errors = (max((share["high"] - share["low"]) / 3.92, 1e-9) for share in shares)
-    effects = [Effect(s["value"], error) for s, error in zip(shares, errors, strict=True)]
-    found = random_effects(effects)
-    assert found is not None
-    assert found.interval is not None
-    assert found.tau is not None
-    return {"value": found.mean, **found.interval._asdict()}, found.tau

@@ -23,10 +23,12 @@ from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.trainer import Resumable, ReviewTrainer
 
-__all__ = ["BlendTrainer", "Blending", "blending"]
+__all__ = ["TOLD_BESIDE", "BlendTrainer", "Blending", "blending"]
 
 _log = logging.getLogger(__name__)
 
+TOLD_BESIDE = ("before", "seconds", "out_of_bag")
+"""What `Blending.chosen` has beside weights."""
 _USERS = 4_000  # that the weights are chosen on
 _SCORES = 1_000_000  # of each expert at once
 

@@ -19,6 +19,7 @@ from recbole_symcere.base.live_line import step
 from recbole_symcere.model.base import GraphRecommender
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.agreement import check_results
+from recbole_symcere.run.blend_trainer import TOLD_BESIDE
 from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.quick_start import run_recbole
@@ -102,8 +103,8 @@ def _settings(
     epochs = _epochs(metrics)
     settings = portable_settings(config)
     settings |= {"refit_of": short_path(folder.path), "cold_items": 0, "cold_users": 0}
-    told = ("before", "seconds", "out_of_bag")
-    blend = {name: weight for name, weight in metrics.get("blend", {}).items() if name not in told}
+    told = metrics.get("blend", {}).items()
+    blend = {name: weight for name, weight in told if name not in TOLD_BESIDE}
     if blend:
         settings["refit_blend"] = blend
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:

@@ -10,7 +10,8 @@ from model.test_contract import prepare
 from recbole_symcere.base.errors import InputError
 
 # It learns no vectors of ids, and the tiny encoder finds all texts alike, so that it needs hops to
-# see a half of the planted task, and time: after 40 epochs .68 to 1 is right, by the seed.
+# see a half of the planted task, and small steps: at a rate of .01 the seed and the processor
+# decide whether it does (.57 to 1 is right).
 PLANTED = {"n_layers": 6, "epochs": 60, "learning_rate": 0.002}
 
 SETTINGS = {"n_layers": 2, "temperature": 0.3, "n_negatives": 5, "hidden_multiplier": 0.5}

@@ -29,9 +29,8 @@ def ran(small, tmp_path, model="SymCEREPlus", **extra):
 
 
 def weights_of(metrics):
-    return {
-        k: v for k, v in metrics["blend"].items() if k not in ("before", "seconds", "out_of_bag")
-    }
+    told = ("before", "seconds", "out_of_bag")
+    return {k: v for k, v in metrics["blend"].items() if k not in told}
 
 
 @pytest.mark.parametrize("model", ["SymCEREPlus", "Stack", "LightGCN", "CKE"])
