@@ -57,13 +57,14 @@ def runs_as_csv(runs: Sequence[Done]) -> str:
         if run.error:
             continue
         metrics = metrics_of(run.folder)
+        blend = metrics.get("blend", {})
         lines.append(
             {
                 **{"dataset": run.dataset, "row": run.label, "seed": run.seed},
                 **{"trials": run.trials, "tuned": json.dumps(run.tuned) if run.tuned else ""},
                 **{key: metrics[key] for key in ("best_epoch", "epochs_run", "parameters")},
                 "peak_memory_mb": metrics["peak_memory_mb"],
-                **{f"blend/{key}": value for key, value in metrics.get("blend", {}).items()},
+                **{f"blend/{key}": value for key, value in blend.items() if key != "refit"},
                 **{f"seconds/{key}": value for key, value in metrics["seconds"].items()},
                 **{f"valid/{key}": value for key, value in metrics["valid"].items()},
                 **{f"test/{key}": value for key, value in values_of(metrics).items()},

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from recbole_symcere.data.left_out import pair_keys
 
-__all__ = ["row_times", "tie_keys", "tied_share", "token_hashes"]
+__all__ = ["is_later", "row_times", "tie_keys", "tied_share", "token_hashes"]
 
 _U64 = np.uint64
 _MIX = (_U64(0xBF58476D1CE4E5B9), _U64(0x94D049BB133111EB))  # splitmix64
@@ -107,3 +107,18 @@ def row_times(part: Any) -> npt.NDArray[np.float64] | None:
         if place + before < end[row] and near[place + before] == rounded[row]:
             found[row] = times[place + before]
     return found
+
+
+def is_later(part: Any, before: Any) -> bool:
+    """Whether each user's interactions of one split are none of them earlier than of another.
+
+    Args:
+        part: a RecBole data set, and
+        before: the other one. Without times nothing is later.
+    """
+    found, last = row_times(part), np.full(before.user_num, -np.inf)
+    known = row_times(before)
+    if found is None or known is None:
+        return False
+    np.maximum.at(last, before.inter_feat[before.uid_field].numpy(), known)
+    return bool((found >= last[part.inter_feat[part.uid_field].numpy()]).all())

@@ -4,9 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from recbole_symcere.data.chronology import tie_keys
+
 __all__ = ["Histories", "histories"]
 
-_DECAY = 0.3
+_DECAY = 0.1
 """What an interaction counts for beside the next one, where later ones shall count more."""
 
 
@@ -15,7 +17,7 @@ class Histories:
 
     Attributes:
         flat: float32 [n_users, n_items], 1 where the user knows the item.
-        recent: likewise, 0.3^a for an item after which the user had a further ones.
+        recent: likewise, 0.1^a for an item after which the user had a further ones.
     """
 
     def __init__(self, flat: csr_matrix, recent: csr_matrix) -> None:
@@ -32,6 +34,7 @@ def histories(
     times: NDArray[np.float64] | None,
     n_users: int,
     n_items: int,
+    hidden: NDArray[np.int64] | None = None,
 ) -> Histories:
     """Histories of interactions.
 
@@ -41,16 +44,24 @@ def histories(
         times: [n] of any unit; None if none is known, so that no interaction is later than another.
         n_users: number of user ids, padding included.
         n_items: number of item ids, padding included.
+        hidden: [n_users] how many of each user's latest interactions are left out, of equal times
+            any; one stays of a user who has some.
 
     Example:
         >>> user = np.zeros(3, dtype=np.int64)
         >>> histories(user, np.arange(3), np.array([5.0, 9.0, 9.0]), 1, 3).recent.toarray()
-        array([[0.09, 1.  , 1.  ]], dtype=float32)
+        array([[0.01, 1.  , 1.  ]], dtype=float32)
     """
     at = np.zeros(len(users)) if times is None else times
-    order = np.lexsort((at, users))
+    drawn = tie_keys(users.astype(np.uint64), items.astype(np.uint64), seed=0)
+    order = np.lexsort((drawn, at, users))
     users, items, at = users[order], items[order], at[order]
     ends = np.cumsum(np.bincount(users, minlength=n_users))
+    if hidden is not None:
+        from_end = ends[users] - 1 - np.arange(len(users))
+        kept = from_end >= np.minimum(hidden, np.bincount(users, minlength=n_users) - 1)[users]
+        users, items, at = users[kept], items[kept], at[kept]
+        ends = np.cumsum(np.bincount(users, minlength=n_users))
     same = np.zeros(len(users), dtype=bool)
     same[:-1] = (users[1:] == users[:-1]) & (at[1:] == at[:-1])  # as the next one
     places = np.arange(len(users))

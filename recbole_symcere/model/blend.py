@@ -97,10 +97,14 @@ class Blend(nn.Module):
         """The training interactions of some users [b]."""
         return Histories(self._known.flat[users], self._known.recent[users])
 
-    def scores(self, users: npt.NDArray[np.int64]) -> _Floats:
-        """What each expert says of all items for some users [K, b, n_items]."""
-        known = self.known_of(users)
-        return np.stack([self.expert(n).scores(_of(n, known)) for n in self.names[1:]])
+    @property
+    def recent_names(self) -> list[str]:
+        """The experts for which later interactions count more."""
+        return [name for name in self.names[1:] if kind_of(name).recent]
+
+    def scores(self, names: list[str], known: Histories) -> list[_Floats]:
+        """What some experts say of all items: [b, n_items] each, for users who know ``known``."""
+        return [self.expert(name).scores(_of(name, known)) for name in names]
 
     def added(self, scores: Tensor, known: Histories) -> Tensor:
         """Y [b, n_items] from the model's scores s [b, n_items] of users who know ``known``."""
@@ -259,11 +263,11 @@ def _refuse_other_experts(blend: Blend, state: dict[str, Any], prefix: str, *_: 
 # --- for a model ---------------------------------------------------------------------------------
 
 
-def training_histories(dataset: Any) -> Histories:
-    """What all users know, from the training split."""
+def training_histories(dataset: Any, hidden: npt.NDArray[np.int64] | None = None) -> Histories:
+    """What all users know, from the training split; ``hidden`` as in `histories`."""
     feat = dataset.inter_feat
     users, items = (feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
-    return histories(users, items, row_times(dataset), dataset.user_num, dataset.item_num)
+    return histories(users, items, row_times(dataset), dataset.user_num, dataset.item_num, hidden)
 
 
 def tell_of_columns(what: str, known: Histories) -> dict[str, int]:

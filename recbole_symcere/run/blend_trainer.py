@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.evaluator.register import metrics_dict
+from scipy.sparse import csr_matrix
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.live_line import working
 from recbole_symcere.base.options import read_options
+from recbole_symcere.data.chronology import is_later
 from recbole_symcere.data.cold import mask_removed
+from recbole_symcere.data.recency import Histories
 from recbole_symcere.evaluate.floor import BY_RANK
 from recbole_symcere.evaluate.weights import HeldOut, bagged_weights
-from recbole_symcere.model.blend import Blend
+from recbole_symcere.model.blend import Blend, training_histories
 from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.trainer import Resumable, ReviewTrainer
@@ -27,7 +30,7 @@ __all__ = ["TOLD_BESIDE", "BlendTrainer", "Blending", "blending"]
 
 _log = logging.getLogger(__name__)
 
-TOLD_BESIDE = ("before", "seconds", "out_of_bag")
+TOLD_BESIDE = ("before", "seconds", "out_of_bag", "refit")
 """What `Blending.chosen` has beside weights."""
 _USERS = 4_000  # that the weights are chosen on
 _SCORES = 1_000_000  # of each expert at once
@@ -44,21 +47,27 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
     The weights are `bagged_weights` of at most 4,000 users' validation items, by the metric that
     chooses the best epoch if it is one of lists (NDCG, Hit, Recall, MRR, MAP, Precision), else by
-    NDCG. They are kept if the whole validation is better with them than the model alone. Where no
-    model is stored they are for the last epoch's weights. Nothing is chosen without a validation,
-    which a line says, or in a trial of a search, which compares models without their blend.
+    NDCG. Between the training and the test items of a user lie the validation items. So where
+    splits are in order of time the experts of recent interactions are weighed without as many of
+    the latest as a user has validation items; else they would count more than they are worth at
+    test. The weights are kept if the whole validation is better with them than the model alone.
+    Where no model is stored they are for the last epoch's weights. Nothing is chosen without a
+    validation, which a line says, or in a trial of a search, which compares models without their
+    blend.
 
-    A refit has nothing to choose on and takes the weights of its run.
+    A refit has nothing to choose on and takes what its run has chosen for it. What comes next
+    follows its last interactions at once, so that these are weights with nothing left out.
 
     Attributes:
         chosen: name -> weight; where they were chosen also "before", the validation metric of the
-            model alone, "seconds", and "out_of_bag", that metric of users by weights that weren't
-            chosen on them, see `Bagged`. Empty before the choice.
+            model alone, "seconds", "refit", name -> weight, if a refit has others, and
+            "out_of_bag", the metric of users by weights that weren't chosen on them, see `Bagged`,
+            at the distance of the test items. Empty before the choice.
     """
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
-        self.chosen: dict[str, float] = {}
+        self.chosen: dict[str, Any] = {}
         self._kept = read_options(BlendOptions, config).refit_blend
 
     def fit(
@@ -121,8 +130,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
             self._judge_alone(valid_data)
         alone, before = {"model": 1.0}, float(self.best_valid_score)
         # one process decides: the last digits of a GPU's products may differ
-        searched, out_of_bag = processes.from_first(self._searched(valid_data))
-        found = dict(zip(blend.names, searched, strict=True))
+        found, out_of_bag, refit = processes.from_first(self._searched(valid_data))
         np.random.set_state(draws)  # noqa: NPY002 # as above
         self._weigh(found)
         result = self.evaluate(valid_data, load_best_model=False)
@@ -131,11 +139,13 @@ class Blending(_Base):  # type: ignore[misc] # see above
         if after > before if self.valid_metric_bigger else after < before:
             self.best_valid_score, self.best_valid_result = after, result
         else:
-            found, out_of_bag = alone, None
+            found, out_of_bag, refit = alone, None, None
             self._weigh(alone)
         self.chosen = {name: found.get(name, 0.0) for name in blend.names}
         told = [f"{name} {weight:.2f}" for name, weight in self.chosen.items() if weight]
         self.chosen |= {"before": before, "seconds": time.perf_counter() - started}
+        if refit is not None:
+            self.chosen["refit"] = refit
         apart = ""
         if out_of_bag is not None:
             self.chosen["out_of_bag"] = out_of_bag
@@ -156,8 +166,10 @@ class Blending(_Base):  # type: ignore[misc] # see above
         if hasattr(self.model, "forget"):
             self.model.forget()
 
-    def _searched(self, valid_data: Any) -> tuple[list[float], float | None]:
-        """Weights in the order of the blend's names, and what they are worth out of their bags."""
+    def _searched(
+        self, valid_data: Any
+    ) -> tuple[dict[str, float], float | None, dict[str, float] | None]:
+        """Weights by name, what they are worth out of their bags, and those of a refit."""
         name, k = self._metric()
         metric, numbered = metrics_dict[name](self.config), name not in _ALONE
 
@@ -167,17 +179,21 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
         with working("scoring for the blend"):
             data = HeldOut.gathered(self._scored(valid_data), values, k)
-        speak = [n for n in range(data.n_scores) if n or self._spreads]
-        found = [0.0] * data.n_scores  # a model that scores all alike has no scale
+        names, recent = self.model.blend.names, self.model.blend.recent_names
+        # a model that scores all alike has no scale
+        speak = [n for n in range(len(names)) if n or self._spreads]
         with working("weighing the blend"):
             bagged = bagged_weights(data.part(speak))
-        for n, weight in zip(speak, bagged.weights, strict=True):
-            found[n] = weight
+            found, refit = dict(zip([names[n] for n in speak], bagged.weights, strict=True)), None
+            if data.n_scores > len(names):
+                at_once = {name: len(names) + n for n, name in enumerate(recent)}
+                others = bagged_weights(data.part([at_once.get(names[n], n) for n in speak]))
+                refit = dict(zip(found, others.weights, strict=True))
         # of another metric, other items to rank or some users it is none to stand beside it
         whole = isinstance(valid_data, FullSortEvalDataLoader)
         same = whole and len(valid_data.uid_list) <= _USERS
         same &= f"{name}@{k}" == self.valid_metric.lower()
-        return found, bagged.out_of_bag if same else None
+        return found, bagged.out_of_bag if same else None, refit
 
     def _metric(self) -> tuple[str, int]:
         """What the weights are chosen by, and its k."""
@@ -185,7 +201,11 @@ class Blending(_Base):  # type: ignore[misc] # see above
         return (name, int(k)) if name in BY_RANK and k else ("ndcg", max(self.config["topk"]))
 
     def _scored(self, valid_data: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """Scores [1 + K, b, n_items] of users, what is masked, and their held-out items."""
+        """Scores [1 + K, b, n_items] of users, what is masked, and their held-out items.
+
+        Where the experts of recent interactions are weighed without the latest ones, what they say
+        with these comes last: [1 + K + R, b, n_items].
+        """
         loader = valid_data
         if not isinstance(loader, FullSortEvalDataLoader):
             loader = self._over_all_items(valid_data)
@@ -194,6 +214,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
             users = np.sort(np.random.default_rng(0).choice(users, _USERS, replace=False))
         order = {int(user): row for row, user in enumerate(np.asarray(loader.uid_list).tolist())}
         n_items, blend = self.model.n_items, self.model.blend
+        earlier = self._earlier(loader)
         at_once = max(_SCORES // n_items, 1)
         self._weigh({"model": 1.0})
         self.model.eval()
@@ -215,8 +236,28 @@ class Blending(_Base):  # type: ignore[misc] # see above
                 held_out = np.asarray(loader.uid2positive_item[user])
                 rows.append(np.full(len(held_out), row))
                 items.append(held_out)
-            scores = np.concatenate([own[None], blend.scores(some)])
-            yield scores, masked, np.concatenate(rows), np.concatenate(items)
+            known, names = blend.known_of(some), blend.names[1:]
+            if earlier is None:
+                scores = blend.scores(names, known)
+            else:
+                scores = blend.scores(names, Histories(known.flat, earlier[some]))
+                scores += blend.scores(blend.recent_names, known)
+            yield np.stack([own, *scores]), masked, np.concatenate(rows), np.concatenate(items)
+
+    def _earlier(self, loader: Any) -> csr_matrix | None:
+        """Recent interactions as far from the validation items as the last ones from test items.
+
+        None where no expert asks for it, or validation isn't later than training.
+        """
+        if not self.model.blend.recent_names or self._train_data is None:
+            return None
+        train = self._train_data.dataset
+        if not is_later(loader._dataset, train):
+            return None
+        hidden = np.zeros(train.user_num, dtype=np.int64)
+        for user in np.asarray(loader.uid_list).tolist():
+            hidden[user] = len(loader.uid2positive_item[user])
+        return training_histories(train, hidden).recent
 
     def _over_all_items(self, valid_data: Any) -> Any:
         """RecBole's loader over all items, where validation samples them."""

@@ -4,7 +4,7 @@ The model is trained on the interactions of all three splits, for as many optimi
 run's best epoch had taken. An epoch has more batches now, so that there are fewer of them, and the
 last one is cut. Of two phases each takes its own steps; a phase that was not kept is left out. Of
 models that learn by counting (Pop, ItemKNN, EASE) nothing is cut: their one pass sees everything.
-Weights of a blend are those of the run. Nothing is left to choose or test on.
+Weights of a blend are those that the run chose for it. Nothing is left to choose or test on.
 """
 
 import gc
@@ -103,8 +103,9 @@ def _settings(
     epochs = _epochs(metrics)
     settings = portable_settings(config)
     settings |= {"refit_of": short_path(folder.path), "cold_items": 0, "cold_users": 0}
-    told = metrics.get("blend", {}).items()
-    blend = {name: weight for name, weight in told if name not in TOLD_BESIDE}
+    told = metrics.get("blend", {})
+    told = told.get("refit", told)
+    blend = {name: weight for name, weight in told.items() if name not in TOLD_BESIDE}
     if blend:
         settings["refit_blend"] = blend
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:

@@ -15,9 +15,9 @@ _HELP = """\
 refit --run=RUN [--run_dir=DIR]
 
 Trains a finished run's settings on all of its interactions (training, validation and test), for as
-many optimizer steps as its best epoch had taken; the last epoch may be cut. The weights of a blend
-stay. Nothing is left to test it on: its figures are those of RUN. --resume=DIR goes on if it was
-stopped.
+many optimizer steps as its best epoch had taken; the last epoch may be cut. A blend has
+the weights that RUN chose for it. Nothing is left to test it on: its figures are those of RUN.
+--resume=DIR goes on if it was stopped.
 
 """
 

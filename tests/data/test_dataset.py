@@ -97,11 +97,11 @@ def test_times_of_rows_are_those_of_the_file(small, tmp_path, model, order):
         pairs = names_of(part)
         assert row_times(part).tolist() == [times[pair] for pair in pairs]
     assert len(set(parts[0].inter_feat["timestamp"].tolist())) < len(names_of(parts[0])) / 2
-    recent = training_histories(parts[0]).recent  # .3 ^ number of the user's later ones
+    recent = training_histories(parts[0]).recent  # .1 ^ number of the user's later ones
     for (user, item), key in zip(names_of(parts[0]), pair_keys(parts[0]).tolist(), strict=True):
         later = [times[u, i] > times[user, item] for u, i in names_of(parts[0]) if u == user]
         found = recent[key // parts[0].item_num, key % parts[0].item_num]
-        assert found == pytest.approx(0.3 ** sum(later))
+        assert found == pytest.approx(0.1 ** sum(later))
 
 
 def test_times_of_repeated_pairs_are_those_of_their_rows(small, tmp_path):

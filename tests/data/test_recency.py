@@ -11,10 +11,10 @@ rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 3
 
 
 def by_hand(rows, user, item):
-    """0.3 to the number of the user's interactions after the pair's last one."""
+    """0.1 to the number of the user's interactions after the pair's last one."""
     mine = [(i, t) for u, i, t in rows if u == user]
     times = [t for i, t in mine if i == item]
-    return 0.3 ** sum(t > max(times) for _, t in mine) if times else 0.0
+    return 0.1 ** sum(t > max(times) for _, t in mine) if times else 0.0
 
 
 @given(rows)
@@ -41,3 +41,28 @@ def test_the_order_of_the_rows_tells_nothing(rows, random):
 def test_without_times_all_count_alike():
     found = histories(np.array([1, 1]), np.array([2, 0]), None, 2, 3)
     assert np.array_equal(found.recent.toarray(), found.flat.toarray())
+
+
+@given(rows, st.lists(st.integers(0, 6), min_size=4, max_size=4))
+def test_the_latest_may_be_hidden(rows, hidden):
+    distinct = {(user, item): time for user, item, time in rows}  # each pair once
+    table = [(user, item, time) for (user, item), time in distinct.items()]
+    users, items, times = np.array(table, dtype=np.int64).reshape(-1, 3).T
+    found = histories(users, items, times.astype(float), 4, 5, np.array(hidden))
+    for user, n in enumerate(hidden):
+        mine = sorted(time for u, _, time in table if u == user)
+        shown = mine[: max(len(mine) - n, min(len(mine), 1))]
+        items = found.flat[user].indices
+        assert sorted(distinct[user, item] for item in items.tolist()) == shown
+        for item in items.tolist():
+            later = sum(time > distinct[user, item] for time in shown)
+            assert found.recent[user, item] == pytest.approx(0.1**later, rel=1e-6)
+
+
+def test_which_of_equal_times_are_hidden_is_not_a_matter_of_their_order():
+    users, items = np.zeros(40, dtype=np.int64), np.arange(40)
+    hidden = np.array([20])
+    one = histories(users, items, np.zeros(40), 1, 40, hidden).flat.indices
+    turned = histories(users, items[::-1], np.zeros(40), 1, 40, hidden).flat.indices
+    assert set(one.tolist()) == set(turned.tolist())
+    assert set(one.tolist()) not in ({*range(20)}, {*range(20, 40)})

@@ -193,7 +193,7 @@ def test_neighbours_by_words_are_part_of_score_and_effect(small, tmp_path):
         known, times = run.items[rows][mine], run.times[rows][mine]
         added = words @ words[known].sum(axis=0)
         later = [(times > time).sum() for time in times]
-        recent = 0.3 ** np.array(later) @ near[known]
+        recent = 0.1 ** np.array(later) @ near[known]
         return own[item] + own[1:].std() * (
             0.5 * added[item] / added[1:].std() + 0.4 * recent[item] / recent[1:].std()
         )

@@ -47,7 +47,9 @@ def test_the_stack_is_its_experts(small):
     assert not all_scores(model).any()  # before anything is weighed
     model.blend.weigh({"knn_4": 0.3, "ease_20": 0.7})
     model.forget()
-    one, two = model.blend.scores(np.arange(1, model.n_users)).astype(float)[:, :, 1:]
+    known = model.blend.known_of(np.arange(1, model.n_users))
+    found = model.blend.scores(model.blend.names[1:], known)
+    one, two = (scores.astype(float)[:, 1:] for scores in found)
     wanted = 0.3 * one / one.std(1, keepdims=True) + 0.7 * two / two.std(1, keepdims=True)
     assert np.allclose(all_scores(model)[:, 1:], wanted, atol=1e-3)
 

@@ -13,12 +13,14 @@ from small_data import small_rows, write_rows
 from stock_data import write_knowledge
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.chronology import row_times
 from recbole_symcere.evaluate.weights import Bagged
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.blend_trainer import Blending, BlendTrainer, blending
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 from recbole_symcere.run.quick_start import load_data_and_model, resume, run_recbole
+from recbole_symcere.run.refit import refit
 from recbole_symcere.run.trainer import Resumable, ReviewTrainer
 
 
@@ -29,7 +31,7 @@ def ran(small, tmp_path, model="SymCEREPlus", **extra):
 
 
 def weights_of(metrics):
-    told = ("before", "seconds", "out_of_bag")
+    told = ("before", "seconds", "out_of_bag", "refit")
     return {k: v for k, v in metrics["blend"].items() if k not in told}
 
 
@@ -219,6 +221,62 @@ def test_where_items_are_sampled_both_are_judged_on_the_same(small, tmp_path, mo
     assert "out_of_bag" not in trainer.chosen  # it would be of all items
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 # likewise
     assert sum(weights_of({"blend": trainer.chosen}).values()) == pytest.approx(1)
+
+
+def recent_by_hand(train, valid, near, hidden):
+    """Scores [n_users, n_items] of each user's items, the last of which count most."""
+    feat = train.dataset.inter_feat
+    users, items = feat["user_id"].tolist(), feat["item_id"].tolist()
+    times = row_times(train.dataset).tolist()
+    found = {}
+    for user in valid.uid_list.tolist():
+        mine = sorted((t, i) for u, i, t in zip(users, items, times, strict=True) if u == user)
+        mine = mine[: len(mine) - (len(valid.uid2positive_item[user]) if hidden else 0)]
+        found[user] = sum(0.1**age * near[i] for age, (_, i) in enumerate(reversed(mine)))
+    return np.stack([*found.values()])
+
+
+def scored(small, order="TO", **extra):
+    given = {"eval_args": {"order": order, "split": {"RS": [0.5, 0.25, 0.25]}}, **extra}
+    config, model, _, (train, valid, _) = prepare("Stack", small, **given)
+    trainer = BlendTrainer(config, model)
+    trainer._train_data = train
+    scores = np.concatenate([part[0] for part in trainer._scored(valid)], axis=1)
+    return trainer, scores, train, valid
+
+
+def test_recent_interactions_are_weighed_as_far_from_validation_as_from_test(small):
+    trainer, scores, train, valid = scored(small, blend=["knn_5", "recent_knn_5"])
+    near = trainer.model.blend.expert("knn_5").near.toarray()
+    _, flat, shown, at_once = scores
+    assert {len(valid.uid2positive_item[user]) for user in valid.uid_list.tolist()} == {2}
+    assert np.allclose(shown, recent_by_hand(train, valid, near, hidden=True), atol=1e-6)
+    assert np.allclose(at_once, recent_by_hand(train, valid, near, hidden=False), atol=1e-6)
+    assert not np.allclose(shown, at_once, atol=0.1)
+    assert np.allclose(
+        flat, trainer.model.blend.known_of(valid.uid_list.numpy()).flat @ near, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "order"), [({"blend": ["knn_5", "recent_knn_5"]}, "RO"), ({"blend": ["knn_5"]}, "TO")]
+)
+def test_nothing_is_hidden_where_nothing_is_recent(small, extra, order):
+    trainer, scores, _, valid = scored(small, order, **extra)
+    blend = trainer.model.blend
+    own = blend.scores(blend.names[1:], blend.known_of(valid.uid_list.numpy()))
+    assert np.array_equal(scores[1:], np.stack(own))
+
+
+def test_a_refit_has_weights_of_its_own(small, tmp_path):
+    given = {"blend": ["knn_5", "recent_knn_5"], "eval_args": {"split": {"RS": [0.5, 0.25, 0.25]}}}
+    _, metrics = ran(small, tmp_path, "Stack", **given)
+    own = metrics["blend"]["refit"]
+    assert sum(own.values()) == pytest.approx(1)
+    assert own != pytest.approx(weights_of(metrics))
+    refit(tmp_path / "run")
+    kept = json.loads(Path(tmp_path, "run-refit", "metrics.json").read_text())["blend"]
+    assert kept == {"model": 0.0, **own}
 
 
 def test_a_trial_of_a_search_chooses_nothing(small, tmp_path):
