@@ -47,6 +47,7 @@ def pytest_collection_finish():
     """Keep what was imported and collected out of every later search for garbage."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # what tests leave behind is small
 
 
 def pytest_terminal_summary(terminalreporter):

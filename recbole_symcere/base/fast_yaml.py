@@ -1,8 +1,8 @@
-"""YAML that came with packages by libyaml, where PyYAML has it: several times as fast.
+"""YAML by libyaml, where PyYAML has it: several times as fast.
 
-A run reads a dozen files of RecBole's settings and ours. What users wrote, and the settings of
-runs, which may be anybody's, are read by PyYAML itself, which takes a little more (``[1:]`` is an
-error of libyaml's) and survives more (libyaml dies of 40,000 open brackets).
+A run reads a dozen files of RecBole's settings and ours, and writes its own. What users wrote, and
+the settings of runs, which may be anybody's, are read by PyYAML itself, which takes a little more
+(``[1:]`` is an error of libyaml's) and survives more (libyaml dies of 40,000 open brackets).
 """
 
 import functools
@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-__all__ = ["by_libyaml", "read_yaml"]
+__all__ = ["by_libyaml", "read_yaml", "written_yaml"]
 
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def read_yaml(text: str) -> Any:
@@ -25,6 +26,19 @@ def read_yaml(text: str) -> Any:
     {'topk': [10, 20]}
     """
     return yaml.load(text, Loader=_SafeLoader)
+
+
+def written_yaml(value: Any) -> str:
+    """A value without Python objects as a YAML text, its keys in order.
+
+    >>> print(written_yaml({"topk": [10, 20]}))
+    topk:
+    - 10
+    - 20
+    <BLANKLINE>
+    """
+    text: str = yaml.dump(value, Dumper=_SafeDumper, allow_unicode=True)
+    return text
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """What a run leaves behind: the folder ``runs/<id>/``, its log and its lock."""
 
 import contextlib
+import copy
 import fcntl
 import functools
 import json
@@ -16,6 +17,7 @@ import yaml
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.fast_yaml import written_yaml
 from recbole_symcere.base.files import replacing, sha256_of
 from recbole_symcere.base.packages import version_of
 from recbole_symcere.base.storage import remove_leftovers, writing
@@ -125,8 +127,7 @@ class RunDirectory:
 
     def write_config(self, config: Any) -> None:
         """config.yaml: every setting in force, so that ``--config_files`` repeats the run."""
-        text = yaml.safe_dump(portable_settings(config), sort_keys=True, allow_unicode=True)
-        self._write("config.yaml", text)
+        self._write("config.yaml", written_yaml(portable_settings(config)))
 
     def read_config(self) -> dict[str, Any]:
         """The settings of config.yaml.
@@ -138,7 +139,7 @@ class RunDirectory:
         if not file.is_file():
             raise InputError(f"{self.path} holds no run: it has no config.yaml.")
         try:
-            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+            settings = copy.deepcopy(_said(file.read_text(encoding="utf-8")))
         except (yaml.YAMLError, ValueError, OSError) as error:
             raise InputError(
                 f"{file} isn't valid YAML: {' '.join(str(error).split())}. Mend it, or take it "
@@ -260,6 +261,12 @@ class RunDirectory:
                 f"{file} can't be read: {error}. Remove metrics.json beside it, and let "
                 f"--resume={self.path} test the run again."
             ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def _said(text: str) -> Any:
+    """What a config.yaml says; a command reads that of its run several times."""
+    return yaml.safe_load(text)
 
 
 def portable_settings(config: Any) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recbole_symcere.base import terminal
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.base.fast_yaml import written_yaml
 from recbole_symcere.base.files import write_bytes
 from recbole_symcere.base.live_line import showing, step
 from recbole_symcere.base.storage import storage_cause
@@ -277,10 +276,7 @@ def _refit(
 ) -> dict[str, Any] | None:
     """Train the best configuration once and test it once; best.yaml repeats that."""
     settings = {**fixed, **winner.config}
-    write_bytes(
-        out / "best.yaml",
-        yaml.safe_dump(portable_settings(config_of(settings)), allow_unicode=True).encode(),
-    )
+    write_bytes(out / "best.yaml", written_yaml(portable_settings(config_of(settings))).encode())
     if not wanted:
         return None
     folder = out / "best"
