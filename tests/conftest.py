@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 # Threads that wait by spinning take the cores from the other processes of a shared machine. This
 # has to be known before torch is loaded.
@@ -16,6 +17,10 @@ from tiny_models import tiny_bert
 
 # No test pulls the plug, and a run waits for the disk twenty times. A wrong handle stays an error.
 os.fsync = lambda file: os.fstat(file if isinstance(file, int) else file.fileno()) and None
+
+# Else each of the processes that tests start compiles us anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile(
     "ci",

@@ -21,7 +21,7 @@ RUNS = {
     "phases": {"model": "CollabContext", "first_phase_epochs": 2},
     "stock": {"model": "LightGCN"},
 }
-SLOW = {"frozen", "lora", "stock"}  # the others train in steps that these have too
+SLOW = RUNS.keys() - {"blend"}  # whose end has one step more
 _TEXT = {"text_encoder", "max_length", "cache_dir"}
 
 
@@ -119,7 +119,7 @@ def test_a_killed_conversion_leaves_the_old_or_the_new_data_set(tmp_path, n_kill
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["small"]
 
 
-@pytest.mark.parametrize("n", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_runs_that_start_at_once_share_a_cache_and_disturb_nothing(unbroken, tmp_path, n):
     run, words, _ = unbroken("frozen")
     logs = [tmp_path / f"log{k}" for k in range(n)]
@@ -130,7 +130,7 @@ def test_runs_that_start_at_once_share_a_cache_and_disturb_nothing(unbroken, tmp
     assert not left_behind(tmp_path / "cache")
 
 
-@pytest.mark.parametrize("n", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_of_runs_that_want_one_folder_one_gets_it(unbroken, tmp_path, n):
     run, words, _ = unbroken("stock")
     logs = [tmp_path / f"log{k}" for k in range(n)]
@@ -139,7 +139,7 @@ def test_of_runs_that_want_one_folder_one_gets_it(unbroken, tmp_path, n):
     assert same(run, tmp_path / "run")
 
 
-@pytest.mark.parametrize("n", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_conversions_that_start_at_once_leave_one_whole_data_set(tmp_path, n):
     converted(tmp_path)
     whole = pq.read_table(tmp_path / "data" / "small" / "small.reviews.parquet")

@@ -280,6 +280,7 @@ def test_an_encoder_that_lowers_the_case_does_so(folders, tmp_path):
     assert tokenise("BALA bala")["input_ids"] == tokenise("bala bala")["input_ids"]
 
 
+@pytest.mark.slow
 def test_the_package_is_imported_when_a_text_is_encoded_and_not_before(folders):
     code = f"""
 import sys, torch
