@@ -4,7 +4,8 @@ A model is trained once for each data set and seed. Each way to blend chooses it
 half of the validation users and is measured on the other, and the other way round, so that a way
 with more freedom wins nothing by it. The last table leaves one data set out at a time: the way that
 is best on the others, by the mean log ratio to the model alone, and what it is worth on the one
-left out. The test split is never read.
+left out. The test split is never read. As in a run, the experts of recent interactions are judged
+as far from the validation items as the test items are from the training items.
 
     python benchmarks/blend_choices.py --datasets=A,B,C [--seeds=0,1] [--model=SymCEREPlus]
         [--key=value ...]

@@ -6,9 +6,9 @@ from scipy.sparse import csr_matrix
 
 from recbole_symcere.data.chronology import tie_keys
 
-__all__ = ["Histories", "histories"]
+__all__ = ["DECAY", "Histories", "histories"]
 
-_DECAY = 0.1
+DECAY = 0.1
 """What an interaction counts for beside the next one, where later ones shall count more."""
 
 
@@ -72,5 +72,5 @@ def histories(
     flat.data[:] = 1
     # the largest of a repeated pair is its last: rows are in order of time, and later ones win
     keys, first = np.unique((users * n_items + items)[::-1], return_index=True)
-    value = (_DECAY ** age[::-1][first]).astype(np.float32)
+    value = (DECAY ** age[::-1][first]).astype(np.float32)
     return Histories(flat, csr_matrix((value, (keys // n_items, keys % n_items)), shape))

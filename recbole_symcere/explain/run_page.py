@@ -201,7 +201,8 @@ def _metrics(metrics: Json) -> TextTable:
             name = metric_title(str(metrics["protocol"]["valid_metric"]).lower())
             note += (
                 f" {name} on validation by weights of the blend that weren't chosen on the same "
-                f"users is {metrics['blend']['out_of_bag']:.4f} (out of bag)."
+                f"users, as far from training as the test items are, is "
+                f"{metrics['blend']['out_of_bag']:.4f} (out of bag)."
             )
     return TextTable(["split", *map(metric_title, names)], rows, note)
 

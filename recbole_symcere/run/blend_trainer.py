@@ -18,7 +18,7 @@ from recbole_symcere.base.live_line import working
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data.chronology import is_later
 from recbole_symcere.data.cold import mask_removed
-from recbole_symcere.data.recency import Histories
+from recbole_symcere.data.recency import DECAY, Histories
 from recbole_symcere.evaluate.floor import BY_RANK
 from recbole_symcere.evaluate.weights import HeldOut, bagged_weights
 from recbole_symcere.model.blend import Blend, training_histories
@@ -50,7 +50,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
     NDCG. Between the training and the test items of a user lie the validation items. So where
     splits are in order of time the experts of recent interactions are weighed without as many of
     the latest as a user has validation items; else they would count more than they are worth at
-    test. The weights are kept if the whole validation is better with them than the model alone.
+    test. Weights are kept if the whole validation is better with them than the model alone.
     Where no model is stored they are for the last epoch's weights. Nothing is chosen without a
     validation, which a line says, or in a trial of a search, which compares models without their
     blend.
@@ -60,9 +60,9 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
     Attributes:
         chosen: name -> weight; where they were chosen also "before", the validation metric of the
-            model alone, "seconds", "refit", name -> weight, if a refit has others, and
+            model alone, "seconds", "refit", name -> weight, where something was left out, and
             "out_of_bag", the metric of users by weights that weren't chosen on them, see `Bagged`,
-            at the distance of the test items. Empty before the choice.
+            with the same left out. Empty before the choice.
     """
 
     def __init__(self, config: Any, model: Any) -> None:
@@ -128,31 +128,37 @@ class Blending(_Base):  # type: ignore[misc] # see above
         draws = np.random.get_state()  # noqa: NPY002 # RecBole may sample the items to rank
         if not isinstance(valid_data, FullSortEvalDataLoader):  # the best epoch had other samples
             self._judge_alone(valid_data)
-        alone, before = {"model": 1.0}, float(self.best_valid_score)
+        alone, before = {"model": 1.0}, (self.best_valid_score, self.best_valid_result)
+
+        def judged(weights: dict[str, float]) -> tuple[dict[str, float], tuple[float, Any]]:
+            """Weights and their validation, or the model alone if that is as good."""
+            self._weigh(weights)
+            result = self.evaluate(valid_data, load_best_model=False)
+            np.random.set_state(draws)  # noqa: NPY002 # as above
+            after = float(result[self.valid_metric])
+            better = after > before[0] if self.valid_metric_bigger else after < before[0]
+            return (weights, (after, result)) if better else (alone, before)
+
         # one process decides: the last digits of a GPU's products may differ
         found, out_of_bag, refit = processes.from_first(self._searched(valid_data))
         np.random.set_state(draws)  # noqa: NPY002 # as above
-        self._weigh(found)
-        result = self.evaluate(valid_data, load_best_model=False)
-        np.random.set_state(draws)  # noqa: NPY002 # as above
-        after = float(result[self.valid_metric])
-        if after > before if self.valid_metric_bigger else after < before:
-            self.best_valid_score, self.best_valid_result = after, result
-        else:
-            found, out_of_bag, refit = alone, None, None
-            self._weigh(alone)
-        self.chosen = {name: found.get(name, 0.0) for name in blend.names}
-        told = [f"{name} {weight:.2f}" for name, weight in self.chosen.items() if weight]
-        self.chosen |= {"before": before, "seconds": time.perf_counter() - started}
+        told: dict[str, Any] = {}
         if refit is not None:
-            self.chosen["refit"] = refit
+            refit = judged(refit)[0]
+            told["refit"] = {name: refit.get(name, 0.0) for name in blend.names}
+        found, (self.best_valid_score, self.best_valid_result) = judged(found)
+        self._weigh(found)
         apart = ""
-        if out_of_bag is not None:
-            self.chosen["out_of_bag"] = out_of_bag
-            apart = f" ({out_of_bag:.4f} out of bag, by weights not chosen on the same users)"
+        if out_of_bag is not None and found is not alone:
+            told["out_of_bag"] = out_of_bag
+            apart = f" ({out_of_bag:.4f} out of bag, as far from training as the test items are)"
+        seconds = time.perf_counter() - started
+        self.chosen = {name: found.get(name, 0.0) for name in blend.names}
+        weights = [f"{name} {weight:.2f}" for name, weight in self.chosen.items() if weight]
+        self.chosen |= {"before": float(before[0]), "seconds": seconds, **told}
         _log.info(
-            f"blend chosen on validation: {', '.join(told)}; {self.valid_metric} {before:.4f} -> "
-            f"{self.best_valid_score:.4f}{apart}"
+            f"blend chosen on validation: {', '.join(weights)}; {self.valid_metric} "
+            f"{before[0]:.4f} -> {self.best_valid_score:.4f}{apart}"
         )
 
     def _judge_alone(self, valid_data: Any) -> None:
@@ -286,7 +292,9 @@ class Blending(_Base):  # type: ignore[misc] # see above
     def _vectors(self) -> dict[str, Any]:
         """Also what serving needs to place new users and items."""
         blend: Blend | None = self.model.blend
-        more = {} if blend is None else {"blend_names": blend.names, "blend_words": blend.words}
+        more: dict[str, Any] = {}
+        if blend is not None:
+            more = {"blend_names": blend.names, "blend_words": blend.words, "blend_decay": DECAY}
         return {**super()._vectors(), **more}
 
     def facts(self) -> dict[str, Any]:

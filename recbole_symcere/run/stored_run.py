@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.recency import DECAY
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.model.stored_vectors import StoredVectors
 from recbole_symcere.plugin import checkpoint
@@ -91,13 +92,21 @@ def check_encoder(model: Any, state: Mapping[str, Any]) -> None:
 
 
 def _check_blend(model: Any, state: Mapping[str, Any]) -> None:
-    """Stop where weights of a blend would count for other experts, as many as its own.
+    """Stop where weights of a blend would count for other experts than those they were chosen for.
 
     Raises:
         InputError: naming both.
     """
     trained, blend = state.get("blend_names"), getattr(model, "blend", None)
-    if trained is not None and blend is not None and [*trained] != blend.names:
+    if trained is None or blend is None:
+        return
+    if blend.recent_names and state.get("blend_decay") != DECAY:
+        raise InputError(
+            f"The checkpoint's weights are of a blend in which {', '.join(blend.recent_names)} "
+            "counted recent interactions otherwise. Train anew, or load it by the version that "
+            "wrote it."
+        )
+    if [*trained] != blend.names:
         raise InputError(
             f"The checkpoint's weights are of a blend of {', '.join(trained)}, and these settings "
             f"give {', '.join(blend.names)}. Train anew, or load it by the version that wrote it."

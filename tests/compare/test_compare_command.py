@@ -25,10 +25,12 @@ from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
 from recbole_symcere.compare import worker
 from recbole_symcere.compare.compare_options import checked_options
-from recbole_symcere.compare.execute import Execution
+from recbole_symcere.compare.execute import Done, Execution
 from recbole_symcere.compare.plan import checked_tasks, digest_of
 from recbole_symcere.compare.rows import plan_rows
+from recbole_symcere.compare.write import runs_as_csv
 from recbole_symcere.plugin.config import Config
+from recbole_symcere.run.quick_start import run_recbole
 
 ROOT = Path(__file__).parents[2]
 
@@ -403,6 +405,16 @@ def test_what_needs_no_training_stands_in_every_table(small, tmp_path):
     shutil.copy(Path(small["data_path"], "small", "small.inter"), bare)
     without = {**small, "data_path": str(bare.parent)}
     assert list(labels_of(without, models="EASE,BPR")) == ["EASE", "BPR", "Stack"]
+
+
+def test_a_table_of_runs_has_a_column_for_each_weight(small, tmp_path):
+    settings = {**small, "blend": ["knn_5", "recent_knn_5"], "run_dir": str(tmp_path / "run")}
+    run_recbole("Stack", "small", config_dict=settings)
+    assert "refit" in json.loads((tmp_path / "run/metrics.json").read_text())["blend"]
+    lines = runs_as_csv([Done("Stack", "small", 0, tmp_path / "run", 0)]).splitlines()
+    told = [name for name in lines[0].split(",") if name.startswith("blend/")]
+    weights = ["model", "knn_5", "recent_knn_5"]
+    assert told == [f"blend/{name}" for name in (*weights, "before", "seconds", "out_of_bag")]
 
 
 def test_a_blended_row_stands_beside_the_one_without(small):

@@ -1,10 +1,11 @@
 import numpy as np
 import oracles
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_symcere.data.chronology import tie_keys, tied_share, token_hashes
+from recbole_symcere.data.chronology import is_later, tie_keys, tied_share, token_hashes
 
 NAMES = st.lists(st.text(max_size=5), min_size=1, max_size=8)
 
@@ -45,3 +46,40 @@ def test_the_share_of_ties_by_hand(data):
         if 0 < n_train[user] < len(own):
             tied.append(own[n_train[user] - 1] == own[n_train[user]])
     assert tied_share(users, times, n_train) == pytest.approx(np.mean(tied) if tied else 0)
+
+
+class Part:
+    """A split of rows (user, time), as `is_later` reads it."""
+
+    uid_field, time_field, user_num, timed_pairs = "user", "time", 4, None
+
+    def __init__(self, *rows):
+        users, times = np.array(rows, dtype=np.float64).reshape(-1, 2).T
+        self.inter_feat = Feat(user=torch.from_numpy(users.astype(np.int64)), time=times)
+
+
+class Feat(dict):
+    columns = property(dict.keys)
+
+
+TRAIN = Part((1, 5), (1, 7), (2, 100))
+
+
+@pytest.mark.parametrize(
+    ("rows", "later"),
+    [
+        ([(1, 8), (2, 101)], True),
+        ([(1, 7), (2, 100)], True),  # equal times are none earlier
+        ([(1, 8), (2, 99)], False),
+        ([(1, 6), (2, 101)], False),
+        ([(3, 0)], True),  # a user who isn't in training
+    ],
+)
+def test_what_is_later_than_another_split(rows, later):
+    assert is_later(Part(*rows), TRAIN) is later
+
+
+def test_without_times_nothing_is_later():
+    part = Part((1, 8))
+    del part.inter_feat["time"]
+    assert is_later(part, TRAIN) is is_later(TRAIN, part) is False

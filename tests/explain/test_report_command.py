@@ -198,7 +198,10 @@ def metrics_of(**more):
 
 def test_the_metrics_tell_what_a_blend_is_worth_out_of_bag():
     tested = metrics_of(test={"ndcg@10": 0.3})
-    told = "NDCG@10 on validation by weights of the blend that weren't chosen on the same users is "
+    told = (
+        "NDCG@10 on validation by weights of the blend that weren't chosen on the same users, as "
+        "far from training as the test items are, is "
+    )
     assert told not in metrics_table(tested).note
     found = metrics_table({**tested, "blend": {**tested["blend"], "out_of_bag": 0.37}}).note
     assert f"{told}0.3700 (out of bag)." in found

@@ -1,7 +1,9 @@
 """How validation weighs a blend, and what becomes of the weights."""
 
+import contextlib
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from stock_data import write_knowledge
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.chronology import row_times
-from recbole_symcere.evaluate.weights import Bagged
+from recbole_symcere.evaluate.weights import Bagged, HeldOut
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.blend_trainer import Blending, BlendTrainer, blending
@@ -217,7 +219,7 @@ def test_where_items_are_sampled_both_are_judged_on_the_same(small, tmp_path, mo
 
     monkeypatch.setattr(trainer, "evaluate", watched)
     trainer._choose(loaders[1])
-    assert drawn == [before, before]
+    assert drawn == [before] * 3  # alone, the refit's weights, the run's
     assert "out_of_bag" not in trainer.chosen  # it would be of all items
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 # likewise
     assert sum(weights_of({"blend": trainer.chosen}).values()) == pytest.approx(1)
@@ -236,47 +238,129 @@ def recent_by_hand(train, valid, near, hidden):
     return np.stack([*found.values()])
 
 
-def scored(small, order="TO", **extra):
-    given = {"eval_args": {"order": order, "split": {"RS": [0.5, 0.25, 0.25]}}, **extra}
-    config, model, _, (train, valid, _) = prepare("Stack", small, **given)
+SPLIT = {"split": {"RS": [0.5, 0.25, 0.25]}}
+RECENT = ["knn_5", "recent_knn_5", "recent_svd_3"]
+
+
+@pytest.fixture
+def uneven(small, tmp_path):
+    """Every second user has eight interactions, the others twelve."""
+    rows, seen = small_rows(per_user=12), Counter()
+    kept = []
+    for row in rows:
+        seen[row[0]] += 1
+        if seen[row[0]] <= 8 or int(row[0][1:]) % 2:
+            kept.append(row)
+    write_rows(tmp_path / "data", "small", kept)
+    return {**small, "data_path": str(tmp_path / "data")}
+
+
+def started(settings, order="TO", **extra):
+    """A trainer of Stack that knows its training split, and the loaders."""
+    given = {"eval_args": {"order": order, **SPLIT}, **extra}
+    config, model, _, loaders = prepare("Stack", settings, **given)
     trainer = BlendTrainer(config, model)
-    trainer._train_data = train
-    scores = np.concatenate([part[0] for part in trainer._scored(valid)], axis=1)
-    return trainer, scores, train, valid
+    trainer._train_data = loaders[0]
+    return trainer, loaders
 
 
-def test_recent_interactions_are_weighed_as_far_from_validation_as_from_test(small):
-    trainer, scores, train, valid = scored(small, blend=["knn_5", "recent_knn_5"])
-    near = trainer.model.blend.expert("knn_5").near.toarray()
-    _, flat, shown, at_once = scores
-    assert {len(valid.uid2positive_item[user]) for user in valid.uid_list.tolist()} == {2}
-    assert np.allclose(shown, recent_by_hand(train, valid, near, hidden=True), atol=1e-6)
-    assert np.allclose(at_once, recent_by_hand(train, valid, near, hidden=False), atol=1e-6)
-    assert not np.allclose(shown, at_once, atol=0.1)
-    assert np.allclose(
-        flat, trainer.model.blend.known_of(valid.uid_list.numpy()).flat @ near, atol=1e-6
-    )
+def scored(trainer, valid):
+    return np.concatenate([part[0] for part in trainer._scored(valid)], axis=1)
 
 
-@pytest.mark.parametrize(
-    ("extra", "order"), [({"blend": ["knn_5", "recent_knn_5"]}, "RO"), ({"blend": ["knn_5"]}, "TO")]
-)
-def test_nothing_is_hidden_where_nothing_is_recent(small, extra, order):
-    trainer, scores, _, valid = scored(small, order, **extra)
+def test_recent_interactions_are_weighed_as_far_from_validation_as_from_test(uneven):
+    trainer, (train, valid, _) = started(uneven, blend=RECENT)
     blend = trainer.model.blend
-    own = blend.scores(blend.names[1:], blend.known_of(valid.uid_list.numpy()))
-    assert np.array_equal(scores[1:], np.stack(own))
+    knn, svd = blend.expert("knn_5"), blend.expert("svd_3")
+    near = {"knn": knn.near.toarray(), "svd": np.asarray(svd.near @ svd.far.T)}
+    scores = scored(trainer, valid)
+    assert {len(valid.uid2positive_item[user]) for user in valid.uid_list.tolist()} == {2, 3}
+    places = [("knn", True), ("svd", True), ("knn", False), ("svd", False)]
+    for place, (name, hidden) in enumerate(places, start=2):
+        wanted = recent_by_hand(train, valid, near[name], hidden)
+        assert np.allclose(scores[place], wanted, atol=1e-5), (name, hidden)
+    assert not np.allclose(scores[2], scores[4], atol=0.1)
+    flat = blend.known_of(valid.uid_list.numpy()).flat
+    assert np.allclose(scores[1], flat @ near["knn"], atol=1e-5)
 
 
-def test_a_refit_has_weights_of_its_own(small, tmp_path):
-    given = {"blend": ["knn_5", "recent_knn_5"], "eval_args": {"split": {"RS": [0.5, 0.25, 0.25]}}}
-    _, metrics = ran(small, tmp_path, "Stack", **given)
+@pytest.mark.parametrize(("blend", "order"), [(RECENT, "RO"), (["knn_5"], "TO")])
+def test_nothing_is_hidden_where_nothing_is_recent(uneven, blend, order):
+    trainer, (_, valid, _) = started(uneven, order, blend=blend)
+    found = trainer.model.blend
+    own = found.scores(found.names[1:], found.known_of(valid.uid_list.numpy()))
+    assert np.array_equal(scored(trainer, valid)[1:], np.stack(own))
+    trainer._choose(valid)
+    assert "refit" not in trainer.chosen
+
+
+def searched(monkeypatch, *found):
+    """Let searches find these, one after the other."""
+    each, asked = iter(found), []
+
+    def search(data):
+        asked.append(data)
+        return next(each)
+
+    monkeypatch.setattr("recbole_symcere.run.blend_trainer.bagged_weights", search)
+    return asked
+
+
+def judging(trainer, monkeypatch, scores):
+    """Let validation say of weights what ``scores`` has for that of knn_5."""
+
+    def evaluate(*_, **__):
+        of_knn = round(float(trainer.model.blend.weights[1]), 3)
+        return {trainer.valid_metric: scores[of_knn]}
+
+    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    trainer.best_valid_score, trainer.best_valid_result = 0.3, {"alone": 0.3}
+
+
+MAIN, AT_ONCE = Bagged([0.5, 0.3, 0.2], 0.25), Bagged([0.1, 0.6, 0.3], 0.75)
+
+
+@pytest.mark.parametrize("main", [0.31, 0.29])
+@pytest.mark.parametrize("at_once", [0.32, 0.28])
+def test_a_refits_weights_are_found_and_judged_by_themselves(uneven, monkeypatch, main, at_once):
+    trainer, (_, valid, _) = started(uneven, blend=RECENT)
+    asked = searched(monkeypatch, MAIN, AT_ONCE)
+    judging(trainer, monkeypatch, {0.5: main, 0.1: at_once})
+    trainer._choose(valid)
+    chosen, alone = trainer.chosen, {"model": 1.0, **dict.fromkeys(RECENT, 0.0)}
+    first = {"model": 0.0, **dict(zip(RECENT, MAIN.weights, strict=True))}
+    second = {"model": 0.0, **dict(zip(RECENT, AT_ONCE.weights, strict=True))}
+    assert weights_of({"blend": chosen}) == (first if main > 0.3 else alone)
+    assert chosen["refit"] == (second if at_once > 0.3 else alone)
+    assert chosen.get("out_of_bag") == (0.25 if main > 0.3 else None)
+    wanted = [*weights_of({"blend": chosen}).values()]
+    assert trainer.model.blend.weights.tolist() == pytest.approx(wanted)
+    assert trainer.best_valid_score == max(main, 0.3)
+    every = HeldOut.gathered(trainer._scored(valid), None, 10)
+    for data, places in zip(asked, ([1, 2, 3], [1, 4, 5]), strict=True):
+        assert np.array_equal(data._scores, every.part(places)._scores)
+
+
+def test_a_refit_has_weights_of_its_own(uneven, tmp_path):
+    _, metrics = ran(uneven, tmp_path, "Stack", blend=RECENT, eval_args=SPLIT)
     own = metrics["blend"]["refit"]
     assert sum(own.values()) == pytest.approx(1)
     assert own != pytest.approx(weights_of(metrics))
     refit(tmp_path / "run")
     kept = json.loads(Path(tmp_path, "run-refit", "metrics.json").read_text())["blend"]
-    assert kept == {"model": 0.0, **own}
+    assert kept == own
+
+
+def test_weights_chosen_by_another_decay_are_refused(small, tmp_path):
+    for blend, message in ((["recent_knn_5"], "recent_knn_5 counted recent"), (["knn_5"], None)):
+        name = "".join(blend)
+        ran(small, tmp_path / name, "Stack", blend=blend)
+        file = tmp_path / name / "run" / "checkpoint" / "best.safetensors"
+        state = checkpoint.load(file)
+        del state["blend_decay"]  # as a run of the version before
+        checkpoint.save(file, state)
+        with pytest.raises(InputError, match=message) if message else contextlib.nullcontext():
+            load_data_and_model(file)
 
 
 def test_a_trial_of_a_search_chooses_nothing(small, tmp_path):
