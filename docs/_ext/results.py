@@ -29,7 +29,7 @@ RULES = {
 _MAIN = "seven_sets"  # the table that pages begin with
 _FILES = {
     # a row of several is that of the first
-    "today": [f"{_MAIN}/table.csv", "six_sets/table.csv", "five_sets/table.csv"],
+    "today": [f"{_MAIN}/table.csv", "five_sets/table.csv"],
     "0.1": ["0.1/musical_instruments/table.csv", "0.1/tripadvisor/table.csv"],
 }
 _NAMES = {
