@@ -48,6 +48,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_xdist_auto_num_workers():
+    """Two more than cores: many tests wait for processes that they start."""
+    return len(os.sched_getaffinity(0)) + 2
+
+
 def pytest_collection_finish():
     """Keep what was imported and collected out of every later search for garbage."""
     gc.collect()
