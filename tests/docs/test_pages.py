@@ -252,6 +252,21 @@ def test_results_are_those_of_the_tables():
     assert few[6:] == ["", ""]  # the critics and TripAdvisor, where it wasn't run
 
 
+def test_the_table_of_the_readme_is_that_of_the_results():
+    told = {}
+    for line in (ROOT / "README.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) == 8 and re.fullmatch(r"\**\.\d{4}\**", cells[1]):
+            told[cells[0].removesuffix(", no training")] = cells[1:]
+    _, rows = results.summary()
+    wanted = {row: [f"{cell[1:6]}" if cell else "-" for cell in cells] for row, *cells in rows}
+    assert {row: [cell.strip("*") for cell in cells] for row, cells in told.items()} == wanted
+    for place in range(7):
+        best = max(cells[place] for cells in wanted.values())
+        bold = {row for row, cells in told.items() if cells[place].startswith("**")}
+        assert bold == {row for row, cells in wanted.items() if cells[place] == best}
+
+
 def test_the_extra_names_what_is_pinned():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
