@@ -119,9 +119,9 @@ def test_a_killed_conversion_leaves_the_old_or_the_new_data_set(tmp_path, n_kill
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["small"]
 
 
-@pytest.mark.parametrize("n", [2, pytest.param(12, marks=pytest.mark.slow)])
-def test_runs_that_start_at_once_share_a_cache_and_disturb_nothing(unbroken, tmp_path, n):
-    run, words, _ = unbroken("frozen")
+@pytest.mark.slow
+def test_runs_that_start_at_once_share_a_cache_and_disturb_nothing(unbroken, tmp_path):
+    n, (run, words, _) = 12, unbroken("frozen")
     logs = [tmp_path / f"log{k}" for k in range(n)]
     commands = [[*words, f"--run_dir=run{k}"] for k in range(n)]
     codes = at_once(commands, tmp_path, logs)
