@@ -53,15 +53,12 @@ def histories(
         array([[0.01, 1.  , 1.  ]], dtype=float32)
     """
     at = np.zeros(len(users)) if times is None else times
-    drawn = tie_keys(users.astype(np.uint64), items.astype(np.uint64), seed=0)
-    order = np.lexsort((drawn, at, users))
+    if hidden is not None:
+        kept = _but_the_latest(users, items, at, hidden)
+        users, items, at = users[kept], items[kept], at[kept]
+    order = np.lexsort((at, users))
     users, items, at = users[order], items[order], at[order]
     ends = np.cumsum(np.bincount(users, minlength=n_users))
-    if hidden is not None:
-        from_end = ends[users] - 1 - np.arange(len(users))
-        kept = from_end >= np.minimum(hidden, np.bincount(users, minlength=n_users) - 1)[users]
-        users, items, at = users[kept], items[kept], at[kept]
-        ends = np.cumsum(np.bincount(users, minlength=n_users))
     same = np.zeros(len(users), dtype=bool)
     same[:-1] = (users[1:] == users[:-1]) & (at[1:] == at[:-1])  # as the next one
     places = np.arange(len(users))
@@ -74,3 +71,18 @@ def histories(
     keys, first = np.unique((users * n_items + items)[::-1], return_index=True)
     value = (DECAY ** age[::-1][first]).astype(np.float32)
     return Histories(flat, csr_matrix((value, (keys // n_items, keys % n_items)), shape))
+
+
+def _but_the_latest(
+    users: NDArray[np.int64],
+    items: NDArray[np.int64],
+    times: NDArray[np.float64],
+    hidden: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Places of the interactions that stay where each user's ``hidden`` latest are left out."""
+    drawn = tie_keys(users.astype(np.uint64), items.astype(np.uint64), seed=0)
+    order = np.lexsort((drawn, times, users))
+    count = np.bincount(users, minlength=len(hidden))
+    owner = users[order]
+    from_end = np.cumsum(count)[owner] - 1 - np.arange(len(owner))
+    return order[from_end >= np.minimum(hidden, count - 1)[owner]]

@@ -132,12 +132,10 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
         def judged(weights: dict[str, float]) -> tuple[dict[str, float], tuple[float, Any]]:
             """Weights and their validation, or the model alone if that is as good."""
-            self._weigh(weights)
-            result = self.evaluate(valid_data, load_best_model=False)
+            after = self._validated(weights, valid_data)
             np.random.set_state(draws)  # noqa: NPY002 # as above
-            after = float(result[self.valid_metric])
-            better = after > before[0] if self.valid_metric_bigger else after < before[0]
-            return (weights, (after, result)) if better else (alone, before)
+            better = after[0] > before[0] if self.valid_metric_bigger else after[0] < before[0]
+            return (weights, after) if better else (alone, before)
 
         # one process decides: the last digits of a GPU's products may differ
         found, out_of_bag, refit = processes.from_first(self._searched(valid_data))
@@ -163,9 +161,14 @@ class Blending(_Base):  # type: ignore[misc] # see above
 
     def _judge_alone(self, valid_data: Any) -> None:
         """Take the validation of the weights as they are, without a blend, for the best one."""
-        self._weigh({"model": 1.0})
-        self.best_valid_result = self.evaluate(valid_data, load_best_model=False)
-        self.best_valid_score = float(self.best_valid_result[self.valid_metric])
+        alone = self._validated({"model": 1.0}, valid_data)
+        self.best_valid_score, self.best_valid_result = alone
+
+    def _validated(self, weights: dict[str, float], valid_data: Any) -> tuple[float, Any]:
+        """Score and result of the validation with these weights, which stay."""
+        self._weigh(weights)
+        result = self.evaluate(valid_data, load_best_model=False)
+        return float(result[self.valid_metric]), result
 
     def _weigh(self, weights: dict[str, float]) -> None:
         self.model.blend.weigh(weights)
@@ -258,7 +261,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
         if not self.model.blend.recent_names or self._train_data is None:
             return None
         train = self._train_data.dataset
-        if not is_later(loader._dataset, train):
+        if not (train.is_in_order or is_later(loader._dataset, train)):
             return None
         hidden = np.zeros(train.user_num, dtype=np.int64)
         for user in np.asarray(loader.uid_list).tolist():

@@ -195,7 +195,7 @@ def test_the_dial_moves_popularity_alone(small):
 def test_an_item_without_interactions_is_placed_by_its_text(small, tmp_path):
     folder = write_small(tmp_path / "d")
     settings = {**small, "data_path": str(tmp_path / "d"),
-                "cold_items": 0.2, "epochs": 20, "learning_rate": 0.01}  # fmt: skip
+                "cold_items": 0.2, "epochs": 20, "learning_rate": 0.01, "blend": None}  # fmt: skip
     config = Config("SymCEREPlus", "small", config_dict=settings)
     dataset = split_data(config, read_dataset(config))[0].dataset
     lively = set(dataset.inter_feat["item_id"].tolist())
@@ -216,7 +216,7 @@ def test_an_item_without_interactions_is_placed_by_its_text(small, tmp_path):
     for item in cold:
         half = int(dataset.id2token("item_id", item)[1:]) // 15
         own = np.array([int(user[1:]) % 2 == half for user in users])
-        assert scores[own, item].mean() > scores[~own, item].mean() + 0.3
+        assert scores[own, item].mean() > scores[~own, item].mean() + 0.5
 
 
 def test_profiles_of_a_silent_side_are_zero(small, monkeypatch):
