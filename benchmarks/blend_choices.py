@@ -4,8 +4,8 @@ A model is trained once for each data set and seed. Each way to blend chooses it
 half of the validation users and is measured on the other, and the other way round, so that a way
 with more freedom wins nothing by it. The last table leaves one data set out at a time: the way that
 is best on the others, by the mean log ratio to the model alone, and what it is worth on the one
-left out. The test split is never read. As in a run, the experts of recent interactions are judged
-as far from the validation items as the test items are from the training items.
+left out. The test split is never read. As in a run, experts of recent interactions are judged as
+far from the validation items as the test items are from the training items.
 
     python benchmarks/blend_choices.py --datasets=A,B,C [--seeds=0,1] [--model=SymCEREPlus]
         [--key=value ...]
@@ -35,14 +35,13 @@ def bagged(data: HeldOut) -> list[float]:
     return bagged_weights(data).weights
 
 
-STATIC = tuple(name for name in EXPERTS if not name.startswith("recent_"))
 WAYS: dict[str, tuple[tuple[str, ...], Callable[[HeldOut], list[float]] | None]] = {
     "model alone": ((), None),
     "words and EASE 100, one search": (("words", "ease_100"), single_weights),
     "all, one search": (EXPERTS, single_weights),
     "all, equal weights": (EXPERTS, lambda data: [1 / data.n_scores] * data.n_scores),
     "all, mean of 20 samples": (EXPERTS, bagged),
-    "without recent ones": (STATIC, bagged),
+    "without what comes next": (tuple(n for n in EXPERTS if n != "next"), bagged),
     "without words": (tuple(n for n in EXPERTS if "words" not in n), bagged),
     "without neighbours": (tuple(n for n in EXPERTS if "knn" not in n), bagged),
     "without EASE": (tuple(n for n in EXPERTS if "ease" not in n), bagged),

@@ -29,9 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no blend": {"blend": None},
     "blend of words alone": {"blend": ["words", "words_20"]},
     "blend of EASE alone": {"blend": ["ease_10", "ease_100", "ease_1000"]},
-    "blend without recent interactions": {
-        "blend": [name for name in EXPERTS if not name.startswith("recent_")]
-    },
+    "blend without what comes next": {"blend": [name for name in EXPERTS if name != "next"]},
     "the first 128 words": {"lexical_max_length": 128},
     "no cross-modal term": {"cross_weight": 0.0},
     "cross-modal term 0.1": {"cross_weight": 0.1},

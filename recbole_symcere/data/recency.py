@@ -1,5 +1,7 @@
 """How long ago a user's interactions were, counted in his own interactions."""
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -15,17 +17,30 @@ DECAY = 0.1
 class Histories:
     """The items of users, each counting as much, or the later ones more.
 
-    Attributes:
-        flat: float32 [n_users, n_items], 1 where the user knows the item.
-        recent: likewise, 0.1^a for an item after which the user had a further ones.
+    Args:
+        later: int32 [n_users, n_items], 1 + the number of interactions that the user had after
+            that with the item; nothing where he doesn't know it.
     """
 
-    def __init__(self, flat: csr_matrix, recent: csr_matrix) -> None:
-        self.flat, self.recent = flat, recent
+    def __init__(self, later: csr_matrix) -> None:
+        self.later = later
 
-    def of(self, users: slice) -> "Histories":
+    @cached_property
+    def flat(self) -> csr_matrix:
+        """Float32 [n_users, n_items], 1 where the user knows the item."""
+        return self._with(np.ones(len(self.later.data), dtype=np.float32))
+
+    @cached_property
+    def recent(self) -> csr_matrix:
+        """Likewise, 0.1^a for an item after which the user had a further ones."""
+        return self._with((DECAY ** (self.later.data - 1.0)).astype(np.float32))
+
+    def of(self, users: slice | NDArray[np.int64]) -> "Histories":
         """Those of some users."""
-        return Histories(self.flat[users], self.recent[users])
+        return Histories(self.later[users])
+
+    def _with(self, values: NDArray[np.float32]) -> csr_matrix:
+        return csr_matrix((values, self.later.indices, self.later.indptr), self.later.shape)
 
 
 def histories(
@@ -64,13 +79,10 @@ def histories(
     places = np.arange(len(users))
     last = np.minimum.accumulate(np.where(same, len(users), places)[::-1])[::-1]
     age = ends[users] - 1 - last  # of equal times all have the last one's
-    shape = n_users, n_items
-    flat = csr_matrix((np.ones(len(users), np.float32), (users, items)), shape)
-    flat.data[:] = 1
-    # the largest of a repeated pair is its last: rows are in order of time, and later ones win
+    # the first of a repeated pair from the end is its last: rows are in order of time
     keys, first = np.unique((users * n_items + items)[::-1], return_index=True)
-    value = (DECAY ** age[::-1][first]).astype(np.float32)
-    return Histories(flat, csr_matrix((value, (keys // n_items, keys % n_items)), shape))
+    later = (1 + age[::-1][first]).astype(np.int32)
+    return Histories(csr_matrix((later, (keys // n_items, keys % n_items)), (n_users, n_items)))
 
 
 def _but_the_latest(

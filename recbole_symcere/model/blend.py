@@ -53,7 +53,8 @@ class Blend(nn.Module):
 
     Attributes:
         names: "model" and the experts.
-        words: as given.
+        known: as given, and
+        words: likewise.
         weights: w [1 + K].
     """
 
@@ -74,7 +75,7 @@ class Blend(nn.Module):
         self.register_buffer("weights", start)
         self.register_load_state_dict_pre_hook(_refuse_other_experts)  # type: ignore[no-untyped-call] # torch's own
         self.register_buffer("words", words, persistent=False)
-        self._make, self._known = make, known
+        self._make, self.known = make, known
         self._made: dict[str, Expert] = {}
 
     def expert(self, name: str) -> Expert:
@@ -95,16 +96,30 @@ class Blend(nn.Module):
 
     def known_of(self, users: npt.NDArray[np.int64]) -> Histories:
         """The training interactions of some users [b]."""
-        return Histories(self._known.flat[users], self._known.recent[users])
+        return self.known.of(users)
 
     @property
     def recent_names(self) -> list[str]:
         """The experts for which later interactions count more."""
         return [name for name in self.names[1:] if kind_of(name).recent]
 
-    def scores(self, names: list[str], known: Histories) -> list[_Floats]:
-        """What some experts say of all items: [b, n_items] each, for users who know ``known``."""
-        return [self.expert(name).scores(_of(name, known)) for name in names]
+    def scores(
+        self, names: list[str], known: Histories, earlier: Histories | None = None
+    ) -> list[_Floats]:
+        """What some experts say of all items.
+
+        Args:
+            names: of the experts.
+            known: what the users know.
+            earlier: what experts of recent interactions shall know of it, if not all.
+
+        Returns:
+            [b, n_items] for each.
+        """
+        known_to = {True: earlier or known, False: known}
+        return [
+            self.expert(name).scores(_of(name, known_to[kind_of(name).recent])) for name in names
+        ]
 
     def added(self, scores: Tensor, known: Histories) -> Tensor:
         """Y [b, n_items] from the model's scores s [b, n_items] of users who know ``known``."""
@@ -133,7 +148,7 @@ class Blend(nn.Module):
         """
         if self.alone:
             return users, items
-        known = known or self._known
+        known = known or self.known
         spread = _positive(deviation(users, items)).cpu().numpy()
         columns, sides = [self.weights[0] * users], [items]
         if self._weight("words"):
@@ -323,6 +338,6 @@ def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | 
 
     def make(name: str) -> Expert:
         array = None if vectors is None else vectors.numpy()
-        return expert(name, known.flat, array, o.blend_ease_exact)
+        return expert(name, known, array, o.blend_ease_exact)
 
     return Blend(names, make, known, vectors)

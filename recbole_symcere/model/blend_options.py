@@ -19,14 +19,12 @@ EXPERTS = (
     "ease_100",
     "ease_1000",
     "svd_8",
-    "recent_knn_100",
-    "recent_ease_100",
-    "recent_svd_8",
+    "next",
 )
 """What ``blend: [all]`` stands for; see `kind_of` for what each name says."""
 
 _NAME = re.compile(
-    r"(?P<recent>recent_)?(?P<what>popularity|words|knn|ease|svd)(?:_(?P<number>\d+))?"
+    r"(?P<recent>recent_)?(?P<what>popularity|words|knn|ease|svd|next)(?:_(?P<number>\d+))?"
 )
 
 
@@ -34,10 +32,10 @@ class Kind(NamedTuple):
     """What the name of an expert says.
 
     Attributes:
-        what: popularity, words, knn, ease or svd.
+        what: popularity, words, knn, ease, svd or next.
         number: neighbours of knn, and of words if not all count; EASE's regularisation; directions
             of svd.
-        recent: whether a user's later interactions count more.
+        recent: whether a user's later interactions count more, as they always do for next.
     """
 
     what: str
@@ -54,13 +52,14 @@ def kind_of(name: str) -> Kind:
     found = _NAME.fullmatch(str(name))
     if found:
         what, number, recent = found["what"], found["number"], bool(found["recent"])
-        needed = {"words": True, "popularity": not (number or recent)}
+        plain = not (number or recent)
+        needed = {"words": True, "popularity": plain, "next": plain}
         if needed.get(what, number) and number not in {"0", ""}:
-            return Kind(what, int(number) if number else None, recent)
+            return Kind(what, int(number) if number else None, recent or what == "next")
     raise InputError(
         f"blend names {name!r}; expected all, or names such as popularity, words, words_20 (the 20 "
-        "nearest items), knn_100 (likewise), ease_10 (L2 regularisation 10) and svd_8 (8 "
-        "directions); all but popularity also with recent_ before them."
+        "nearest items), knn_100 (likewise), ease_10 (L2 regularisation 10), svd_8 (8 directions) "
+        "and next; all but popularity and next also with recent_ before them."
     )
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_matrix, csr_matrix, hstack
 
+from recbole_symcere.data.recency import Histories
 from recbole_symcere.model.blend_options import kind_of
 from recbole_symcere.model.ease_weights import EaseWeights, ease_factors
+from recbole_symcere.model.followers import followers
 from recbole_symcere.model.low_rank import low_pass
 
 __all__ = [
@@ -107,33 +109,36 @@ def basis_columns(n_users: int, n_items: int) -> int:
 
 
 def expert(
-    name: str, known: csr_matrix, words: _Floats | None, exact_items: int
+    name: str, known: Histories, words: _Floats | None, exact_items: int
 ) -> ItemMap | Popularity:
     """The expert of a name.
 
     Args:
         name: see `kind_of`; whether later interactions count more is a matter of what is asked.
-        known: [n_users, n_items], 1 for a training interaction.
+        known: the training interactions.
         words: float32 [n_items, d], what the reviews of each item say, if the name asks for them.
         exact_items: items up to which EASE's inverse is. Its weights are whole up to 4,000 of
             these, and further where a user has a column for each item (`basis_columns`); beyond
             they have rank 256.
     """
-    kind, (n_users, n_items) = kind_of(name), known.shape
+    kind, flat = kind_of(name), known.flat
+    n_users, n_items = flat.shape
     number = kind.number or n_items
     if kind.what == "popularity":
-        return Popularity(np.asarray(known.sum(axis=0)).ravel())
+        return Popularity(np.asarray(flat.sum(axis=0)).ravel())
     if kind.what == "words" and words is not None:
         return ItemMap(nearest_words(words, number)) if kind.number else ItemMap(words, words)
     if kind.what == "knn":
-        return ItemMap(item_knn(known, number))
+        return ItemMap(item_knn(flat, number))
     if kind.what == "svd":
-        return ItemMap(*low_pass(known, number))
+        return ItemMap(*low_pass(flat, number))
+    if kind.what == "next":
+        return ItemMap(followers(known.later))
     limit = exact_items + 1  # the padding item is in the matrix
     whole = n_items <= _DENSE or basis_columns(n_users, n_items) == n_items
     if whole and n_items <= limit:
-        return ItemMap(EaseWeights(known, number, limit).times(np.eye(n_items, dtype=np.float32)))
-    near, far = ease_factors(known, number, _RANK, limit)
+        return ItemMap(EaseWeights(flat, number, limit).times(np.eye(n_items, dtype=np.float32)))
+    near, far = ease_factors(flat, number, _RANK, limit)
     return ItemMap(near.numpy(), far.numpy())
 
 

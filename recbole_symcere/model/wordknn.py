@@ -83,7 +83,7 @@ class WordKNN(Untrained):
         name = f"words_{read_options(WordKNNOptions, config).word_neighbours}"
 
         def make(name: str) -> Expert:
-            return expert(name, known.flat, words.numpy(), 0)
+            return expert(name, known, words.numpy(), 0)
 
         self.protocol = tell_of_columns("WordKNN's scores are", known)
         self.near = Blend((name,), make, known, words)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.evaluator.register import metrics_dict
-from scipy.sparse import csr_matrix
 
 from recbole_symcere.base import processes
 from recbole_symcere.base.live_line import working
@@ -249,11 +248,11 @@ class Blending(_Base):  # type: ignore[misc] # see above
             if earlier is None:
                 scores = blend.scores(names, known)
             else:
-                scores = blend.scores(names, Histories(known.flat, earlier[some]))
+                scores = blend.scores(names, known, earlier.of(some))
                 scores += blend.scores(blend.recent_names, known)
             yield np.stack([own, *scores]), masked, np.concatenate(rows), np.concatenate(items)
 
-    def _earlier(self, loader: Any) -> csr_matrix | None:
+    def _earlier(self, loader: Any) -> Histories | None:
         """Recent interactions as far from the validation items as the last ones from test items.
 
         None where no expert asks for it, or validation isn't later than training.
@@ -266,7 +265,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
         hidden = np.zeros(train.user_num, dtype=np.int64)
         for user in np.asarray(loader.uid_list).tolist():
             hidden[user] = len(loader.uid2positive_item[user])
-        return training_histories(train, hidden).recent
+        return training_histories(train, hidden)
 
     def _over_all_items(self, valid_data: Any) -> Any:
         """RecBole's loader over all items, where validation samples them."""
@@ -298,6 +297,8 @@ class Blending(_Base):  # type: ignore[misc] # see above
         more: dict[str, Any] = {}
         if blend is not None:
             more = {"blend_names": blend.names, "blend_words": blend.words, "blend_decay": DECAY}
+            if "next" in blend.names:
+                more["blend_later"] = torch.from_numpy(blend.known.later.data)
         return {**super()._vectors(), **more}
 
     def facts(self) -> dict[str, Any]:

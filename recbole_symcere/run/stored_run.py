@@ -100,16 +100,16 @@ def _check_blend(model: Any, state: Mapping[str, Any]) -> None:
     trained, blend = state.get("blend_names"), getattr(model, "blend", None)
     if trained is None or blend is None:
         return
+    if [*trained] != blend.names:
+        raise InputError(
+            f"The checkpoint's weights are of a blend of {', '.join(trained)}, and these settings "
+            f"give {', '.join(blend.names)}. Train anew, or load it by the version that wrote it."
+        )
     if blend.recent_names and state.get("blend_decay") != DECAY:
         raise InputError(
             f"The checkpoint's weights are of a blend in which {', '.join(blend.recent_names)} "
             "counted recent interactions otherwise. Train anew, or load it by the version that "
             "wrote it."
-        )
-    if [*trained] != blend.names:
-        raise InputError(
-            f"The checkpoint's weights are of a blend of {', '.join(trained)}, and these settings "
-            f"give {', '.join(blend.names)}. Train anew, or load it by the version that wrote it."
         )
 
 

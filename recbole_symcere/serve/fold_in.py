@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.recency import histories
+from recbole_symcere.data.recency import Histories, histories
 from recbole_symcere.evaluate.products import all_products
 from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.blend_options import BlendOptions
@@ -93,6 +93,7 @@ class VectorFold:
         kept, self._names = weights.get("blend.weights"), state.get("blend_names") or []
         self._weights = torch.ones(1) if kept is None else kept.cpu()
         self._words = state.get("blend_words")
+        self._later = state.get("blend_later")
         if len(self._weights) > 1 and len(self._names) != len(self._weights):
             raise FoldError(self.name, "has the blend of a run before version 0.2; train it anew")
         if self.items.shape[1] - self._own - self._word_columns != self._rest_columns:
@@ -159,13 +160,16 @@ class VectorFold:
         exact = int(self._settings.get("blend_ease_exact", BlendOptions.blend_ease_exact))
         words = None if self._words is None else self._words.numpy()
 
-        def make(name: str) -> Expert:
-            return expert(name, self._history, words, exact)
-
         users, items = self._history.nonzero()
-        blend = Blend(
-            tuple(self._names[1:]), make, histories(users, items, None, *self._history.shape)
-        )
+        known = histories(users, items, None, *self._history.shape)
+        if self._later is not None:
+            order = self._later.numpy(), known.later.indices, known.later.indptr
+            known = Histories(csr_matrix(order, known.later.shape))
+
+        def make(name: str) -> Expert:
+            return expert(name, known, words, exact)
+
+        blend = Blend(tuple(self._names[1:]), make, known)
         blend.weights = self._weights
         return blend
 

@@ -26,6 +26,7 @@ def test_later_interactions_count_more(rows):
             wanted = by_hand(rows, user, item)
             assert found.recent[user, item] == pytest.approx(wanted, rel=1e-6)
             assert found.flat[user, item] == bool(wanted)
+            assert found.later[user, item] == (round(1 - np.log10(wanted)) if wanted else 0)
 
 
 @given(rows, st.randoms(use_true_random=False))

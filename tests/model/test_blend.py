@@ -17,6 +17,7 @@ from recbole_symcere.data.recency import Histories
 from recbole_symcere.model import blend as module
 from recbole_symcere.model import experts
 from recbole_symcere.model.blend import Blend, deviation
+from recbole_symcere.model.blend_options import EXPERTS
 from recbole_symcere.model.blended_stock import with_blend
 from recbole_symcere.model.experts import ItemMap, basis_columns
 from recbole_symcere.plugin.config import Config
@@ -35,13 +36,13 @@ class Planted:
         self.flat = (rng.random((USERS, ITEMS)) < 0.4).astype(float)
         self.flat[:, 0] = 0
         self.flat[list(idle)] = 0
-        self.recent = self.flat * rng.random((USERS, ITEMS))
+        self.later = self.flat * rng.integers(1, 4, (USERS, ITEMS))
+        self.recent = self.flat * 0.1 ** (self.later - 1)
         self.words = rng.normal(size=(ITEMS, 3))
         self.maps = {name: rng.normal(size=(ITEMS, ITEMS)) for name in ("knn_3", "ease_5")}
 
     def known(self):
-        rows = (csr_matrix(one, dtype=np.float32) for one in (self.flat, self.recent))
-        return Histories(*rows)
+        return Histories(csr_matrix(self.later, dtype=np.int32))
 
     def blend(self, weights):
         def make(name):
@@ -206,10 +207,10 @@ def test_weights_of_other_experts_are_refused():
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ({}, 12),
+        ({}, len(EXPERTS)),
         ({"blend": None}, 0),
         ({"blend": ["ease_7", "words"]}, 2),
-        ({"profile_text": "dense"}, 12),  # words take part all the same
+        ({"profile_text": "dense"}, len(EXPERTS)),  # words take part all the same
     ],
     ids=str,
 )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.recency import Histories
 from recbole_symcere.model import experts as module
 from recbole_symcere.model import low_rank
 from recbole_symcere.model.blend_options import EXPERTS, BlendOptions, Kind, kind_of
@@ -84,8 +85,16 @@ def low_pass(known, size):
     return turned.T / root[:, None] @ turned * root
 
 
+def together(known):
+    """Of the users of an item the share that has another one."""
+    found = known.T @ known / np.maximum(known.sum(0), 1)[:, None]
+    np.fill_diagonal(found, 0)
+    return found
+
+
 def by_name(name, known, words, exact=100):
-    return expert(name, csr_matrix(known, dtype=np.float32), words.astype(np.float32), exact)
+    histories = Histories(csr_matrix(known, dtype=np.int32))  # all at one time
+    return expert(name, histories, words.astype(np.float32), exact)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +108,7 @@ def by_name(name, known, words, exact=100):
         ("svd_1", lambda known, _: known @ low_pass(known, 1)),
         ("svd_3", lambda known, _: known @ low_pass(known, 3)),
         ("svd_50", lambda known, _: known @ low_pass(known, ITEMS // 2)),
+        ("next", lambda known, _: known @ together(known)),
     ],
 )
 def test_scores(name, wanted):
@@ -110,7 +120,9 @@ def test_scores(name, wanted):
     assert np.allclose(one.scores(rows, some), scores[:, some], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["popularity", "words", "words_3", "knn_2", "ease_10", "svd_2"])
+@pytest.mark.parametrize(
+    "name", ["popularity", "words", "words_3", "knn_2", "ease_10", "svd_2", "next"]
+)
 @pytest.mark.parametrize("dense", [4_000, 2])
 def test_products_with_scores_that_are_not_made(name, dense, monkeypatch):
     monkeypatch.setattr(module, "_DENSE", dense)
@@ -189,6 +201,7 @@ def test_names():
     assert kind_of("recent_ease_100") == Kind("ease", 100, True)
     assert kind_of("recent_svd_8") == Kind("svd", 8, True)
     assert kind_of("words") == Kind("words", None, False)
+    assert kind_of("next") == Kind("next", None, True)
     assert BlendOptions(["all"]).experts == EXPERTS
     assert BlendOptions().experts == ()
     for name in EXPERTS:
@@ -197,7 +210,10 @@ def test_names():
 
 @pytest.mark.parametrize(
     "name",
-    ["EASE", "ease", "knn", "svd", "knn_0", "popularity_3", "recent_popularity", "words_x", "both"],
+    [
+        *("EASE", "ease", "knn", "svd", "knn_0", "popularity_3", "recent_popularity", "words_x"),
+        *("both", "next_5", "recent_next"),
+    ],
 )
 def test_names_of_no_expert_are_refused(name):
     with pytest.raises(InputError, match=f"blend names '{name}'; expected all, or names such as"):

@@ -17,11 +17,12 @@ from tiny_models import WORDS
 from recbole_symcere import run_recbole
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.cli import main
-from recbole_symcere.model.blend_options import EXPERTS
+from recbole_symcere.model.blend_options import EXPERTS, kind_of
 from recbole_symcere.model.profiles import TextProfiles
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.catalogue import Catalogue, catalogue_of
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
+from recbole_symcere.run.stored_run import load_data_and_model
 from recbole_symcere.serve.fold_in import FoldError, VectorFold
 from recbole_symcere.serve.recommender import Recommender
 from recbole_symcere.text.text_options import EncoderOptions
@@ -91,7 +92,7 @@ def history_of(recommender, user, *parts):
 
 
 # of a new user's history no times are known, so that experts of recent ones say another thing of it
-STATIC = [name for name in EXPERTS if not name.startswith("recent_")]
+STATIC = [name for name in EXPERTS if not kind_of(name).recent]
 LIKE_ALL = {"profile_text": "lexical", "blend": STATIC}
 
 
@@ -177,26 +178,38 @@ def state_of(config, model):
         "state_dict": model.state_dict(),
         "blend_names": model.blend.names,
         "blend_words": model.blend.words,
+        "blend_later": torch.from_numpy(model.blend.known.later.data),
     }
 
 
 def test_what_is_recent_counts_alike_for_new_users(place):
     """Nothing tells when they had what."""
-    config = Config("SymCEREPlus", "small", config_dict={**place, "profile_text": "lexical"})
+    names = ["knn_100", "recent_knn_100"]
+    settings = {**place, "profile_text": "lexical", "blend": names}
+    config = Config("SymCEREPlus", "small", config_dict=settings)
     loaders = split_data(config, read_dataset(config))
     model = build_model(config, loaders[0]).eval()
-    found = []
-    for name in ("knn_100", "recent_knn_100"):
+    catalogue, found = catalogue_of(loaders[0].dataset, loaders), []
+    for name in names:
         model.blend.weigh({"model": 0.5, name: 0.5})
         model.forget()
-        fold = VectorFold(
-            catalogue_of(loaders[0].dataset, loaders),
-            state_of(config, model),
-            model.stored_vectors(),
-            None,
-        )
+        fold = VectorFold(catalogue, state_of(config, model), model.stored_vectors(), None)
         found.append(fold.user_scores(np.array([3, 9, 12]), []))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
+def test_what_follows_an_item_is_what_the_run_saw_following_it(run_of):
+    run = run_of("Stack", profile_text="lexical", blend=["next"])
+    recommender = Recommender.load(run)
+    history = recommender.catalogue.items[5:8].to_pylist()
+    found = recommender.fold_in(history, k=32, exclude_seen=False)
+    _, model, *_ = load_data_and_model(run)
+    sums = model.blend.expert("next").near.toarray()[5:8].sum(axis=0)
+    score = dict(zip(found["item_id"], found["score"], strict=True))
+    wanted = [score[name] for name in recommender.catalogue.items[1:].to_pylist()]
+    assert np.corrcoef(wanted, sums[1:])[0, 1] == pytest.approx(1, abs=1e-5)
+    alike = np.asarray((model.blend.known.flat.T @ model.blend.known.flat).todense())[5:8].sum(0)
+    assert np.corrcoef(wanted, alike[1:])[0, 1] < 0.99  # and not what was taken before it, too
 
 
 def test_columns_that_no_blend_has_are_refused(run_of):
