@@ -44,7 +44,8 @@ class CompareOptions:
         [], "models that get a row with blend: [all] too, beside the one without"
     )
     untrained: bool = option(
-        True, "rows of WordKNN, where words tell items apart, and of Stack, which train nothing"
+        True,
+        "rows that train nothing: WordKNN, where words tell items apart, SequentialRules and Stack",
     )
     proposed: list[str] | None = option(
         None, "models that are compared with the best of the others; those whose names begin with "

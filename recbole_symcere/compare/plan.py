@@ -34,7 +34,7 @@ __all__ = ["MORE_IS_BETTER", "Search", "Task", "checked_tasks", "digest_of"]
 
 # These decide where something lies or how much is said, not what comes out.
 _NOT_COMPARED = {"cache_dir", "runs_dir", "data_path", "show_progress", "state", "run_dir"}
-NOTHING_TO_TUNE = frozenset({"Pop", "Stack"})
+NOTHING_TO_TUNE = frozenset({"Pop", "SequentialRules", "Stack"})
 """Models without a hyper-parameter."""
 MORE_IS_BETTER = ("ndcg@", "hit@", "recall@", "mrr@", "map@", "precision@", "gauc", "auc")
 """Metrics of accuracy, in lower case, by how they begin."""

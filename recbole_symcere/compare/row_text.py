@@ -5,7 +5,7 @@ from pathlib import Path
 from recbole_symcere.base.options import read_options
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.catalogue_words import tells_items_apart
-from recbole_symcere.model.registry import text_use
+from recbole_symcere.model.registry import class_of, text_use
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.run.prepare import read_dataset, split_dataset
 from recbole_symcere.text.tokens import any_written
@@ -24,7 +24,8 @@ def has_what_it_ranks_by(config: Config) -> bool:
     A text control has something to control only where the words say something.
     """
     control = (config["text_control"] or "none") != "none"
-    if text_use(config["model"]) == "none" and not control and _blended(config) - {"words"}:
+    kind, experts = class_of(config["model"]), _blended(config)
+    if kind.text_use == "none" and not control and (experts - {"words"} or not kind.blends):
         return True
     if not any(Path(config["data_path"]).glob("*.reviews.parquet")):
         return False

@@ -14,7 +14,7 @@ from recbole_symcere.plugin.config import Config
 
 __all__ = ["Row", "plan_rows", "row_config"]
 
-UNTRAINED = ("WordKNN", "Stack")
+UNTRAINED = ("WordKNN", "SequentialRules", "Stack")
 """Models that train nothing, which a trained one has to beat."""
 
 

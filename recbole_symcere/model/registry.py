@@ -33,6 +33,7 @@ MODELS = {
         "SimGCL",
         "XSimGCL",
         "WordKNN",
+        "SequentialRules",
         "Stack",
     )
 }

@@ -397,14 +397,24 @@ def test_a_table_is_made_anew_with_the_settings_that_it_tells(small, capsys):
 
 def test_what_needs_no_training_stands_in_every_table(small, tmp_path):
     tasks = labels_of(small, models="EASE,BPR")
-    assert list(tasks) == ["EASE", "BPR", "WordKNN", "Stack"]
+    assert list(tasks) == ["EASE", "BPR", "WordKNN", "SequentialRules", "Stack"]
     assert not tasks["Stack"].row.proposed
-    assert list(labels_of(small, models="Stack,BPR")) == ["Stack", "BPR", "WordKNN"]
+    assert list(labels_of(small, models="Stack,BPR")) == [
+        "Stack",
+        "BPR",
+        "WordKNN",
+        "SequentialRules",
+    ]
     bare = tmp_path / "bare" / "small"
     bare.mkdir(parents=True)
     shutil.copy(Path(small["data_path"], "small", "small.inter"), bare)
     without = {**small, "data_path": str(bare.parent)}
-    assert list(labels_of(without, models="EASE,BPR")) == ["EASE", "BPR", "Stack"]
+    assert list(labels_of(without, models="EASE,BPR")) == [
+        "EASE",
+        "BPR",
+        "SequentialRules",
+        "Stack",
+    ]
 
 
 def test_a_table_of_runs_has_a_column_for_each_weight(small, tmp_path):

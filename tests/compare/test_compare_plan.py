@@ -237,13 +237,15 @@ def test_what_nobody_has_named_is_left_out_where_no_words_tell_items_apart(
     asked = {"models": "Pop,BPR", "text_control": "shuffled", "blended": "BPR"}
     given = {key: value for key, value in asked.items() if key == "models"}
     tasks = tasks_of(mute, given)
-    assert list(tasks) == ["Pop", "BPR", "Stack"]
+    assert list(tasks) == ["Pop", "BPR", "SequentialRules", "Stack"]
     said = "small  WordKNN: left out, no words of reviews tell the items apart"
     assert said in capsys.readouterr().out
     assert list(tasks_of(mute, asked)) == [
-        *("Pop", "BPR", "BPR, blended", "Stack", "BPR, blended, shuffled text")
+        *("Pop", "BPR", "BPR, blended", "SequentialRules", "Stack"),
+        "BPR, blended, shuffled text",
     ]
-    assert list(tasks_of(mute, given, {"blend": "[words]"})) == ["Pop", "BPR"]
+    left = ["Pop", "BPR", "SequentialRules"]
+    assert list(tasks_of(mute, given, {"blend": "[words]"})) == left
     # who names it learns why it can't be
     if not word.strip():
         with pytest.raises(

@@ -23,7 +23,7 @@ from recbole_symcere.data.dataset import ReviewDataset
 from recbole_symcere.data.history import history_matrix
 from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.model.registry import MODELS, class_of, text_use
-from recbole_symcere.model.wordknn import Untrained
+from recbole_symcere.model.untrained import Untrained
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
 from recbole_symcere.plugin.config_patches import option_groups

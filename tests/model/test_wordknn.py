@@ -6,6 +6,7 @@ import torch
 from model.test_contract import all_scores, prepare
 
 from recbole_symcere.base.errors import InputError
+from recbole_symcere.data.chronology import row_times
 from recbole_symcere.model import experts
 from recbole_symcere.model.catalogue_words import item_words
 
@@ -40,6 +41,26 @@ def test_scores_of_too_many_pairs_are_approximate_which_is_told(small, caplog, m
     assert (
         "WordKNN's scores are approximate: 7 columns of a user stand for his scores of 30 items"
     ) in caplog.text
+
+
+def test_what_users_took_after_what_a_user_took_last(small):
+    model, _, (train, *_) = prepare("SequentialRules", small)[1:]
+    feat = train.dataset.inter_feat
+    rows = [feat[field].tolist() for field in ("user_id", "item_id")]
+    took = {}
+    for user, item, time in zip(*rows, row_times(train.dataset).tolist(), strict=True):
+        took.setdefault(user, {})[item] = time
+    share = np.zeros((model.n_items, model.n_items))
+    for j in range(1, model.n_items):
+        those = [mine for mine in took.values() if j in mine]
+        for mine in those:
+            for i, time in mine.items():
+                share[j, i] += i != j and time >= mine[j]
+        share[j] /= max(len(those), 1)
+    scores = all_scores(model.eval()).numpy()
+    for user, mine in took.items():
+        wanted = sum(0.1 ** sum(t > mine[j] for t in mine.values()) * share[j] for j in mine)
+        assert scores[user - 1] == pytest.approx(wanted / wanted[1:].std(), abs=1e-3)
 
 
 def test_the_stack_is_its_experts(small):
@@ -91,7 +112,7 @@ def test_the_profile_does_not_decide_whether_words_take_part_in_the_blend(small,
 
 
 def test_there_is_nothing_to_learn(small):
-    for name in ("WordKNN", "Stack"):
+    for name in ("WordKNN", "SequentialRules", "Stack"):
         model = prepare(name, small)[1]
         loss = model.calculate_loss(None)
         loss.backward()
