@@ -19,6 +19,7 @@ from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.model.experts import Expert, basis_columns, expert
 from recbole_symcere.model.registry import class_of, is_ours, lineage
 from recbole_symcere.run.catalogue import Catalogue
+from recbole_symcere.serve.fold_stock import known_by_one
 from recbole_symcere.serve.fold_text import TEXT_MODELS, TextFold
 
 __all__ = ["FoldError", "VectorFold"]
@@ -101,16 +102,17 @@ class VectorFold:
 
     # --- users ---------------------------------------------------------------------------------
 
-    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+    def user_scores(self, history: _Ints, reviews: Sequence[str], ordered: bool = False) -> Tensor:
         """Scores [n_items] for a new user.
 
         Args:
             history: [n] places of items that he knows, each once.
             reviews: texts of his; one of both has to be there.
+            ordered: whether the history is in order of time, the latest last.
         """
-        return all_products(self.user(history, reviews)[None], self.items)[0]
+        return all_products(self.user(history, reviews, ordered)[None], self.items)[0]
 
-    def user(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+    def user(self, history: _Ints, reviews: Sequence[str], ordered: bool = False) -> Tensor:
         """The vector [d_s] whose product with those of the items is the score."""
         parts, words = [], torch.zeros(0, 0)
         if len(history):
@@ -123,12 +125,11 @@ class VectorFold:
             own = torch.cat([own, torch.ones(1, 1)], dim=1)
         if not self._weights[1:].any():
             return own[0]
-        zeros, (_, n_items) = np.zeros_like(history), self._history.shape
         more = words.sum(dim=0) if words.shape[1] else None
         users, _ = self._blend.forward(
             own,
             self.items[:, : self._own],
-            histories(zeros, history, None, 1, n_items),
+            known_by_one(history, self._history.shape[1], ordered),
             more if self._word_columns else None,
             self.items[:, self._own + self._word_columns :],
         )

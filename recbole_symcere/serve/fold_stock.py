@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.recency import histories
+from recbole_symcere.data.recency import Histories, histories
 from recbole_symcere.model.blend import Blend
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "NoFold",
     "PopularFold",
     "SimilarityFold",
+    "known_by_one",
     "stock_fold",
     "with_blend",
 ]
@@ -31,7 +32,7 @@ class Fold(Protocol):
     name: str
     """Of the model."""
 
-    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+    def user_scores(self, history: _Ints, reviews: Sequence[str], ordered: bool = False) -> Tensor:
         """Scores [n_items] for a new user, by places of items and texts; see `VectorFold`."""
 
     def item(self, texts: Sequence[str], users: _Ints) -> tuple[Tensor, Tensor]:
@@ -49,7 +50,12 @@ class NoFold:
     def __init__(self, name: str, why: str = "learns a vector of each user in training") -> None:
         self.name, self._why = name, why
 
-    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:  # noqa: ARG002
+    def user_scores(
+        self,
+        history: _Ints,  # noqa: ARG002
+        reviews: Sequence[str],  # noqa: ARG002
+        ordered: bool = False,  # noqa: ARG002
+    ) -> Tensor:
         """Refused.
 
         Raises:
@@ -86,7 +92,12 @@ class SimilarityFold(NoFold):
         super().__init__(name)
         self._similarity = similarity
 
-    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+    def user_scores(
+        self,
+        history: _Ints,
+        reviews: Sequence[str],
+        ordered: bool = False,  # noqa: ARG002 # all count alike
+    ) -> Tensor:
         """Scores [n_items] of a history."""
         _refuse_texts(self.name, reviews)
         summed = np.asarray(self._similarity[history].sum(axis=0), np.float32).ravel()
@@ -105,14 +116,19 @@ class PopularFold(NoFold):
         super().__init__(name)
         self._scores: Tensor = scorer.scores(torch.tensor([1]))[0].clone()
 
-    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:  # noqa: ARG002
+    def user_scores(
+        self,
+        history: _Ints,  # noqa: ARG002
+        reviews: Sequence[str],
+        ordered: bool = False,  # noqa: ARG002
+    ) -> Tensor:
         """Scores [n_items]."""
         _refuse_texts(self.name, reviews)
         return self._scores
 
 
 class BlendedFold:
-    """A fold whose scores have those of a `Blend` added; all that a new user knows has one time.
+    """A fold whose scores have those of a `Blend` added.
 
     Args:
         fold: of the model alone.
@@ -122,10 +138,10 @@ class BlendedFold:
     def __init__(self, fold: Fold, blend: Blend) -> None:
         self.name, self._alone, self._blend = fold.name, fold, blend
 
-    def user_scores(self, history: _Ints, reviews: Sequence[str]) -> Tensor:
+    def user_scores(self, history: _Ints, reviews: Sequence[str], ordered: bool = False) -> Tensor:
         """Scores [n_items]."""
         scores = self._alone.user_scores(history, reviews)
-        known = histories(np.zeros_like(history), history, None, 1, len(scores))
+        known = known_by_one(history, len(scores), ordered)
         return self._blend.added(scores[None], known)[0]
 
     def item(self, texts: Sequence[str], users: _Ints) -> tuple[Tensor, Tensor]:  # noqa: ARG002
@@ -138,6 +154,18 @@ class BlendedFold:
             f"The run is of {self.name} with a blend, whose experts say nothing of a new item. "
             "Of the same model without blend, or of SymCEREPlus, new items can be placed."
         )
+
+
+def known_by_one(history: _Ints, n_items: int, ordered: bool) -> Histories:
+    """What one user knows.
+
+    Args:
+        history: [n] places of items, each once.
+        n_items: number of items, padding included.
+        ordered: whether they are in order of time; else all have one time.
+    """
+    times = np.arange(len(history), dtype=np.float64) if ordered else None
+    return histories(np.zeros_like(history), history, times, 1, n_items)
 
 
 def with_blend(fold: Fold, model: Any) -> Fold:

@@ -81,6 +81,7 @@ class Folding:
         k: int | None = None,
         exclude_seen: bool = True,
         items: Any = None,
+        ordered: bool = False,
     ) -> Any:
         """The ``k`` best items of a user whom the run doesn't know; see `VectorFold`.
 
@@ -94,6 +95,8 @@ class Folding:
             k: items; by default 10, or as many as there are.
             exclude_seen: whether the items of ``history`` are left out.
             items: ids of those that may be recommended; all by default.
+            ordered: whether ``history`` is in order of time, the latest last. A blend's experts of
+                recent interactions need it; without it all that he knows counts alike.
 
         Returns:
             What `recommend` returns, for the user_id "new".
@@ -102,7 +105,7 @@ class Folding:
             InputError: for an item that isn't there, k above the number of items, nothing to go by,
                 a text without a word, or a model that can't.
         """
-        known = self._known(history)
+        known = self._known(history, ordered)
         texts = checked_texts("reviews", reviews)
         if not len(known) and not texts:
             raise InputError(
@@ -112,7 +115,7 @@ class Folding:
             )
         allowed = None if items is None else self.places("item", ids_of(items, "item_id"))
         k = self.checked_k(k, allowed)
-        scores = self._fold.user_scores(known, texts).float()[None].clone()
+        scores = self._fold.user_scores(known, texts, ordered).float()[None].clone()
         barred = torch.zeros(scores.shape[1], dtype=torch.bool)
         if allowed is not None:
             barred |= True
@@ -132,14 +135,16 @@ class Folding:
         }
         return as_given(columns, history)
 
-    def _known(self, history: Any) -> _Ints:
-        """Places of a history's items, each once.
+    def _known(self, history: Any, ordered: bool) -> _Ints:
+        """Places of a history's items, each once; in order of time where it was last.
 
         Raises:
             InputError: for one that isn't there.
         """
-        names = [] if history is None else [*dict.fromkeys(ids_of(history, "item_id"))]
-        return self.places("item", names)
+        names = [] if history is None else ids_of(history, "item_id")
+        if ordered:
+            names = [*dict.fromkeys(names[::-1])][::-1]
+        return self.places("item", [*dict.fromkeys(names)])
 
     def fold_in_item(
         self, text: Any = None, reviews: Any = None, users: Any = None, k: int | None = None

@@ -31,7 +31,8 @@ An id is looked up as it stands, with its blanks, quote marks and commas; only o
 is taken for a list.
 
 --history=I,J and --text="..." give the list of one new user, whom the data don't have, by items
-that he knows and by words of his; nothing is trained (docs/fold_in.md).
+that he knows and by words of his; nothing is trained (docs/fold_in.md). --ordered=True takes the
+last of these items for the latest.
 
 """
 _SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -79,7 +80,9 @@ def run(pairs: dict[str, Any]) -> int:
     n_items = len(allowed_names or recommender.catalogue.items[1:])
     if options.is_new:
         history = named("item", options.history, lines["history_file"], "history")
-        frame = recommender.fold_in(history, texts, options.k, not options.keep_seen, allowed_names)
+        frame = recommender.fold_in(
+            history, texts, options.k, not options.keep_seen, allowed_names, options.ordered
+        )
         return _write_new(frame, out, NEW_USER, n_items)
     may_be_unknown = options.fallback is not None
     users = named("user", options.users, lines["users_file"], "users", may_be_unknown)
@@ -168,6 +171,8 @@ def _check_whose(options: RecommendOptions) -> None:
         raise InputError("--users and --users_file name users both; give one of them.")
     if options.history and options.history_file:
         raise InputError("--history and --history_file name items both; give one of them.")
+    if options.ordered and not (options.history or options.history_file):
+        raise InputError("--ordered tells of --history or --history_file; give one of them.")
     if options.is_new and (options.users or options.users_file or options.fallback):
         raise InputError(
             "--history and --text are of a new user; --users, --users_file and --fallback don't go "

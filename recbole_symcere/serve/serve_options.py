@@ -26,6 +26,11 @@ class RecommendOptions(_RunOptions):
         "", "ids of items that a user who isn't in the data knows, separated by commas"
     )
     history_file: str | None = option(None, "a file of such ids, one a line")
+    ordered: bool = option(
+        False,
+        "whether those ids are in order of time, the latest last, as a blend's experts of recent "
+        "interactions need it",
+    )
     text: str = option("", "what such a user wrote or looks for, with or without history")
     all: bool = option(False, "whether lists of all users are printed, not of the first alone")
     k: int | None = option(None, "items a user; 10, or all there are, if not given", minimum=1)

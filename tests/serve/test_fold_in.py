@@ -96,13 +96,13 @@ STATIC = [name for name in EXPERTS if not kind_of(name).recent]
 LIKE_ALL = {"profile_text": "lexical", "blend": STATIC}
 
 
-def overlap(recommender, k=5, n_users=12):
+def overlap(recommender, k=5, n_users=12, history=history_of, **how):
     """Mean share of a known user's list that a copy of his training history gets."""
     shares = []
     for user in range(1, n_users + 1):
         name = recommender.catalogue.users[user].as_py()
         own = recommender.recommend(name, k, exclude_seen=False)["item_id"]
-        copy = recommender.fold_in(history_of(recommender, user), k=k, exclude_seen=False)
+        copy = recommender.fold_in(history(recommender, user), k=k, exclude_seen=False, **how)
         shares.append(len({*own} & {*copy["item_id"]}) / k)
     return np.mean(shares)
 
@@ -196,6 +196,32 @@ def test_what_is_recent_counts_alike_for_new_users(place):
         fold = VectorFold(catalogue, state_of(config, model), model.stored_vectors(), None)
         found.append(fold.user_scores(np.array([3, 9, 12]), []))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
+def test_a_history_in_order_gets_the_list_of_a_user_who_had_it_in_that_order(run_of, place):
+    run = run_of("SymCEREPlus", profile_text="lexical", blend=["next"])
+    recommender = Recommender.load(run)
+    time = pd.read_csv(Path(place["data_path"], "small", "small.inter"), sep="\t")
+    time = time.set_index(["user_id:token", "item_id:token"])["timestamp:float"]
+
+    def in_order(recommender, user):
+        name = recommender.catalogue.users[user].as_py()
+        mine = history_of(recommender, user)
+        return [mine[0], *sorted(mine, key=lambda item: time[name, item])]  # the last place counts
+
+    weights = json.loads(Path(run, "metrics.json").read_text())["blend"]
+    assert weights["next"] > 0.4
+    alike = overlap(recommender, history=in_order, ordered=True)
+    assert alike > 0.99
+    assert overlap(recommender, history=in_order) < alike - 0.1
+    items = in_order(recommender, 3)
+    told = ["recommend", "--run", run, f"--history={','.join(items)}", "--out=one.csv"]
+    for more, ordered in (([], False), (["--ordered=True"], True)):
+        assert main([*told, *more]) == 0
+        wanted = recommender.fold_in(items, ordered=ordered)["item_id"]
+        assert pd.read_csv("one.csv")["item_id"].tolist() == wanted.tolist()
+    turned = overlap(recommender, history=lambda *of: in_order(*of)[::-1], ordered=True)
+    assert turned < alike - 0.1
 
 
 def test_what_follows_an_item_is_what_the_run_saw_following_it(run_of):

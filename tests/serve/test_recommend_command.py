@@ -118,6 +118,7 @@ def test_a_file_of_items_is_of_those_that_are_written(run, capsys):
         (["--history= "], "history is ' ', which names nothing."),
         (["--history="], "--history is empty."),
         (["--text="], "--text is empty."),
+        (["--ordered=True", "--text=good"], "--ordered tells of --history or --history_file; give"),
         (["--text=?!"], "error: text is '?!', without a word: give a text.\n"),
         (
             ["--history=1", "--history_file=a.txt"],
