@@ -37,9 +37,9 @@ def main() -> None:
     for name in model.blend.names[1:]:
         model.blend.expert(name)
         tell(name)
-    weights = trainer._searched(valid_data)
+    weights, *_ = trainer._searched(valid_data)
     tell("search of weights")
-    model.blend.weigh(dict(zip(model.blend.names, weights, strict=True)))
+    model.blend.weigh(weights)
     model.forget()
     users, _ = model.scoring_vectors()
     tell("vectors")
