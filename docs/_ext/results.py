@@ -11,7 +11,7 @@ __all__ = [
     "Over",
     "Result",
     "data_set_name",
-    "over_sets",
+    "over_best_unblended",
     "results_of",
     "summary",
 ]
@@ -123,8 +123,10 @@ class Over(NamedTuple):
     high: float
 
 
-def over_sets(against: str) -> list[Over]:
-    """The means over all data sets against one row or the best of several."""
+def over_best_unblended() -> list[Over]:
+    """The means over all data sets against the best of the most rows that any are held against."""
+    means = [row for row in _read(f"{_MAIN}/sets.csv") if row["dataset"] == "mean"]
+    most = max((row["against"] for row in means), key=lambda name: name.count("/"))
     return [
         Over(
             row["row"],
@@ -132,8 +134,8 @@ def over_sets(against: str) -> list[Over]:
             float(row["interval_low_percent"]),
             float(row["interval_high_percent"]),
         )
-        for row in _read(f"{_MAIN}/sets.csv")
-        if row["against"] == against and row["dataset"] == "mean"
+        for row in means
+        if row["against"] == most
     ]
 
 

@@ -267,6 +267,16 @@ def test_the_table_of_the_readme_is_that_of_the_results():
         assert bold == {row for row, cells in wanted.items() if cells[place] == best}
 
 
+def test_the_figure_of_the_first_page_has_the_rows_of_the_table():
+    """But those that it holds them against, which may be the best of themselves."""
+    _, rows = results.summary()
+    shown = {one.row: one for one in results.over_best_unblended()}
+    assert {"SymCEREPlus, as given", "SymCEREPlus", "Stack", "LightGCN"} <= {*shown}
+    assert {*shown} <= {row for row, *_ in rows}
+    assert all(one.low < one.change < one.high for one in shown.values())
+    assert f"{shown['SymCEREPlus, as given'].change:.1f} %" in (ROOT / "README.md").read_text()
+
+
 def test_the_extra_names_what_is_pinned():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
