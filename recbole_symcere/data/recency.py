@@ -20,10 +20,13 @@ class Histories:
     Args:
         later: int32 [n_users, n_items], 1 + the number of interactions that the user had after
             that with the item; nothing where he doesn't know it.
+        until: float64 [n_users] time of each user's latest interaction, from which on he wants to
+            know what comes next; inf is later than all, as everywhere if it isn't given.
     """
 
-    def __init__(self, later: csr_matrix) -> None:
+    def __init__(self, later: csr_matrix, until: NDArray[np.float64] | None = None) -> None:
         self.later = later
+        self.until = np.full(later.shape[0], np.inf) if until is None else until
 
     @cached_property
     def flat(self) -> csr_matrix:
@@ -37,7 +40,7 @@ class Histories:
 
     def of(self, users: slice | NDArray[np.int64]) -> "Histories":
         """Those of some users."""
-        return Histories(self.later[users])
+        return Histories(self.later[users], self.until[users])
 
     def _with(self, values: NDArray[np.float32]) -> csr_matrix:
         return csr_matrix((values, self.later.indices, self.later.indptr), self.later.shape)
@@ -73,7 +76,8 @@ def histories(
         users, items, at = users[kept], items[kept], at[kept]
     order = np.lexsort((at, users))
     users, items, at = users[order], items[order], at[order]
-    ends = np.cumsum(np.bincount(users, minlength=n_users))
+    count = np.bincount(users, minlength=n_users)
+    ends = np.cumsum(count)
     same = np.zeros(len(users), dtype=bool)
     same[:-1] = (users[1:] == users[:-1]) & (at[1:] == at[:-1])  # as the next one
     places = np.arange(len(users))
@@ -82,7 +86,11 @@ def histories(
     # the first of a repeated pair from the end is its last: rows are in order of time
     keys, first = np.unique((users * n_items + items)[::-1], return_index=True)
     later = (1 + age[::-1][first]).astype(np.int32)
-    return Histories(csr_matrix((later, (keys // n_items, keys % n_items)), (n_users, n_items)))
+    until = np.full(n_users, np.inf)
+    if times is not None:
+        until[count > 0] = at[ends[count > 0] - 1]
+    pairs = csr_matrix((later, (keys // n_items, keys % n_items)), (n_users, n_items))
+    return Histories(pairs, until)
 
 
 def _but_the_latest(

@@ -1,6 +1,5 @@
 """What experts without training say, added to a model's scores as far as validation wants it."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,12 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.base.options import read_options
-from recbole_symcere.data.chronology import row_times
-from recbole_symcere.data.recency import Histories, histories
-from recbole_symcere.model.blend_options import BlendOptions, kind_of
-from recbole_symcere.model.experts import Expert, ItemMap, basis_columns, expert
-from recbole_symcere.text.lexical import NO_WORDS
+from recbole_symcere.data.recency import DECAY, Histories
+from recbole_symcere.model.blend_options import kind_of
+from recbole_symcere.model.experts import Expert, ItemMap, basis_columns
+from recbole_symcere.model.trend import Trend
 
-__all__ = ["Blend", "blend_of", "deviation", "tell_of_columns", "training_histories"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["Blend", "deviation"]
 
 _ROWS = 4_096  # users whose scores are made at once
 _POWERS = 2  # of its decomposition
@@ -98,6 +93,17 @@ class Blend(nn.Module):
         """The training interactions of some users [b]."""
         return self.known.of(users)
 
+    def kept(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, beside its weights, so that new users can be placed."""
+        found = {"blend_names": self.names, "blend_words": self.words, "blend_decay": DECAY}
+        if "next" in self.names:
+            found["blend_later"] = torch.from_numpy(self.known.later.data)
+        if "trend" in self.names:
+            trend = self.expert("trend")
+            assert isinstance(trend, Trend)
+            found["blend_trend"] = torch.from_numpy(trend.now.near)
+        return found
+
     @property
     def recent_names(self) -> list[str]:
         """The experts for which later interactions count more."""
@@ -118,7 +124,8 @@ class Blend(nn.Module):
         """
         known_to = {True: earlier or known, False: known}
         return [
-            self.expert(name).scores(_of(name, known_to[kind_of(name).recent])) for name in names
+            self.expert(name).scores(self._rows(name, known_to[kind_of(name).recent]))
+            for name in names
         ]
 
     def added(self, scores: Tensor, known: Histories) -> Tensor:
@@ -169,6 +176,9 @@ class Blend(nn.Module):
             sides.append(torch.from_numpy(side).to(items))
         return torch.cat(columns, dim=1), torch.cat(sides, dim=1)
 
+    def _rows(self, name: str, known: Histories) -> csr_matrix:
+        return self.expert(name).rows(known, kind_of(name).recent)
+
     def _weight(self, name: str) -> float:
         return float(self.weights[self.names.index(name)]) if name in self.names else 0.0
 
@@ -178,9 +188,9 @@ class Blend(nn.Module):
         """Experts, what users know, and w_k sd_u(s) / sd_u(x_k) [b]."""
         found = []
         for name in names:
-            weight, one, rows = self._weight(name), self.expert(name), _of(name, known)
+            weight, one, rows = self._weight(name), self.expert(name), self._rows(name, known)
             if weight:
-                own = np.maximum(_spread(one, rows), 1e-12)
+                own = np.maximum(_spread(one, rows, known.flat.shape[1]), 1e-12)
                 found.append((one, rows, (weight * spread / own).astype(np.float32)))
         return found
 
@@ -226,13 +236,9 @@ def _leading_directions(
     return q.astype(np.float32)
 
 
-def _of(name: str, known: Histories) -> Any:
-    return known.recent if kind_of(name).recent else known.flat
-
-
-def _spread(one: Expert, rows: Any) -> _Floats:
+def _spread(one: Expert, rows: csr_matrix, n_items: int) -> _Floats:
     """sd_u of an expert's scores [b], of at most `_SOME` items where few scores are 0."""
-    starts, n_items = range(0, rows.shape[0], _ROWS), rows.shape[1]
+    starts = range(0, rows.shape[0], _ROWS)
     if isinstance(one, ItemMap) and not isinstance(one.near, np.ndarray):
         near = one.near
         return np.concatenate([_sparse_spread(rows[n : n + _ROWS] @ near) for n in starts])
@@ -273,71 +279,3 @@ def _refuse_other_experts(blend: Blend, state: dict[str, Any], prefix: str, *_: 
             f"{len(blend.weights)}: {', '.join(blend.names)}. Its blend is another one, as those "
             "of runs before version 0.2 are. Train anew, or give --blend as the run had it."
         )
-
-
-# --- for a model ---------------------------------------------------------------------------------
-
-
-def training_histories(dataset: Any, hidden: npt.NDArray[np.int64] | None = None) -> Histories:
-    """What all users know, from the training split; ``hidden`` as in `histories`."""
-    feat = dataset.inter_feat
-    users, items = (feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
-    return histories(users, items, row_times(dataset), dataset.user_num, dataset.item_num, hidden)
-
-
-def tell_of_columns(what: str, known: Histories) -> dict[str, int]:
-    """Log where fewer columns than items stand for what the experts say, see `basis_columns`.
-
-    Args:
-        what: is approximate then, with its verb.
-        known: the training interactions of all users.
-
-    Returns:
-        What a result should tell of it; nothing where nothing is lost.
-    """
-    n_users, n_items = known.flat.shape
-    columns = basis_columns(n_users, n_items)
-    if columns == n_items:
-        return {}
-    _log.info(
-        f"{what} approximate: {columns:,} columns of a user stand for his scores of "
-        f"{n_items - 1:,} items"
-    )
-    return {"score_columns": columns}
-
-
-def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | None:
-    """The blend that the configuration asks for; None for none.
-
-    Args:
-        config: RecBole's configuration.
-        dataset: the training split.
-        words: gives [n_items, d], what the words of each item's reviews say; no columns for
-            nothing.
-    """
-    o = read_options(BlendOptions, config)
-    names, known = o.experts, training_histories(dataset)
-    vectors: Tensor | None = None
-    if any(kind_of(name).what == "words" for name in names):
-        vectors = words()
-        if not vectors.shape[1]:
-            why = NO_WORDS if hasattr(dataset, "training_reviews") else "no reviews"
-            _log.info(f"words take no part in the blend: {why}")
-            names = tuple(name for name in names if kind_of(name).what != "words")
-    if not names:
-        return None
-    n_items = dataset.item_num - 1
-    if n_items > o.blend_ease_exact and any(kind_of(name).what == "ease" for name in names):
-        _log.warning(
-            f"EASE in the blend is approximate: {n_items:,} items are more than "
-            f"blend_ease_exact, {o.blend_ease_exact:,}. Exactly it would take "
-            f"{12 * n_items**2 / 1e9:.1f} GB: --blend_ease_exact={n_items}."
-        )
-    if any(name != "words" for name in names):
-        tell_of_columns("what the blend adds is", known)
-
-    def make(name: str) -> Expert:
-        array = None if vectors is None else vectors.numpy()
-        return expert(name, known, array, o.blend_ease_exact)
-
-    return Blend(names, make, known, vectors)

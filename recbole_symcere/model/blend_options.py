@@ -20,11 +20,12 @@ EXPERTS = (
     "ease_1000",
     "svd_8",
     "next",
+    "trend",
 )
 """What ``blend: [all]`` stands for; see `kind_of` for what each name says."""
 
 _NAME = re.compile(
-    r"(?P<recent>recent_)?(?P<what>popularity|words|knn|ease|svd|next)(?:_(?P<number>\d+))?"
+    r"(?P<recent>recent_)?(?P<what>popularity|words|knn|ease|svd|next|trend)(?:_(?P<number>\d+))?"
 )
 
 
@@ -32,10 +33,11 @@ class Kind(NamedTuple):
     """What the name of an expert says.
 
     Attributes:
-        what: popularity, words, knn, ease, svd or next.
+        what: popularity, words, knn, ease, svd, next or trend.
         number: neighbours of knn, and of words if not all count; EASE's regularisation; directions
             of svd.
-        recent: whether a user's later interactions count more, as they always do for next.
+        recent: whether a user's later interactions count more, as they always do for next and, of
+            all users, for trend.
     """
 
     what: str
@@ -53,13 +55,14 @@ def kind_of(name: str) -> Kind:
     if found:
         what, number, recent = found["what"], found["number"], bool(found["recent"])
         plain = not (number or recent)
-        needed = {"words": True, "popularity": plain, "next": plain}
+        needed = {"words": True, "popularity": plain, "next": plain, "trend": plain}
         if needed.get(what, number) and number not in {"0", ""}:
-            return Kind(what, int(number) if number else None, recent or what == "next")
+            return Kind(what, int(number) if number else None, recent or what in {"next", "trend"})
     raise InputError(
         f"blend names {name!r}; expected all, or names such as popularity, words, words_20 (the 20 "
-        "nearest items), knn_100 (likewise), ease_10 (L2 regularisation 10), svd_8 (8 directions) "
-        "and next; all but popularity and next also with recent_ before them."
+        "nearest items), knn_100 (likewise), ease_10 (L2 regularisation 10), svd_8 (8 "
+        "directions), next and trend; all but popularity, next and trend also with recent_ before "
+        "them."
     )
 
 

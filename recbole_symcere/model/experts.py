@@ -34,6 +34,14 @@ _Floats = npt.NDArray[np.floating]
 class Expert(Protocol):
     """Scores of all items from what users know."""
 
+    def rows(self, known: Histories, recent: bool) -> csr_matrix:
+        """What it reads of it [b, ...], as the other methods take it.
+
+        Args:
+            known: of b users.
+            recent: whether later interactions count more.
+        """
+
     def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
         """Float32 [b, n_items] for known items [b, n_items], or those of some items [b, m]."""
 
@@ -53,6 +61,10 @@ class Popularity:
 
     def __init__(self, counts: _Floats) -> None:
         self._logs = np.log1p(counts).astype(np.float32)
+
+    def rows(self, known: Histories, recent: bool) -> csr_matrix:
+        """See `Expert`."""
+        return known.recent if recent else known.flat
 
     def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
         """See `Expert`."""
@@ -79,6 +91,10 @@ class ItemMap:
     def __init__(self, near: _Floats | csr_matrix, far: _Floats | None = None) -> None:
         self.near, self.far = near, far
         self._columns = csc_matrix(near) if far is None and not _is_dense(near) else None
+
+    def rows(self, known: Histories, recent: bool) -> csr_matrix:
+        """See `Expert`."""
+        return known.recent if recent else known.flat
 
     def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
         """See `Expert`."""
@@ -114,7 +130,8 @@ def expert(
     """The expert of a name.
 
     Args:
-        name: see `kind_of`; whether later interactions count more is a matter of what is asked.
+        name: see `kind_of`; not "trend", see `trend`. Whether later interactions count more is a
+            matter of what is asked.
         known: the training interactions.
         words: float32 [n_items, d], what the reviews of each item say, if the name asks for them.
         exact_items: items up to which EASE's inverse is. Its weights are whole up to 4,000 of
@@ -134,6 +151,7 @@ def expert(
         return ItemMap(*low_pass(flat, number))
     if kind.what == "next":
         return ItemMap(followers(known.later))
+    assert kind.what == "ease"
     limit = exact_items + 1  # the padding item is in the matrix
     whole = n_items <= _DENSE or basis_columns(n_users, n_items) == n_items
     if whole and n_items <= limit:

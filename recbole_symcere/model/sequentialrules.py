@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recbole_symcere.model.blend import training_histories
+from recbole_symcere.model.blend_of import training_histories
 from recbole_symcere.model.experts import Expert, expert
 from recbole_symcere.model.untrained import OneExpert
 

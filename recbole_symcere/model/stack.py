@@ -4,7 +4,7 @@ from typing import Any
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import read_options
-from recbole_symcere.model.blend import blend_of
+from recbole_symcere.model.blend_of import blend_of
 from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.untrained import Untrained

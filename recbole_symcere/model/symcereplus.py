@@ -13,7 +13,7 @@ from recbole_symcere.graph.bipartite import BipartiteGraph
 from recbole_symcere.graph.encoders import LightGCN
 from recbole_symcere.loss.contrastive import products, symmetric_sincere
 from recbole_symcere.loss.ranking import sampled_softmax
-from recbole_symcere.model.blend import blend_of
+from recbole_symcere.model.blend_of import blend_of
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profiles import node_profiles, seeded

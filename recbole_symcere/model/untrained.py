@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from recbole_symcere.data.recency import Histories
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.blend import Blend, tell_of_columns
+from recbole_symcere.model.blend import Blend
+from recbole_symcere.model.blend_of import tell_of_columns
 from recbole_symcere.model.experts import Expert
 
 __all__ = ["OneExpert", "Untrained"]

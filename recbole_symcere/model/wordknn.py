@@ -6,7 +6,7 @@ from typing import Any
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.reviews import refuse_blank
-from recbole_symcere.model.blend import training_histories
+from recbole_symcere.model.blend_of import training_histories
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.experts import Expert, expert
 from recbole_symcere.model.untrained import OneExpert

@@ -17,10 +17,11 @@ from recbole_symcere.base.live_line import working
 from recbole_symcere.base.options import read_options
 from recbole_symcere.data.chronology import is_later
 from recbole_symcere.data.cold import mask_removed
-from recbole_symcere.data.recency import DECAY, Histories
+from recbole_symcere.data.recency import Histories
 from recbole_symcere.evaluate.floor import BY_RANK
 from recbole_symcere.evaluate.weights import HeldOut, bagged_weights
-from recbole_symcere.model.blend import Blend, training_histories
+from recbole_symcere.model.blend import Blend
+from recbole_symcere.model.blend_of import training_histories
 from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.trainer import Resumable, ReviewTrainer
@@ -296,9 +297,7 @@ class Blending(_Base):  # type: ignore[misc] # see above
         blend: Blend | None = self.model.blend
         more: dict[str, Any] = {}
         if blend is not None:
-            more = {"blend_names": blend.names, "blend_words": blend.words, "blend_decay": DECAY}
-            if "next" in blend.names:
-                more["blend_later"] = torch.from_numpy(blend.known.later.data)
+            more = blend.kept()
         return {**super()._vectors(), **more}
 
     def facts(self) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from recbole_symcere.data.cold import mask_removed, with_cold_start
 from recbole_symcere.data.dataset import ReviewDataset, ReviewKnowledgeDataset
 from recbole_symcere.data.everything import with_everything
 from recbole_symcere.model.base import VectorRecommender
-from recbole_symcere.model.blend import Blend, blend_of
+from recbole_symcere.model.blend import Blend
+from recbole_symcere.model.blend_of import blend_of
 from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.blended_stock import with_blend
 from recbole_symcere.model.catalogue_words import item_words

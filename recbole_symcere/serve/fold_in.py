@@ -18,6 +18,7 @@ from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.model.experts import Expert, basis_columns, expert
 from recbole_symcere.model.registry import class_of, is_ours, lineage
+from recbole_symcere.model.trend import Trend
 from recbole_symcere.run.catalogue import Catalogue
 from recbole_symcere.serve.fold_stock import known_by_one
 from recbole_symcere.serve.fold_text import TEXT_MODELS, TextFold
@@ -94,7 +95,7 @@ class VectorFold:
         kept, self._names = weights.get("blend.weights"), state.get("blend_names") or []
         self._weights = torch.ones(1) if kept is None else kept.cpu()
         self._words = state.get("blend_words")
-        self._later = state.get("blend_later")
+        self._later, self._trend = state.get("blend_later"), state.get("blend_trend")
         if len(self._weights) > 1 and len(self._names) != len(self._weights):
             raise FoldError(self.name, "has the blend of a run before version 0.2; train it anew")
         if self.items.shape[1] - self._own - self._word_columns != self._rest_columns:
@@ -168,6 +169,8 @@ class VectorFold:
             known = Histories(csr_matrix(order, known.later.shape))
 
         def make(name: str) -> Expert:
+            if name == "trend" and self._trend is not None:
+                return Trend(self._trend.numpy(), np.empty(0))
             return expert(name, known, words, exact)
 
         blend = Blend(tuple(self._names[1:]), make, known)

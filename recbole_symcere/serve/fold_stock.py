@@ -157,7 +157,7 @@ class BlendedFold:
 
 
 def known_by_one(history: _Ints, n_items: int, ordered: bool) -> Histories:
-    """What one user knows.
+    """What one user knows who asks now.
 
     Args:
         history: [n] places of items, each once.
@@ -165,7 +165,7 @@ def known_by_one(history: _Ints, n_items: int, ordered: bool) -> Histories:
         ordered: whether they are in order of time; else all have one time.
     """
     times = np.arange(len(history), dtype=np.float64) if ordered else None
-    return histories(np.zeros_like(history), history, times, 1, n_items)
+    return Histories(histories(np.zeros_like(history), history, times, 1, n_items).later)
 
 
 def with_blend(fold: Fold, model: Any) -> Fold:

@@ -68,6 +68,7 @@ def stored(
         "blend_names": state.get("blend_names"),
         "blend_words": state.get("blend_words"),
         "blend_later": state.get("blend_later"),
+        "blend_trend": state.get("blend_trend"),
     }
     fold = partial(
         _fold_of, by_model and model, scorer, catalogue, kept, vectors, folder.path, given

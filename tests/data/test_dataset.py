@@ -10,7 +10,7 @@ from recbole_symcere.data import dataset as data_set
 from recbole_symcere.data.chronology import row_times
 from recbole_symcere.data.dataset import ROW_FIELD
 from recbole_symcere.data.left_out import pair_keys
-from recbole_symcere.model.blend import training_histories
+from recbole_symcere.model.blend_of import training_histories
 from recbole_symcere.plugin.config import Config
 
 

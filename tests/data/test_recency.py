@@ -26,6 +26,8 @@ def test_later_interactions_count_more(rows):
             wanted = by_hand(rows, user, item)
             assert found.recent[user, item] == pytest.approx(wanted, rel=1e-6)
             assert found.flat[user, item] == bool(wanted)
+            mine = [time for one, _, time in rows if one == user]
+            assert found.until[user] == max(mine, default=np.inf)
             assert found.later[user, item] == (round(1 - np.log10(wanted)) if wanted else 0)
 
 
@@ -42,6 +44,7 @@ def test_the_order_of_the_rows_tells_nothing(rows, random):
 def test_without_times_all_count_alike():
     found = histories(np.array([1, 1]), np.array([2, 0]), None, 2, 3)
     assert np.array_equal(found.recent.toarray(), found.flat.toarray())
+    assert np.isinf(found.until).all()
 
 
 @given(rows, st.lists(st.integers(0, 6), min_size=4, max_size=4))
@@ -54,6 +57,7 @@ def test_the_latest_may_be_hidden(rows, hidden):
         mine = sorted(time for u, _, time in table if u == user)
         shown = mine[: max(len(mine) - n, min(len(mine), 1))]
         items = found.flat[user].indices
+        assert found.until[user] == max(shown, default=np.inf)
         assert sorted(distinct[user, item] for item in items.tolist()) == shown
         for item in items.tolist():
             later = sum(time > distinct[user, item] for time in shown)

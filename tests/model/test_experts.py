@@ -202,6 +202,7 @@ def test_names():
     assert kind_of("recent_svd_8") == Kind("svd", 8, True)
     assert kind_of("words") == Kind("words", None, False)
     assert kind_of("next") == Kind("next", None, True)
+    assert kind_of("trend") == Kind("trend", None, True)
     assert BlendOptions(["all"]).experts == EXPERTS
     assert BlendOptions().experts == ()
     for name in EXPERTS:
@@ -212,7 +213,7 @@ def test_names():
     "name",
     [
         *("EASE", "ease", "knn", "svd", "knn_0", "popularity_3", "recent_popularity", "words_x"),
-        *("both", "next_5", "recent_next"),
+        *("both", "next_5", "recent_next", "trend_2", "recent_trend"),
     ],
 )
 def test_names_of_no_expert_are_refused(name):

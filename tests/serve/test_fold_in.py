@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from recbole_symcere.run.catalogue import Catalogue, catalogue_of
 from recbole_symcere.run.prepare import build_model, read_dataset, split_data
 from recbole_symcere.run.stored_run import load_data_and_model
 from recbole_symcere.serve.fold_in import FoldError, VectorFold
+from recbole_symcere.serve.fold_stock import BlendedFold
 from recbole_symcere.serve.recommender import Recommender
 from recbole_symcere.text.text_options import EncoderOptions
 
@@ -176,9 +178,7 @@ def state_of(config, model):
     return {
         "settings": config.final_config_dict,
         "state_dict": model.state_dict(),
-        "blend_names": model.blend.names,
-        "blend_words": model.blend.words,
-        "blend_later": torch.from_numpy(model.blend.known.later.data),
+        **model.blend.kept(),
     }
 
 
@@ -236,6 +236,24 @@ def test_what_follows_an_item_is_what_the_run_saw_following_it(run_of):
     assert np.corrcoef(wanted, sums[1:])[0, 1] == pytest.approx(1, abs=1e-5)
     alike = np.asarray((model.blend.known.flat.T @ model.blend.known.flat).todense())[5:8].sum(0)
     assert np.corrcoef(wanted, alike[1:])[0, 1] < 0.99  # and not what was taken before it, too
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_new_user_asks_for_what_all_take_now(place, ordered):
+    settings = {**place, "profile_text": "lexical", "blend": ["trend"]}
+    config = Config("Stack", "small", config_dict=settings)
+    loaders = split_data(config, read_dataset(config))
+    model = build_model(config, loaders[0]).eval()
+    model.blend.weigh({"model": 0.4, "trend": 0.6})
+    catalogue, history = catalogue_of(loaders[0].dataset, loaders), np.array([5, 6, 7])
+    fold = VectorFold(catalogue, state_of(config, model), model.stored_vectors(), None)
+    now = model.blend.expert("trend").near[-1][1:]
+    scores = fold.user_scores(history, [], ordered).numpy()[1:]
+    assert scores == pytest.approx(0.6 * now / now.std(), rel=1e-4)  # the model says nothing
+    own = np.arange(1, model.n_items)
+    alone = SimpleNamespace(name="LightGCN", user_scores=lambda *_: torch.arange(model.n_items).float())
+    blended = BlendedFold(alone, model.blend).user_scores(history, [], ordered).numpy()[1:]
+    assert blended == pytest.approx(0.4 * own + 0.6 * own.std() / now.std() * now, rel=1e-4)
 
 
 def test_columns_that_no_blend_has_are_refused(run_of):
