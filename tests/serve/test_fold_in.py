@@ -251,7 +251,8 @@ def test_a_new_user_asks_for_what_all_take_now(place, ordered):
     scores = fold.user_scores(history, [], ordered).numpy()[1:]
     assert scores == pytest.approx(0.6 * now / now.std(), rel=1e-4)  # the model says nothing
     own = np.arange(1, model.n_items)
-    alone = SimpleNamespace(name="LightGCN", user_scores=lambda *_: torch.arange(model.n_items).float())
+    said = torch.arange(model.n_items).float()
+    alone = SimpleNamespace(name="LightGCN", user_scores=lambda *_: said)
     blended = BlendedFold(alone, model.blend).user_scores(history, [], ordered).numpy()[1:]
     assert blended == pytest.approx(0.4 * own + 0.6 * own.std() / now.std() * now, rel=1e-4)
 
