@@ -70,6 +70,7 @@ def histories(
         >>> histories(user, np.arange(3), np.array([5.0, 9.0, 9.0]), 1, 3).recent.toarray()
         array([[0.01, 1.  , 1.  ]], dtype=float32)
     """
+    users, items = users.astype(np.int64), items.astype(np.int64)  # a pair's key needs 64 bits
     at = np.zeros(len(users)) if times is None else times
     if hidden is not None:
         kept = _but_the_latest(users, items, at, hidden)

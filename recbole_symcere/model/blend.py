@@ -277,5 +277,5 @@ def _refuse_other_experts(blend: Blend, state: dict[str, Any], prefix: str, *_: 
         raise InputError(
             f"The checkpoint has {len(kept)} weights of a blend, and these settings give "
             f"{len(blend.weights)}: {', '.join(blend.names)}. Its blend is another one, as those "
-            "of runs before version 0.2 are. Train anew, or give --blend as the run had it."
+            "of runs before version 0.2 are. Train anew."
         )

@@ -16,7 +16,9 @@ from recbole.utils import ModelType
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.live_line import step
+from recbole_symcere.base.options import read_options
 from recbole_symcere.model.base import GraphRecommender
+from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.run.agreement import check_results
 from recbole_symcere.run.blend_trainer import TOLD_BESIDE
@@ -24,7 +26,7 @@ from recbole_symcere.run.log_lines import short_path
 from recbole_symcere.run.place_options import refuse_missing_run
 from recbole_symcere.run.quick_start import run_recbole
 from recbole_symcere.run.run_directory import BEST_CHECKPOINT, RunDirectory, portable_settings
-from recbole_symcere.run.stored_run import load_data
+from recbole_symcere.run.stored_run import load_data, refuse_other_blend
 
 __all__ = ["refit"]
 
@@ -103,6 +105,8 @@ def _settings(
     epochs = _epochs(metrics)
     settings = portable_settings(config)
     settings |= {"refit_of": short_path(folder.path), "cold_items": 0, "cold_users": 0}
+    if state.get("blend_names") is not None:
+        refuse_other_blend(state, ["model", *read_options(BlendOptions, config).experts], False)
     told = metrics.get("blend", {})
     told = told.get("refit", told)
     blend = {name: weight for name, weight in told.items() if name not in TOLD_BESIDE}

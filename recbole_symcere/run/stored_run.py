@@ -1,12 +1,13 @@
 """A run that is there: its settings, checkpoints and results, checked against each other."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import DECAY
+from recbole_symcere.model.blend_options import kind_of
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.model.stored_vectors import StoredVectors
 from recbole_symcere.plugin import checkpoint
@@ -91,23 +92,30 @@ def check_encoder(model: Any, state: Mapping[str, Any]) -> None:
             )
 
 
-def _check_blend(model: Any, state: Mapping[str, Any]) -> None:
+def refuse_other_blend(state: Mapping[str, Any], names: Sequence[str], words: bool = True) -> None:
     """Stop where weights of a blend would count for other experts than those they were chosen for.
+
+    Args:
+        state: a checkpoint with a blend.
+        names: "model" and the experts that there are now.
+        words: whether those of words must be the same; more reviews may tell items apart, or not.
 
     Raises:
         InputError: naming both.
     """
-    trained, blend = state.get("blend_names"), getattr(model, "blend", None)
-    if trained is None or blend is None:
-        return
-    if [*trained] != blend.names:
+    trained, names = (
+        [name for name in some if words or name == "model" or kind_of(name).what != "words"]
+        for some in (state["blend_names"], names)
+    )
+    if trained != names:
         raise InputError(
             f"The checkpoint's weights are of a blend of {', '.join(trained)}, and these settings "
-            f"give {', '.join(blend.names)}. Train anew, or load it by the version that wrote it."
+            f"give {', '.join(names)}. Train anew, or load it by the version that wrote it."
         )
-    if blend.recent_names and state.get("blend_decay") != DECAY:
+    recent = [name for name in names[1:] if kind_of(name).recent]
+    if recent and state.get("blend_decay") != DECAY:
         raise InputError(
-            f"The checkpoint's weights are of a blend in which {', '.join(blend.recent_names)} "
+            f"The checkpoint's weights are of a blend in which {', '.join(recent)} "
             "counted recent interactions otherwise. Train anew, or load it by the version that "
             "wrote it."
         )
@@ -174,7 +182,9 @@ def _loaded(
     else:
         check_encoder(model, state)  # whose vectors may have another width
         checkpoint.load_weights(model, state)
-        _check_blend(model, state)
+        blend = getattr(model, "blend", None)
+        if state.get("blend_names") is not None and blend is not None:
+            refuse_other_blend(state, blend.names)
     return config, model, dataset, *loaders
 
 

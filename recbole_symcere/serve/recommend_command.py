@@ -121,6 +121,8 @@ def _named(
 ) -> list[str] | None:
     """The ids that an option or its file names; None where neither is given.
 
+    Each once, but in a history, where the last place of a repeated one may count.
+
     Args:
         recommender: of the run.
         side: "user" or "item".
@@ -134,10 +136,12 @@ def _named(
             it tells how to give such an id.
     """
     knows = getattr(recommender, f"knows_{side}")
-    if lines is not None:
-        return listed(lines, knows)
-    names = typed(text, knows, key) if text else None
-    if names is not None and "," in text and not unknown:
+    if lines is None and not text:
+        return None
+    names = typed(text, knows, key) if lines is None else listed(lines, knows)
+    if key != "history":
+        names = [*dict.fromkeys(names)]
+    if lines is None and "," in text and not unknown:
         try:
             recommender.places(side, names)
         except InputError as error:

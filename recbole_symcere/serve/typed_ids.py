@@ -24,7 +24,7 @@ def typed(text: str, knows: Callable[[str], bool], key: str) -> list[str]:
         key: the option's name.
 
     Returns:
-        Each id once; those that aren't known without blanks and quote marks.
+        The ids; those that aren't known without blanks and quote marks.
 
     Raises:
         InputError: if it names nothing.
@@ -36,7 +36,7 @@ def typed(text: str, knows: Callable[[str], bool], key: str) -> list[str]:
     if bare.startswith("[") and bare.endswith("]") and not all(map(knows, words)):
         words = bare[1:-1].split(",")
     found = [_known(word, knows) for word in words]
-    names = [*dict.fromkeys(name for name in found if name)]
+    names = [name for name in found if name]
     if not names:
         raise InputError(
             f"{key} is {text!r}, which names nothing. Write --{key}=A,B, or leave it out."
@@ -66,6 +66,6 @@ def lines_in(file: str) -> list[str]:
 
 
 def listed(lines: Sequence[str], knows: Callable[[str], bool]) -> list[str]:
-    """The ids of lines, each once; blanks around one that isn't known with them are taken off."""
+    """The ids of lines; blanks around one that isn't known with them are taken off."""
     found = (line if knows(line) else line.strip() for line in lines)
-    return [*dict.fromkeys(name for name in found if name)]
+    return [name for name in found if name]

@@ -117,6 +117,9 @@ def test_found_settings_are_taken_in_place_of_a_search(small, tmp_path):
     assert {task.found.trials for task in tasks.values() if task.found} == {4}
     assert all(tasks[x].found is None for x in ("EASE, as given", "Pop", "WordKNN", "Stack"))
     assert not any(task.search for task in tasks.values())
+    told = {**asked, "tune": "2"}
+    searched = [label for label, task in tasks_of(small, told).items() if task.search]
+    assert searched == ["WordKNN"]  # the others have found settings, or nothing to tune
 
 
 def test_what_has_no_found_settings_is_searched_if_that_is_asked_for(small, tmp_path):

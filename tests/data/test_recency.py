@@ -47,6 +47,12 @@ def test_without_times_all_count_alike():
     assert np.isinf(found.until).all()
 
 
+def test_users_times_items_may_be_more_than_32_bits_hold():
+    users, items = np.array([70_000, 69_999], np.int32), np.array([39_999, 5], np.int32)
+    found = histories(users, items, None, 70_001, 40_000).flat.tocoo()
+    assert [*zip(found.row, found.col, strict=True)] == [(69_999, 5), (70_000, 39_999)]
+
+
 @given(rows, st.lists(st.integers(0, 6), min_size=4, max_size=4))
 def test_the_latest_may_be_hidden(rows, hidden):
     distinct = {(user, item): time for user, item, time in rows}  # each pair once

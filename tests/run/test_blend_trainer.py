@@ -363,6 +363,24 @@ def test_weights_chosen_by_another_decay_are_refused(small, tmp_path):
             load_data_and_model(file)
 
 
+@pytest.mark.parametrize(
+    ("key", "was", "message"),
+    [
+        ("blend_decay", 0.3, "in which recent_knn_5 counted recent interactions otherwise"),
+        ("blend_names", ["model", "knn_5", "words", "svd_3"], "of a blend of model, knn_5, svd_3, "
+         "and these settings give model, knn_5, recent_knn_5"),
+    ],
+)  # fmt: skip
+def test_a_run_whose_weights_are_of_other_experts_is_not_refitted(
+    small, tmp_path, key, was, message
+):
+    ran(small, tmp_path, "Stack", blend=["knn_5", "words", "recent_knn_5"])
+    file = tmp_path / "run" / "checkpoint" / "best.safetensors"
+    checkpoint.save(file, {**checkpoint.load(file), key: was})
+    with pytest.raises(InputError, match=message):
+        refit(tmp_path / "run")
+
+
 def test_a_trial_of_a_search_chooses_nothing(small, tmp_path):
     config, model, _, loaders = prepare("SymCEREPlus", small, run_dir=str(tmp_path))
     trainer = BlendTrainer(config, model)
