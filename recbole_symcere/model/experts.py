@@ -10,6 +10,7 @@ from recbole_symcere.data.recency import Histories
 from recbole_symcere.model.blend_options import kind_of
 from recbole_symcere.model.ease_weights import EaseWeights, ease_factors
 from recbole_symcere.model.followers import followers
+from recbole_symcere.model.largest import k_largest
 from recbole_symcere.model.low_rank import low_pass
 
 __all__ = [
@@ -24,8 +25,9 @@ __all__ = [
 
 _PAIRS = 50_000_000  # scores of all users that are held as they are: 200 MB
 _COLUMNS = (128, 1_024)  # fewest and most that stand in their place above
-_DENSE = 4_000  # items up to which EASE's weights are held whole, however many users there are
-_RANK = 256  # of its factors above, where the scores are cut down to columns anyway
+_DENSE = 4_000  # items up to which EASE's weights and all followers are held, whatever the users
+_FOLLOWERS = 100  # of an item where there are more items than that
+_RANK = 256  # of EASE's factors above, where the scores are cut down to columns anyway
 _ITEMS = 1_024  # whose neighbours are looked for at once
 
 _Floats = npt.NDArray[np.floating]
@@ -90,7 +92,6 @@ class ItemMap:
 
     def __init__(self, near: _Floats | csr_matrix, far: _Floats | None = None) -> None:
         self.near, self.far = near, far
-        self._columns = csc_matrix(near) if far is None and not _is_dense(near) else None
 
     def rows(self, known: Histories, recent: bool) -> csr_matrix:
         """See `Expert`."""
@@ -101,10 +102,7 @@ class ItemMap:
         if self.far is not None:
             far = self.far if items is None else self.far[items]
             return _dense(known @ self.near) @ far.T
-        if items is None:
-            return _dense(known @ self.near)
-        near = self.near[:, items] if self._columns is None else self._columns[:, items]
-        return _dense(known @ near)
+        return _dense(known @ (self.near if items is None else self.near[:, items]))
 
     def times(self, known: csr_matrix, x: _Floats) -> _Floats:
         """See `Expert`."""
@@ -136,7 +134,7 @@ def expert(
         words: float32 [n_items, d], what the reviews of each item say, if the name asks for them.
         exact_items: items up to which EASE's inverse is. Its weights are whole up to 4,000 of
             these, and further where a user has a column for each item (`basis_columns`); beyond
-            they have rank 256.
+            they have rank 256. Of more than 4,000 items "next" knows the 100 likeliest followers.
     """
     kind, flat = kind_of(name), known.flat
     n_users, n_items = flat.shape
@@ -150,7 +148,7 @@ def expert(
     if kind.what == "svd":
         return ItemMap(*low_pass(flat, number))
     if kind.what == "next":
-        return ItemMap(followers(known.later))
+        return ItemMap(followers(known.later, n_items if n_items <= _DENSE else _FOLLOWERS))
     assert kind.what == "ease"
     limit = exact_items + 1  # the padding item is in the matrix
     whole = n_items <= _DENSE or basis_columns(n_users, n_items) == n_items
@@ -176,7 +174,7 @@ def item_knn(known: csr_matrix, k: int) -> csr_matrix:
     unit = csr_matrix(known.multiply(1 / np.maximum(lengths, 1)), dtype=np.float32).tocsc()
     turned = unit.T.tocsr()
     blocks = [
-        _k_largest(turned @ unit[:, start : start + _ITEMS], start, k)
+        k_largest(turned @ unit[:, start : start + _ITEMS], start, k)
         for start in range(0, known.shape[1], _ITEMS)
     ]
     return hstack(blocks, format="csr", dtype=np.float32)
@@ -194,32 +192,10 @@ def nearest_words(vectors: _Floats, k: int) -> csr_matrix:
     """
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     blocks = [
-        _k_largest(csc_matrix(np.maximum(unit @ unit[start : start + _ITEMS].T, 0)), start, k)
+        k_largest(csc_matrix(np.maximum(unit @ unit[start : start + _ITEMS].T, 0)), start, k)
         for start in range(0, len(unit), _ITEMS)
     ]
     return hstack(blocks, format="csr", dtype=np.float32)
-
-
-def _k_largest(columns: csc_matrix, start: int, k: int) -> csc_matrix:
-    """The k largest of each column [n, b], without the item itself: column c is item start + c."""
-    columns = csc_matrix(columns)
-    kept: list[npt.NDArray[np.int64]] = []
-    for column, (begin, end) in enumerate(zip(columns.indptr, columns.indptr[1:], strict=False)):
-        places = np.arange(begin, end)
-        places = places[columns.indices[places] != start + column]
-        if len(places) > k:
-            # of equals those of the lower items, whatever the order that they stand in
-            order = np.lexsort((columns.indices[places], -columns.data[places]))
-            places = places[order[:k]]
-        kept.append(places)
-    chosen = np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
-    of_column = np.repeat(np.arange(len(kept)), [len(places) for places in kept])
-    pairs = columns.data[chosen], (columns.indices[chosen], of_column)
-    return csc_matrix(pairs, columns.shape, dtype=np.float32)
-
-
-def _is_dense(matrix: _Floats | csr_matrix) -> bool:
-    return isinstance(matrix, np.ndarray)
 
 
 def _dense(matrix: _Floats | csr_matrix) -> _Floats:

@@ -2,17 +2,19 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csc_matrix, csr_matrix, vstack
+
+from recbole_symcere.model.largest import k_largest
 
 __all__ = ["followers"]
 
-_LATER = 100  # interactions that count after one, so that the cost is linear in their number
-_PAIRS = 5_000_000  # of two interactions of a user that are counted at once
+_LATER = 100  # interactions that count after one; but for equal times the cost is linear then
+_PAIRS = 5_000_000  # of two interactions of a user that are counted at once, of one item at least
 
 _Ints = npt.NDArray[np.int64]
 
 
-def followers(later: csr_matrix) -> csr_matrix:
+def followers(later: csr_matrix, k: int) -> csr_matrix:
     """How sure the sequential rules "who took j took i later" are.
 
     W_ji = |{u in N_j : u took i when he took j or later}| / |N_j|
@@ -23,6 +25,7 @@ def followers(later: csr_matrix) -> csr_matrix:
 
     Args:
         later: int32 [n_users, n_items], `Histories.later` of the training interactions.
+        k: at least 1; for each j the k likeliest i are kept.
 
     Returns:
         float32 [n_items, n_items], nothing on the diagonal.
@@ -48,6 +51,8 @@ def followers(later: csr_matrix) -> csr_matrix:
         pairs = items[mine][of[other]] - item, items[places[other]]
         ones = np.ones(len(pairs[0]), dtype=np.float32)
         found = csr_matrix((ones, pairs), (after - item, n_items))  # equal pairs are added up
+        if k < n_items:
+            found = k_largest(csc_matrix(found.T), item, k).T
         rows.append(found.multiply(1 / np.maximum(counts[item:after, None], 1)).tocsr())
         item = after
     return vstack(rows, format="csr", dtype=np.float32)

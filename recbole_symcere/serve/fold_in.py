@@ -12,10 +12,10 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.recency import Histories, histories
+from recbole_symcere.data.recency import DECAY, Histories, histories
 from recbole_symcere.evaluate.products import all_products
 from recbole_symcere.model.blend import Blend
-from recbole_symcere.model.blend_options import BlendOptions
+from recbole_symcere.model.blend_options import BlendOptions, kind_of
 from recbole_symcere.model.experts import Expert, basis_columns, expert
 from recbole_symcere.model.registry import class_of, is_ours, lineage
 from recbole_symcere.model.trend import Trend
@@ -94,7 +94,7 @@ class VectorFold:
         self._own = d + self._bias
         kept, self._names = weights.get("blend.weights"), state.get("blend_names") or []
         self._weights = torch.ones(1) if kept is None else kept.cpu()
-        self._words = state.get("blend_words")
+        self._words, self._decay = state.get("blend_words"), state.get("blend_decay")
         self._later, self._trend = state.get("blend_later"), state.get("blend_trend")
         if len(self._weights) > 1 and len(self._names) != len(self._weights):
             raise FoldError(self.name, "has the blend of a run before version 0.2; train it anew")
@@ -126,6 +126,12 @@ class VectorFold:
             own = torch.cat([own, torch.ones(1, 1)], dim=1)
         if not self._weights[1:].any():
             return own[0]
+        recent = [name for name in self._names[1:] if kind_of(name).recent]
+        if ordered and recent and self._decay != DECAY:
+            raise InputError(
+                f"The run is of a version whose {', '.join(recent)} counted recent interactions "
+                "otherwise. Leave ordered out, or train it anew."
+            )
         more = words.sum(dim=0) if words.shape[1] else None
         users, _ = self._blend.forward(
             own,

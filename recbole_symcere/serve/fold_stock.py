@@ -63,7 +63,8 @@ class NoFold:
         """
         raise InputError(
             f"The run is of {self.name}, which {self._why}, so that it can't take a new user "
-            "without training. Models that can: ours but DGCLR, LightGCN, EASE, ItemKNN and Pop."
+            "without training. Models that can: ours but DGCLR, WordKNN and SequentialRules; "
+            "LightGCN, EASE, ItemKNN and Pop."
         )
 
     def item(self, texts: Sequence[str], users: _Ints) -> tuple[Tensor, Tensor]:  # noqa: ARG002

@@ -61,7 +61,7 @@ class VectorScorer:
         """The vectors that the model gives its items, before a blend or popularity is added.
 
         Raises:
-            InputError: if they are all zero, as those of Stack and WordKNN are.
+            InputError: if they are all zero, as those of models without training are.
         """
         if not self._raw_items.any():
             raise InputError(

@@ -67,6 +67,7 @@ def stored(
         "state_dict": {key: state["state_dict"].get(key) for key in _OF_FOLD},
         "blend_names": state.get("blend_names"),
         "blend_words": state.get("blend_words"),
+        "blend_decay": state.get("blend_decay"),
         "blend_later": state.get("blend_later"),
         "blend_trend": state.get("blend_trend"),
     }

@@ -162,7 +162,7 @@ def test_the_deviation_of_few_scores_is_exact(monkeypatch):
     near = rng.random((200, 200)) * (rng.random((200, 200)) < 0.02)
     known = csr_matrix(rng.random((9, 200)) < 0.02, dtype=np.float32)
     for one in (ItemMap(csr_matrix(near)), ItemMap(near)):
-        found = module._spread(one, known)
+        found = module._spread(one, known, 200)
         exact = (known.toarray() @ near)[:, 1:].std(axis=1)
         if one.near is near:
             assert (found[exact > 0] == 0).any()  # so it would be, were it no sparse matrix

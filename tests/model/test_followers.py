@@ -40,7 +40,7 @@ def test_shares_of_users_who_go_on_to_an_item(rows, most, pairs):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_LATER", most)
         patch.setattr(module, "_PAIRS", pairs)
-        found = followers(known(rows).later)
+        found = followers(known(rows).later, ITEMS)
     assert found.dtype == np.float32
     assert not found.diagonal().any()
     assert found.toarray() == pytest.approx(by_hand(rows, most), abs=1e-6)
@@ -49,16 +49,30 @@ def test_shares_of_users_who_go_on_to_an_item(rows, most, pairs):
 def test_an_item_leads_to_what_follows_it_alone():
     one_after_the_other = [(user, item, item) for user in range(5) for item in range(1, ITEMS)]
     assert np.array_equal(
-        followers(known(one_after_the_other).later).toarray()[1:, 1:],
+        followers(known(one_after_the_other).later, ITEMS).toarray()[1:, 1:],
         np.triu(np.ones((ITEMS - 1, ITEMS - 1)), 1),
     )
 
 
 def test_of_a_long_history_the_next_hundred_count():
     users, items = np.zeros(300, dtype=np.int64), np.arange(300)
-    found = followers(histories(users, items, items.astype(float), 1, 300).later).toarray()
+    found = followers(histories(users, items, items.astype(float), 1, 300).later, 300).toarray()
     assert np.array_equal(
         found, np.triu(np.ones((300, 300)), 1) - np.triu(np.ones((300, 300)), 101)
     )
-    at_once = followers(histories(users, items, None, 1, 300).later).toarray()
+    at_once = followers(histories(users, items, None, 1, 300).later, 300).toarray()
     assert np.array_equal(at_once, 1 - np.eye(300))  # none of them is nearer than another
+
+
+@given(rows, st.integers(1, ITEMS - 1), st.integers(1, 30))
+def test_the_likeliest_followers_are_kept(rows, k, pairs):
+    later = known(rows).later
+    whole = followers(later, ITEMS).toarray()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_PAIRS", pairs)
+        found = followers(later, k).toarray()
+    for some, every in zip(found, whole, strict=True):
+        best = sorted(range(ITEMS), key=lambda item: (-every[item], item))[:k]
+        wanted = np.zeros(ITEMS)
+        wanted[best] = every[best]
+        assert some == pytest.approx(wanted, abs=1e-6)

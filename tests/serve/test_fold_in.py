@@ -198,6 +198,20 @@ def test_what_is_recent_counts_alike_for_new_users(place):
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
 
 
+def test_an_order_is_refused_where_what_is_recent_counted_otherwise(place):
+    settings = {**place, "profile_text": "lexical", "blend": ["recent_knn_5"]}
+    config = Config("Stack", "small", config_dict=settings)
+    loaders = split_data(config, read_dataset(config))
+    model = build_model(config, loaders[0]).eval()
+    model.blend.weigh({"recent_knn_5": 1.0})
+    catalogue, history = catalogue_of(loaders[0].dataset, loaders), np.array([5, 6])
+    state = {**state_of(config, model), "blend_decay": 0.3}
+    fold = VectorFold(catalogue, state, model.stored_vectors(), None)
+    fold.user_scores(history, [])
+    with pytest.raises(InputError, match="recent_knn_5 counted recent interactions otherwise"):
+        fold.user_scores(history, [], ordered=True)
+
+
 def test_a_history_in_order_gets_the_list_of_a_user_who_had_it_in_that_order(run_of, place):
     run = run_of("SymCEREPlus", profile_text="lexical", blend=["next"])
     recommender = Recommender.load(run)
