@@ -48,11 +48,14 @@ option() {  # NAME VALUE: nothing for no value
 BLENDED=$(option blended "$(among , LightGCN XSimGCL CollabContext)")
 UNTUNED=$(option untuned "$(among , SymCEREPlus)")
 FOUND=$(option tuned_by "${TUNED:-}")
-# the best baseline without a blend, the blend alone, the best of the paper's own five
-AGAINST=$(among / Pop ItemKNN EASE BPR LightGCN XSimGCL SGL SimGCL DirectAU NGCF NeuMF \
-    CollabContext DGCLR RLMRecCon AlphaRec SMORET)/WordKNN,Stack
+# the best baseline without a blend, the same without rules in order of time, the blend alone, the
+# best of the paper's own five
+BEST=$(among / Pop ItemKNN EASE BPR LightGCN XSimGCL SGL SimGCL DirectAU NGCF NeuMF \
+    CollabContext DGCLR RLMRecCon AlphaRec SMORET)/WordKNN
+BEST=${BEST#/}
+AGAINST=$BEST/SequentialRules,$BEST,Stack
 PAPER=$(among / NeuMF SGL NGCF LightGCN DGCLR)
 [ -z "$PAPER" ] || AGAINST=$AGAINST,$PAPER
 $RUN compare --models="$MODELS" --datasets="$SETS" --data_path="$OUT/data" --out="$OUT/results" \
-    --cache_dir="$OUT/cache" --against="${AGAINST#/}" $UNTUNED $BLENDED $FOUND \
+    --cache_dir="$OUT/cache" --against="$AGAINST" $UNTUNED $BLENDED $FOUND \
     --seeds="${SEEDS:-0,1,2}" --tune="${TRIALS:-12}" --jobs="${JOBS:-2}"

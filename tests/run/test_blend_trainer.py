@@ -16,6 +16,7 @@ from stock_data import write_knowledge
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.chronology import row_times
+from recbole_symcere.data.recency import Histories
 from recbole_symcere.evaluate.weights import Bagged, HeldOut
 from recbole_symcere.plugin import checkpoint
 from recbole_symcere.plugin.config import Config
@@ -284,6 +285,20 @@ def test_recent_interactions_are_weighed_as_far_from_validation_as_from_test(une
     assert np.allclose(scores[1], flat @ near["knn"], atol=1e-5)
 
 
+def test_what_is_taken_of_late_is_that_of_the_time_as_far_from_validation(uneven):
+    trainer, (train, valid, _) = started(uneven, blend=["trend"])
+    found = scored(trainer, valid)
+    feat, times = train.dataset.inter_feat, row_times(train.dataset)
+    one = trainer.model.blend.expert("trend")
+    for row, user in enumerate(valid.uid_list.tolist()):
+        mine = np.sort(times[feat["user_id"].numpy() == user])
+        for place, left_out in ((1, len(valid.uid2positive_item[user])), (2, 0)):
+            until = np.array([mine[len(mine) - 1 - left_out]])
+            known = Histories(np.zeros((1, trainer.model.n_items)), until)
+            assert np.array_equal(found[place, row], one.scores(one.rows(known, True))[0])
+    assert not np.array_equal(found[1], found[2])
+
+
 @pytest.mark.parametrize(("blend", "order"), [(RECENT, "RO"), (["knn_5"], "TO")])
 def test_nothing_is_hidden_where_nothing_is_recent(uneven, blend, order):
     trainer, (_, valid, _) = started(uneven, order, blend=blend)
@@ -379,6 +394,18 @@ def test_a_run_whose_weights_are_of_other_experts_is_not_refitted(
     checkpoint.save(file, {**checkpoint.load(file), key: was})
     with pytest.raises(InputError, match=message):
         refit(tmp_path / "run")
+
+
+def test_users_of_a_refit_ask_at_the_end_of_the_data(small, tmp_path):
+    ran(small, tmp_path, "Stack", blend=["trend", "next"])
+    refit(tmp_path / "run")
+    known = [
+        load_data_and_model(tmp_path / name / "checkpoint" / "best.safetensors")[1].blend.known
+        for name in ("run", "run-refit")
+    ]
+    assert np.isfinite(known[0].until[1:]).all()
+    assert np.isinf(known[1].until).all()
+    assert known[1].later.nnz > known[0].later.nnz
 
 
 def test_a_trial_of_a_search_chooses_nothing(small, tmp_path):
