@@ -71,7 +71,7 @@ def blend_of(config: Any, dataset: Any, words: Callable[[], Tensor]) -> Blend | 
             f"{12 * n_items**2 / 1e9:.1f} GB: --blend_ease_exact={n_items}."
         )
     known = training_histories(dataset)
-    if config["refit_of"]:
+    if o.refit_blend:
         known = Histories(known.later)  # its lists are for now
     if any(name != "words" for name in names):
         tell_of_columns("what the blend adds is", known)
