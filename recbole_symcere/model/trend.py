@@ -64,10 +64,10 @@ def trend(items: _Ints, times: _Times | None, n_items: int) -> Trend:
     late = max(_SHARE * n, 1.0)
     step = max(int(late / _STEPS), -(-n * n_items // _NUMBERS), 1)
     ends = np.append(np.arange(step, n, step), n)
-    counts, before = np.zeros((len(ends) + 1, n_items)), 0
+    counts, now, before = np.zeros((len(ends) + 1, n_items), np.float32), np.zeros(n_items), 0
     for place, end in enumerate(ends, start=1):
         weight = np.exp((np.arange(before, end) - (end - 1)) / late)
-        counts[place] = counts[place - 1] * np.exp((before - end) / late)
-        counts[place] += np.bincount(items[before:end], weight, n_items)
+        now = now * np.exp((before - end) / late) + np.bincount(items[before:end], weight, n_items)
+        counts[place] = np.log1p(now)
         before = end
-    return Trend(np.log1p(counts).astype(np.float32), times[ends - 1])
+    return Trend(counts, times[ends - 1])
