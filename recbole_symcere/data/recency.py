@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 
 from recbole_symcere.data.chronology import tie_keys
 
-__all__ = ["DECAY", "Histories", "histories"]
+__all__ = ["DECAY", "Histories", "histories", "history_of_one"]
 
 DECAY = 0.1
 """What an interaction counts for beside the next one, where later ones shall count more."""
@@ -92,6 +92,24 @@ def histories(
         until[count > 0] = at[ends[count > 0] - 1]
     pairs = csr_matrix((later, (keys // n_items, keys % n_items)), (n_users, n_items))
     return Histories(pairs, until)
+
+
+def history_of_one(
+    items: NDArray[np.int64],
+    times: NDArray[np.float64] | None,
+    n_items: int,
+    until: float = np.inf,
+) -> Histories:
+    """The history of one user, who wants to know what comes next from ``until`` on.
+
+    Args:
+        items: [n] of his interactions, and
+        times: [n], as in `histories`.
+        n_items: number of item ids, padding included.
+        until: a time; later than all if not given, whatever his times are.
+    """
+    known = histories(np.zeros_like(items), items, times, 1, n_items)
+    return Histories(known.later, np.array([until]))
 
 
 def _but_the_latest(

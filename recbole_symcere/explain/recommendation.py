@@ -22,7 +22,7 @@ from torch import Tensor
 
 from recbole_symcere.base.errors import InputError, did_you_mean
 from recbole_symcere.base.words import distinct_words, without
-from recbole_symcere.data.recency import Histories, histories
+from recbole_symcere.data.recency import history_of_one
 from recbole_symcere.explain.loaded_run import ExplainedRun
 from recbole_symcere.graph.bipartite import BipartiteGraph
 
@@ -164,9 +164,8 @@ def _score(run: ExplainedRun, pair: tuple[int, int], keep: npt.NDArray[np.bool_]
         return float(scores[0, item])
     mine = keep & (run.users == user)
     times = None if run.times is None else run.times[mine]
-    zeros = np.zeros_like(run.items[mine])
-    known = histories(zeros, run.items[mine], times, 1, model.n_items)
-    known = Histories(known.later, model.blend.known.until[[user]])  # asked at the same time
+    until = float(model.blend.known.until[user])  # asked at the same time
+    known = history_of_one(run.items[mine], times, model.n_items, until)
     return float(model.blend.added(scores, known)[0, item])
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import DECAY, Histories
-from recbole_symcere.model.blend_options import kind_of
+from recbole_symcere.model.blend_options import kind_of, recent_among
 from recbole_symcere.model.experts import Expert, ItemMap, basis_columns
 from recbole_symcere.model.trend import Trend
 
@@ -94,11 +94,14 @@ class Blend(nn.Module):
         return self.known.of(users)
 
     def kept(self) -> dict[str, Any]:
-        """What a checkpoint holds of it, beside its weights, so that new users can be placed."""
+        """What a checkpoint holds of it, beside its weights, so that new users can be placed.
+
+        Of experts that don't count it is nothing, so that none is made before weights are chosen.
+        """
         found = {"blend_names": self.names, "blend_words": self.words, "blend_decay": DECAY}
-        if "next" in self.names:
+        if self._weight("next"):
             found["blend_later"] = torch.from_numpy(self.known.later.data)
-        if "trend" in self.names:
+        if self._weight("trend"):
             trend = self.expert("trend")
             assert isinstance(trend, Trend)
             found["blend_trend"] = torch.from_numpy(trend.now.near)
@@ -107,7 +110,7 @@ class Blend(nn.Module):
     @property
     def recent_names(self) -> list[str]:
         """The experts for which later interactions count more."""
-        return [name for name in self.names[1:] if kind_of(name).recent]
+        return recent_among(self.names[1:])
 
     def scores(
         self, names: list[str], known: Histories, earlier: Histories | None = None
@@ -188,8 +191,9 @@ class Blend(nn.Module):
         """Experts, what users know, and w_k sd_u(s) / sd_u(x_k) [b]."""
         found = []
         for name in names:
-            weight, one, rows = self._weight(name), self.expert(name), self._rows(name, known)
+            weight = self._weight(name)
             if weight:
+                one, rows = self.expert(name), self._rows(name, known)
                 own = np.maximum(_spread(one, rows, known.flat.shape[1]), 1e-12)
                 found.append((one, rows, (weight * spread / own).astype(np.float32)))
         return found

@@ -1,13 +1,14 @@
 """The settings of a blend, and what its experts' names say; loads neither torch nor RecBole."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.base.options import option
 
-__all__ = ["EXPERTS", "BlendOptions", "Kind", "kind_of"]
+__all__ = ["EXPERTS", "BlendOptions", "Kind", "kind_of", "recent_among"]
 
 EXPERTS = (
     "popularity",
@@ -64,6 +65,11 @@ def kind_of(name: str) -> Kind:
         "directions), next and trend; all but popularity, next and trend also with recent_ before "
         "them."
     )
+
+
+def recent_among(names: Iterable[str]) -> list[str]:
+    """The experts for which later interactions count more."""
+    return [name for name in names if kind_of(name).recent]
 
 
 @dataclass(frozen=True)

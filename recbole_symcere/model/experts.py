@@ -43,6 +43,7 @@ class Expert(Protocol):
             known: of b users.
             recent: whether later interactions count more.
         """
+        return known.recent if recent else known.flat
 
     def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
         """Float32 [b, n_items] for known items [b, n_items], or those of some items [b, m]."""
@@ -54,7 +55,7 @@ class Expert(Protocol):
         """Scores, the other way round, times x [b, d]: [n_items, d]."""
 
 
-class Popularity:
+class Popularity(Expert):
     """log(1 + |N_i|) for every user.
 
     Args:
@@ -63,10 +64,6 @@ class Popularity:
 
     def __init__(self, counts: _Floats) -> None:
         self._logs = np.log1p(counts).astype(np.float32)
-
-    def rows(self, known: Histories, recent: bool) -> csr_matrix:
-        """See `Expert`."""
-        return known.recent if recent else known.flat
 
     def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
         """See `Expert`."""
@@ -82,7 +79,7 @@ class Popularity:
         return np.outer(self._logs, x.sum(axis=0))
 
 
-class ItemMap:
+class ItemMap(Expert):
     """x_ui = sum_{j in N_u} W_ji with W = A or A B^T.
 
     Args:
@@ -92,10 +89,6 @@ class ItemMap:
 
     def __init__(self, near: _Floats | csr_matrix, far: _Floats | None = None) -> None:
         self.near, self.far = near, far
-
-    def rows(self, known: Histories, recent: bool) -> csr_matrix:
-        """See `Expert`."""
-        return known.recent if recent else known.flat
 
     def scores(self, known: csr_matrix, items: npt.NDArray[np.int64] | None = None) -> _Floats:
         """See `Expert`."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 from recbole_symcere.model.blend_of import training_histories
-from recbole_symcere.model.experts import Expert, expert
 from recbole_symcere.model.untrained import OneExpert
 
 __all__ = ["SequentialRules"]
@@ -29,9 +28,4 @@ class SequentialRules(OneExpert):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        known = training_histories(dataset)
-
-        def make(name: str) -> Expert:
-            return expert(name, known, None, 0)
-
-        self._rank_by("next", make, known)
+        self._rank_by("next", training_histories(dataset))

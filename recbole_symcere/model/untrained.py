@@ -1,6 +1,5 @@
 """What models without training have in common."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from recbole_symcere.data.recency import Histories
 from recbole_symcere.model.base import VectorRecommender
 from recbole_symcere.model.blend import Blend
 from recbole_symcere.model.blend_of import tell_of_columns
-from recbole_symcere.model.experts import Expert
+from recbole_symcere.model.experts import Expert, expert
 
 __all__ = ["OneExpert", "Untrained"]
 
@@ -48,14 +47,12 @@ class OneExpert(Untrained):
     tell (score_columns).
     """
 
-    def _rank_by(
-        self,
-        name: str,
-        make: Callable[[str], Expert],
-        known: Histories,
-        words: Tensor | None = None,
-    ) -> None:
-        """Take an expert; the arguments are those of `Blend`."""
+    def _rank_by(self, name: str, known: Histories, words: Tensor | None = None) -> None:
+        """Take an expert, whose name and what else it is made of are as in `expert`."""
+
+        def make(name: str) -> Expert:
+            return expert(name, known, None if words is None else words.numpy(), 0)
+
         self.protocol = tell_of_columns(f"{type(self).__name__}'s scores are", known)
         self.near = Blend((name,), make, known, words)
         self.near.weigh({name: 1.0})

@@ -8,7 +8,6 @@ from recbole_symcere.base.options import option, read_options
 from recbole_symcere.data.reviews import refuse_blank
 from recbole_symcere.model.blend_of import training_histories
 from recbole_symcere.model.catalogue_words import item_words
-from recbole_symcere.model.experts import Expert, expert
 from recbole_symcere.model.untrained import OneExpert
 from recbole_symcere.text.lexical import NO_WORDS
 
@@ -50,8 +49,4 @@ class WordKNN(OneExpert):
                 "model; compare leaves it out with --untrained=False."
             )
         name = f"words_{read_options(WordKNNOptions, config).word_neighbours}"
-
-        def make(name: str) -> Expert:
-            return expert(name, known, words.numpy(), 0)
-
-        self._rank_by(name, make, known, words)
+        self._rank_by(name, known, words)

@@ -7,7 +7,7 @@ from typing import Any
 
 from recbole_symcere.base.errors import InputError
 from recbole_symcere.data.recency import DECAY
-from recbole_symcere.model.blend_options import kind_of
+from recbole_symcere.model.blend_options import kind_of, recent_among
 from recbole_symcere.model.registry import text_use
 from recbole_symcere.model.stored_vectors import StoredVectors
 from recbole_symcere.plugin import checkpoint
@@ -112,7 +112,7 @@ def refuse_other_blend(state: Mapping[str, Any], names: Sequence[str], words: bo
             f"The checkpoint's weights are of a blend of {', '.join(trained)}, and these settings "
             f"give {', '.join(names)}. Train anew, or load it by the version that wrote it."
         )
-    recent = [name for name in names[1:] if kind_of(name).recent]
+    recent = recent_among(names[1:])
     if recent and state.get("blend_decay") != DECAY:
         raise InputError(
             f"The checkpoint's weights are of a blend in which {', '.join(recent)} "

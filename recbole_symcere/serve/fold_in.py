@@ -12,10 +12,10 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.recency import DECAY, Histories, histories
+from recbole_symcere.data.recency import DECAY, Histories
 from recbole_symcere.evaluate.products import all_products
 from recbole_symcere.model.blend import Blend
-from recbole_symcere.model.blend_options import BlendOptions, kind_of
+from recbole_symcere.model.blend_options import BlendOptions
 from recbole_symcere.model.experts import Expert, basis_columns, expert
 from recbole_symcere.model.registry import class_of, is_ours, lineage
 from recbole_symcere.model.trend import Trend
@@ -126,7 +126,7 @@ class VectorFold:
             own = torch.cat([own, torch.ones(1, 1)], dim=1)
         if not self._weights[1:].any():
             return own[0]
-        recent = [name for name in self._names[1:] if kind_of(name).recent]
+        recent = self._blend.recent_names
         if ordered and recent and self._decay != DECAY:
             raise InputError(
                 f"The run is of a version whose {', '.join(recent)} counted recent interactions "
@@ -168,11 +168,10 @@ class VectorFold:
         exact = int(self._settings.get("blend_ease_exact", BlendOptions.blend_ease_exact))
         words = None if self._words is None else self._words.numpy()
 
-        users, items = self._history.nonzero()
-        known = histories(users, items, None, *self._history.shape)
-        if self._later is not None:
-            order = self._later.numpy(), known.later.indices, known.later.indptr
-            known = Histories(csr_matrix(order, known.later.shape))
+        pairs = self._history
+        # without an order all are of one time
+        order = pairs.data.astype(np.int32) if self._later is None else self._later.numpy()
+        known = Histories(csr_matrix((order, pairs.indices, pairs.indptr), pairs.shape))
 
         def make(name: str) -> Expert:
             if name == "trend" and self._trend is not None:

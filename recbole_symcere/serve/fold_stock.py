@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recbole_symcere.base.errors import InputError
-from recbole_symcere.data.recency import Histories, histories
+from recbole_symcere.data.recency import Histories, history_of_one
 from recbole_symcere.model.blend import Blend
 
 __all__ = [
@@ -166,7 +166,7 @@ def known_by_one(history: _Ints, n_items: int, ordered: bool) -> Histories:
         ordered: whether they are in order of time; else all have one time.
     """
     times = np.arange(len(history), dtype=np.float64) if ordered else None
-    return Histories(histories(np.zeros_like(history), history, times, 1, n_items).later)
+    return history_of_one(history, times, n_items)
 
 
 def with_blend(fold: Fold, model: Any) -> Fold:

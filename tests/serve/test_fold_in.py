@@ -82,6 +82,13 @@ def run_of(place):
     return run
 
 
+def prepared(model, place, **settings):
+    """The configuration, a model that isn't trained, and the loaders."""
+    config = Config(model, "small", config_dict={**place, **settings})
+    loaders = split_data(config, read_dataset(config))
+    return config, build_model(config, loaders[0]).eval(), loaders
+
+
 @pytest.fixture
 def plus(run_of):
     return Recommender.load(run_of("SymCEREPlus", profile_text="lexical"))
@@ -157,10 +164,9 @@ def test_a_step_of_propagation_is_the_oracles():
 @pytest.mark.parametrize("pairs", [50_000_000, 10])
 def test_a_copy_of_a_user_of_symcereplus_has_his_vector(place, monkeypatch, weights, exact, pairs):
     monkeypatch.setattr("recbole_symcere.model.experts._PAIRS", pairs)  # fewer columns than items
-    settings = {"profile_text": "lexical", "blend_ease_exact": exact}
-    config = Config("SymCEREPlus", "small", config_dict={**place, **settings})
-    loaders = split_data(config, read_dataset(config))
-    model = build_model(config, loaders[0]).eval()
+    config, model, loaders = prepared(
+        "SymCEREPlus", place, profile_text="lexical", blend_ease_exact=exact
+    )
     torch.nn.init.normal_(model.item_bias)
     model.blend.weigh(weights)
     state = state_of(config, model)
@@ -185,10 +191,7 @@ def state_of(config, model):
 def test_what_is_recent_counts_alike_for_new_users(place):
     """Nothing tells when they had what."""
     names = ["knn_100", "recent_knn_100"]
-    settings = {**place, "profile_text": "lexical", "blend": names}
-    config = Config("SymCEREPlus", "small", config_dict=settings)
-    loaders = split_data(config, read_dataset(config))
-    model = build_model(config, loaders[0]).eval()
+    config, model, loaders = prepared("SymCEREPlus", place, profile_text="lexical", blend=names)
     catalogue, found = catalogue_of(loaders[0].dataset, loaders), []
     for name in names:
         model.blend.weigh({"model": 0.5, name: 0.5})
@@ -199,10 +202,9 @@ def test_what_is_recent_counts_alike_for_new_users(place):
 
 
 def test_an_order_is_refused_where_what_is_recent_counted_otherwise(place):
-    settings = {**place, "profile_text": "lexical", "blend": ["recent_knn_5"]}
-    config = Config("Stack", "small", config_dict=settings)
-    loaders = split_data(config, read_dataset(config))
-    model = build_model(config, loaders[0]).eval()
+    config, model, loaders = prepared(
+        "Stack", place, profile_text="lexical", blend=["recent_knn_5"]
+    )
     model.blend.weigh({"recent_knn_5": 1.0})
     catalogue, history = catalogue_of(loaders[0].dataset, loaders), np.array([5, 6])
     state = {**state_of(config, model), "blend_decay": 0.3}
@@ -255,10 +257,7 @@ def test_what_follows_an_item_is_what_the_run_saw_following_it(run_of):
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_new_user_asks_for_what_all_take_now(place, ordered):
-    settings = {**place, "profile_text": "lexical", "blend": ["trend"]}
-    config = Config("Stack", "small", config_dict=settings)
-    loaders = split_data(config, read_dataset(config))
-    model = build_model(config, loaders[0]).eval()
+    config, model, loaders = prepared("Stack", place, profile_text="lexical", blend=["trend"])
     model.blend.weigh({"model": 0.4, "trend": 0.6})
     catalogue, history = catalogue_of(loaders[0].dataset, loaders), np.array([5, 6, 7])
     fold = VectorFold(catalogue, state_of(config, model), model.stored_vectors(), None)
@@ -285,9 +284,7 @@ def test_models_without_vectors_of_items_know_none_that_are_alike(run_of):
 
 
 def test_the_blend_of_a_run_of_before_is_refused(place):
-    config = Config("SymCEREPlus", "small", config_dict={**place, "profile_text": "lexical"})
-    loaders = split_data(config, read_dataset(config))
-    model = build_model(config, loaders[0]).eval()
+    config, model, loaders = prepared("SymCEREPlus", place, profile_text="lexical")
     state = state_of(config, model) | {"blend_names": ["words", "ease"]}
     with pytest.raises(FoldError, match="has the blend of a run before version"):
         VectorFold(catalogue_of(loaders[0].dataset, loaders), state, model.stored_vectors(), None)
@@ -306,10 +303,7 @@ def deviation(scores):
 
 @pytest.mark.parametrize("with_history", [False, True])
 def test_the_blend_of_a_text_is_the_oracles(place, with_history):
-    settings = {**place, "profile_text": "lexical", "blend": ["words"]}
-    config = Config("SymCEREPlus", "small", config_dict=settings)
-    loaders = split_data(config, read_dataset(config))
-    model = build_model(config, loaders[0]).eval()
+    config, model, loaders = prepared("SymCEREPlus", place, profile_text="lexical", blend=["words"])
     torch.nn.init.normal_(model.item_bias)
     model.blend.weigh({"model": 0.2, "words": 0.8})
     words, d = model.blend.words.double().numpy(), 16
@@ -344,10 +338,9 @@ def test_the_blend_of_a_text_is_the_oracles(place, with_history):
 
 @pytest.mark.parametrize("with_words", [True, False])
 def test_a_new_items_row_is_the_oracles(place, with_words):
-    settings = {**place, "profile_text": "lexical", "blend": ["words", "ease_100"]}
-    config = Config("SymCEREPlus", "small", config_dict=settings)
-    loaders = split_data(config, read_dataset(config))
-    model = build_model(config, loaders[0]).eval()
+    config, model, loaders = prepared(
+        "SymCEREPlus", place, profile_text="lexical", blend=["words", "ease_100"]
+    )
     torch.nn.init.normal_(model.item_bias)
     model.blend.weigh({"model": 0.4, "words": 0.4, "ease_100": 0.2})
     words = model.blend.words[5]
@@ -404,9 +397,8 @@ def test_the_profile_of_a_known_items_reviews_is_its_own(place):
 
 
 def known_profiles(place):
-    config = Config("SymCEREPlus", "small", config_dict=place)
-    loaders = split_data(config, read_dataset(config))
-    model, dataset = build_model(config, loaders[0]).eval(), loaders[0].dataset
+    _, model, loaders = prepared("SymCEREPlus", place)
+    dataset = loaders[0].dataset
     from recbole_symcere.text.encode import encode_texts
     from recbole_symcere.text.encoder import TextEncoder, load_encoder
 
