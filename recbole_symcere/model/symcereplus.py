@@ -16,9 +16,9 @@ from recbole_symcere.loss.ranking import sampled_softmax
 from recbole_symcere.model.blend_of import blend_of
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.loss_batches import rows_of
+from recbole_symcere.model.profile_map import profile_map
 from recbole_symcere.model.profiles import node_profiles, seeded
 from recbole_symcere.model.symcere import Drawn, SymCERE
-from recbole_symcere.text.adaptor import linear_or_mlp
 from recbole_symcere.text.lexical import NO_WORDS
 from recbole_symcere.text.text_options import EncoderOptions
 
@@ -40,6 +40,9 @@ class SymCEREPlusOptions:
         512, "words of a review that count; the encoder reads max_length tokens", minimum=1
     )
     profile_hidden: int = option(0, "hidden width of f; 0 makes it a matrix", minimum=0)
+    profile_start: Literal["directions", "random"] = option(
+        "directions", "where a matrix f starts: at the profiles' leading directions, or anywhere"
+    )
     id_scale: float = option(0.0, "s; 0 without learn_id_scale leaves ids out", minimum=0)
     learn_id_scale: bool = option(False, "whether s is learned, from id_scale on")
     rank_weight: float = option(1.0, "weight of L_rank", minimum=0)
@@ -112,8 +115,8 @@ class SymCEREPlus(SymCERE):
         if not d_p:
             raise InputError(f"profile_text is lexical, but {NO_WORDS}. Take both, or dense.")
         if o.profile:
-            self.seed = linear_or_mlp(d_p, o.profile_hidden, self.options.embedding_size)
-            self.seed.apply(xavier_uniform_initialization)
+            sizes = self.options.embedding_size, o.profile_hidden
+            self.seed = profile_map(self._own_profiles(), *sizes, o.profile_start)
         if o.node_weight:
             width = self.backbone.output_size(self.options.embedding_size)
             self.node_projection = nn.Linear(d_p, width, bias=False)
@@ -123,6 +126,11 @@ class SymCEREPlus(SymCERE):
         self.register_buffer("trained_items", dataset.inter_feat[self.ITEM_ID].unique(), False)
         # the blend reads words also where the profile has none
         self.blend = blend_of(config, dataset, lambda: found.words if size else item_words(dataset))
+
+    def _own_profiles(self) -> Tensor:
+        """Those of the nodes that are seeded [n, d_p]."""
+        parts = {"item": slice(-self.n_items, None), "user": slice(self.n_users)}
+        return self.profiles[parts.get(self.plus.profile or "", slice(None))]
 
     def ego(self) -> Tensor:
         """Layer 0 of users and then items [n_users + n_items, d]."""
@@ -134,13 +142,10 @@ class SymCEREPlus(SymCERE):
 
     def nodes(self, graph: BipartiteGraph) -> Tensor:
         """Vectors of users and then items; half the work where one side has no layer 0."""
-        side = self.plus.profile
-        if side is None or side == "both" or hasattr(self, "embedding"):
+        side, backbone, ids = self.plus.profile, self.backbone, hasattr(self, "embedding")
+        if side is None or side == "both" or ids or not isinstance(backbone, LightGCN):
             return super().nodes(graph)
-        if not isinstance(self.backbone, LightGCN):
-            return super().nodes(graph)
-        own = self.profiles[-self.n_items :] if side == "item" else self.profiles[: self.n_users]
-        return self.backbone.of_side(graph, self.seed(own), side)
+        return backbone.of_side(graph, self.seed(self._own_profiles()), side)
 
     def losses(self, interaction: Any, *propagated: Tensor) -> SymCEREPlusLoss:  # type: ignore[override] # more terms
         """The weighted loss terms of a batch, each a scalar."""

@@ -123,9 +123,10 @@ def load_weights(model: Any, state: Mapping[str, Any]) -> None:
         model.load_state_dict(state["state_dict"])
         model.load_other_parameter(_on_device(state["other_parameter"], model.device))
     except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
         raise InputError(
             f"The weights of the checkpoint don't fit {type(model).__name__} with these settings: "
-            f"{' '.join(str(error).split())}. Give the settings and data that it was trained with."
+            f"{why}. Give the settings and data that it was trained with."
         ) from None
 
 

@@ -1,13 +1,17 @@
-"""What turns frozen text vectors into vectors that learn: an MLP, or a table in their place."""
+"""What turns frozen text vectors into vectors that learn: matrices, an MLP, or a table instead."""
 
 import itertools
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from scipy.linalg import eigh
 from torch import nn
 
-__all__ = ["Adaptor", "LearnedTable", "linear_or_mlp", "relu_dropout"]
+__all__ = ["Adaptor", "FromDirections", "LearnedTable", "linear_or_mlp", "relu_dropout"]
+
+_ROWS = 16_384  # that are read at once
+_NOTHING = 1e-10  # of the largest squared singular value: a direction in which no rows differ
 
 
 class Adaptor(nn.Module):
@@ -74,3 +78,42 @@ def linear_or_mlp(size: int, hidden: int, out: int) -> nn.Module:
     if not hidden:
         return nn.Linear(size, out, bias=False)
     return nn.Sequential(nn.Linear(size, hidden), nn.LeakyReLU(), nn.Linear(hidden, out))
+
+
+class FromDirections(nn.Module):
+    """A matrix that starts at the leading directions of its inputs, turned at random.
+
+    With V [p, d] the first right singular vectors of the inputs and a random orthogonal Q::
+
+        f(x) = W x / c,   W = c Q V^T at the start
+
+    so that at the start f keeps the products of inputs as well as d numbers can, where those of a
+    random matrix are off by about 1 / sqrt(d). Adam moves a weight by about the learning rate
+    whatever its size: c times as large, W learns c times as slowly.
+
+    Args:
+        inputs: [n, p]; rows of zeros have no part in V.
+        width: d. Of fewer directions than that, the rest of V is 0.
+        slowness: c.
+    """
+
+    def __init__(self, inputs: torch.Tensor, width: int, slowness: float) -> None:
+        super().__init__()
+        self.slowness = slowness
+        directions = _leading_directions(inputs, width)  # [p, k]
+        turn = nn.init.orthogonal_(torch.empty(width, width))[:, : directions.shape[1]]
+        self.matrix = nn.Parameter(slowness * turn @ directions.T)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """[..., p] to [..., d]."""
+        return F.linear(vectors, self.matrix) / self.slowness
+
+
+def _leading_directions(rows: torch.Tensor, size: int) -> torch.Tensor:
+    """The first right singular vectors of rows [n, p], as columns [p, min(size, p)]."""
+    width = rows.shape[1]
+    squares = torch.zeros(width, width, dtype=torch.float64)
+    for some in torch.split(rows, _ROWS):
+        squares.addmm_(some.double().T, some.double())
+    values, found = eigh(squares.numpy(), subset_by_index=[max(width - size, 0), width - 1])
+    return torch.from_numpy(found * (values > _NOTHING * values.max())).to(rows.dtype)

@@ -40,7 +40,7 @@ def nodes_of(given, small, side):
     w = given.weight
     text = np.concatenate([users if side != "item" else 0 * users, 0 * items if side == "user"
                            else items])  # fmt: skip
-    ego = text @ w["seed.weight"].T
+    ego = text @ w["seed.matrix"].T / 5
     if "embedding.weight" in w:
         ego = ego + w["id_scale"] * w["embedding.weight"]  # observed draws that too
     return oracles.unit(oracles.lightgcn(given.adjacency, ego, 2) + 1e-30)
@@ -95,6 +95,27 @@ def test_its_node_term(small, monkeypatch):
     assert loss_of(model, batch).node == pytest.approx(0.5 * np.mean(means), abs=2e-4)
 
 
+@pytest.mark.parametrize("side", ["item", "user", "both"])
+def test_it_starts_at_the_leading_directions_of_the_profiles_it_reads(small, side):
+    settings = {"profile": side, "embedding_size": 4, "blend": None}
+    start, again, anywhere = (
+        prepare("SymCEREPlus", small, **settings, seed=seed, profile_start=where)[1]
+        for seed, where in ((1, "directions"), (2, "directions"), (1, "random"))
+    )
+    n = start.n_users
+    read = {"item": slice(n, None), "user": slice(0, n), "both": slice(None)}[side]
+    profiles = start.profiles.numpy()[-start.n_items :] if side == "item" else (
+        start.profiles.numpy()[read])  # fmt: skip
+    _, _, turned = np.linalg.svd(profiles.astype(np.float64), full_matrices=False)
+    kept = profiles @ turned[:4].T
+    for model in (start, again):
+        ego = model.ego().detach()[read].numpy()
+        np.testing.assert_allclose(ego @ ego.T, kept @ kept.T, atol=2e-3)
+    assert not torch.allclose(start.ego(), again.ego(), atol=1e-2)
+    ego = anywhere.ego().detach()[read].numpy()
+    assert np.abs(ego @ ego.T - kept @ kept.T).max() > 0.1
+
+
 def test_with_every_addition_off_it_is_symcere(small):
     off = {"blend": None, "profile": None, "id_scale": 1.0, "item_bias": False, "rank_weight": 0.0,
            "node_weight": 0.0, "cross_weight": 1.0}  # fmt: skip
@@ -112,6 +133,7 @@ def test_with_every_addition_off_it_is_symcere(small):
         {"profile": "user", "profile_text": "lexical"},
         {"profile": None, "id_scale": 1.0},
         {"profile_hidden": 8},
+        {"profile_start": "random"},
         {"learn_id_scale": True, "id_scale": 0.1},
         {"node_weight": 0.5},
         {"alpha": 0.5, "beta": 0.5},

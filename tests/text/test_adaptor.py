@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from recbole_symcere.text.adaptor import Adaptor, LearnedTable, relu_dropout
+from recbole_symcere.text.adaptor import Adaptor, FromDirections, LearnedTable, relu_dropout
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,62 @@ def test_a_learned_table_starts_as_what_it_was_given_and_leaves_it_alone():
     with torch.no_grad():
         table.weight.zero_()
     assert text.abs().sum() > 0
+
+
+def started(inputs, width, seed=0, slowness=5.0):
+    torch.manual_seed(seed)
+    return FromDirections(inputs, width, slowness)
+
+
+def rows_of_rank(rank, n=40, width=12):
+    rng = np.random.default_rng(1)
+    scale = 2.0 ** -np.arange(rank)
+    rows = (rng.normal(size=(n, rank)) * scale) @ rng.normal(size=(rank, width))
+    rows[::7] = 0
+    return torch.from_numpy(rows.astype(np.float32))
+
+
+@pytest.mark.parametrize("width", [1, 4, 12, 20])
+def test_a_matrix_starts_at_the_leading_directions(width):
+    x = rows_of_rank(12)
+    _, _, turned = np.linalg.svd(x.numpy().astype(np.float64))
+    kept = x.numpy() @ turned[:width].T
+    f = started(x, width)(x).detach()
+    assert f.shape == (40, width)
+    np.testing.assert_allclose(f @ f.T, kept @ kept.T, atol=2e-4)
+
+
+def test_the_start_is_turned_at_random_by_the_seed():
+    x = rows_of_rank(12)
+    one, again, other = (started(x, 4, seed).matrix.detach() for seed in (0, 0, 1))
+    assert torch.equal(one, again)
+    assert (one - other).abs().max() > 0.1
+    assert torch.allclose(one.T @ one, other.T @ other, atol=1e-4)
+
+
+def test_directions_in_which_nothing_differs_are_left_out():
+    x = rows_of_rank(3)
+    f = started(x, 6)
+    across = torch.linalg.svd(x.double())[2][3:].float()  # inputs that no row is like
+    assert f(across).abs().max() < 1e-4
+    assert torch.allclose(f(x).norm(dim=1), x.norm(dim=1), rtol=1e-4)
+    assert not started(torch.zeros(5, 4), 2).matrix.any()
+
+
+@pytest.mark.parametrize("slowness", [1.0, 5.0])
+def test_a_step_of_adam_moves_f_by_the_rate_over_the_slowness(slowness):
+    x = rows_of_rank(12)
+    f = started(x, 4, slowness=slowness)
+    before, eye = f(torch.eye(12)).detach(), torch.eye(12)
+    optimizer = torch.optim.Adam(f.parameters(), lr=0.01)
+    f(x[1:7]).square().sum().backward()
+    optimizer.step()
+    moved = (f(eye).detach() - before).abs()
+    assert moved.max() == pytest.approx(0.01 / slowness, rel=1e-3)
+
+
+def test_many_rows_give_what_few_at_once_do(monkeypatch):
+    x = rows_of_rank(12)
+    whole = started(x, 4).matrix
+    monkeypatch.setattr("recbole_symcere.text.adaptor._ROWS", 7)
+    assert torch.allclose(started(x, 4).matrix, whole, atol=1e-4)
