@@ -28,8 +28,7 @@ RULES = {
 
 _MAIN = "seven_sets"  # the table that pages begin with
 _FILES = {
-    # a row of several is that of the first
-    "today": [f"{_MAIN}/table.csv", "five_sets/table.csv"],
+    "today": [f"{_MAIN}/table.csv"],
     "0.1": ["0.1/musical_instruments/table.csv", "0.1/tripadvisor/table.csv"],
 }
 _NAMES = {
@@ -77,13 +76,7 @@ def results_of(model: str, rules: str) -> list[Result]:
         model: its name.
         rules: a key of `RULES`.
     """
-    first: dict[tuple[str, str], str] = {}
-    rows = [
-        row
-        for name in _FILES[rules]
-        for row in _read(name)
-        if row["model"] == model and first.setdefault((row["dataset"], row["row"]), name) == name
-    ]
+    rows = [row for name in _FILES[rules] for row in _read(name) if row["model"] == model]
     hits = {(row["dataset"], row["row"]): row for row in rows if row["metric"] == "hit@10"}
     return [
         Result(
@@ -101,16 +94,12 @@ def results_of(model: str, rules: str) -> list[Result]:
 
 
 def summary() -> tuple[list[str], list[list[str]]]:
-    """NDCG@10 of every row on every data set of today's tables: the sets, and rows of cells.
-
-    A row of several tables is that of the first; where it wasn't run its cell is empty.
-    """
-    tables = [_read(name) for name in _FILES["today"]]
-    found = [row for table in tables for row in table if row["metric"] == "ndcg@10"]
+    """NDCG@10 of every row on every data set of today's table: the sets, and rows of cells."""
+    found = [row for row in _read(f"{_MAIN}/table.csv") if row["metric"] == "ndcg@10"]
     sets = list(dict.fromkeys(row["dataset"] for row in found))
     labels = dict.fromkeys(row["row"] for row in found)
-    cells = {(row["row"], row["dataset"]): _mean(row) for row in reversed(found)}
-    rows = [[label, *(cells.get((label, name), "") for name in sets)] for label in labels]
+    cells = {(row["row"], row["dataset"]): _mean(row) for row in found}
+    rows = [[label, *(cells[label, name] for name in sets)] for label in labels]
     return [data_set_name(name) for name in sets], rows
 
 

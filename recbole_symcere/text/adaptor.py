@@ -11,6 +11,7 @@ from torch import nn
 __all__ = ["Adaptor", "FromDirections", "LearnedTable", "linear_or_mlp", "relu_dropout"]
 
 _ROWS = 16_384  # that are read at once
+_MOST = 65_536  # rows that tell directions
 _NOTHING = 1e-10  # of the largest squared singular value: a direction in which no rows differ
 
 
@@ -111,7 +112,7 @@ class FromDirections(nn.Module):
 
 def _leading_directions(rows: torch.Tensor, size: int) -> torch.Tensor:
     """The first right singular vectors of rows [n, p], as columns [p, min(size, p)]."""
-    width = rows.shape[1]
+    width, rows = rows.shape[1], rows[:: -(-len(rows) // _MOST) or 1]
     squares = torch.zeros(width, width, dtype=torch.float64)
     for some in torch.split(rows, _ROWS):
         squares.addmm_(some.double().T, some.double())

@@ -135,8 +135,12 @@ def test_a_step_of_adam_moves_f_by_the_rate_over_the_slowness(slowness):
     assert moved.max() == pytest.approx(0.01 / slowness, rel=1e-3)
 
 
-def test_many_rows_give_what_few_at_once_do(monkeypatch):
+def test_of_many_rows_some_are_read_and_few_at_once(monkeypatch):
     x = rows_of_rank(12)
     whole = started(x, 4).matrix
     monkeypatch.setattr("recbole_symcere.text.adaptor._ROWS", 7)
     assert torch.allclose(started(x, 4).matrix, whole, atol=1e-4)
+    monkeypatch.setattr("recbole_symcere.text.adaptor._MOST", 40)
+    others = torch.randn(80, 12)
+    others[::2] = x
+    assert torch.allclose(started(others, 4).matrix, whole, atol=1e-4)
