@@ -26,6 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "reviews and ids": {"id_scale": 1.0},
     "reviews and learned share of ids": {"id_scale": 0.1, "learn_id_scale": True},
     "f with a hidden layer": {"profile_hidden": 128},
+    "f from a random start": {"profile_start": "random"},
     "no blend": {"blend": None},
     "blend of words alone": {"blend": ["words", "words_20"]},
     "blend of EASE alone": {"blend": ["ease_10", "ease_100", "ease_1000"]},
