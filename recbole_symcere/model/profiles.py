@@ -1,7 +1,7 @@
 """What the training reviews say of interactions, users and items: their meaning and their words."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +28,6 @@ __all__ = [
     "item_text_vectors",
     "node_profiles",
     "review_words",
-    "seeded",
 ]
 
 _OWNERS = 16_384  # whose profiles are made at once
@@ -233,28 +232,6 @@ class TextProfiles:
         for (part, centre), out in zip(parts, torch.split(profiles, widths, dim=1), strict=True):
             _around(part, centre, out)
         return profiles, words
-
-
-def seeded(
-    f: Any,
-    profiles: torch.Tensor,
-    side: Literal["item", "user", "both"],
-    n_users: int,
-    n_items: int,
-) -> torch.Tensor:
-    """f(p) for the nodes of one side or of both, zeros for the others.
-
-    Args:
-        f: from [n, d_p] to [n, d].
-        profiles: [n_users + n_items, d_p]; those of items [n_items, d_p] do where side is "item".
-        side: whose profiles are read.
-        n_users: number of users, who come first.
-        n_items: number of items.
-    """
-    n = n_users + n_items
-    start, stop = {"item": (n_users, n), "user": (0, n_users), "both": (0, n)}[side]
-    absent = n - len(profiles)
-    return F.pad(f(profiles[start - absent : stop - absent]), (0, 0, start, n - stop))
 
 
 def _owners(dataset: Any, with_users: bool) -> list[tuple[np.ndarray, int]]:

@@ -17,7 +17,7 @@ from recbole_symcere.model.blend_of import blend_of
 from recbole_symcere.model.catalogue_words import item_words
 from recbole_symcere.model.loss_batches import rows_of
 from recbole_symcere.model.profile_map import profile_map
-from recbole_symcere.model.profiles import node_profiles, seeded
+from recbole_symcere.model.profiles import node_profiles
 from recbole_symcere.model.symcere import Drawn, SymCERE
 from recbole_symcere.text.lexical import NO_WORDS
 from recbole_symcere.text.text_options import EncoderOptions
@@ -111,15 +111,14 @@ class SymCEREPlus(SymCERE):
             dataset, encoder, self.device, size, o.lexical_max_length, dense, users
         )
         self.register_buffer("profiles", found.nodes, persistent=False)
-        d_p = self.profiles.shape[1]
-        if not d_p:
+        if not self.profiles.shape[1]:
             raise InputError(f"profile_text is lexical, but {NO_WORDS}. Take both, or dense.")
         if o.profile:
             sizes = self.options.embedding_size, o.profile_hidden
             self.seed = profile_map(self._own_profiles(), *sizes, o.profile_start)
         if o.node_weight:
             width = self.backbone.output_size(self.options.embedding_size)
-            self.node_projection = nn.Linear(d_p, width, bias=False)
+            self.node_projection = nn.Linear(self.profiles.shape[1], width, bias=False)
             xavier_uniform_initialization(self.node_projection)
         if o.item_bias:
             self.item_bias = nn.Parameter(torch.zeros(self.n_items))
@@ -136,9 +135,10 @@ class SymCEREPlus(SymCERE):
         """Layer 0 of users and then items [n_users + n_items, d]."""
         ids: Any = self.id_scale * self.embedding.weight if hasattr(self, "embedding") else 0
         side = self.plus.profile
-        sizes = self.n_users, self.n_items
-        seeds = seeded(self.seed, self.profiles, side, *sizes) if side else 0
-        return torch.as_tensor(ids + seeds)
+        if side:
+            around = 0, 0, self.n_users * (side == "item"), self.n_items * (side == "user")
+            ids = ids + nn.functional.pad(self.seed(self._own_profiles()), around)
+        return torch.as_tensor(ids)
 
     def nodes(self, graph: BipartiteGraph) -> Tensor:
         """Vectors of users and then items; half the work where one side has no layer 0."""

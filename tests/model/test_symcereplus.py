@@ -102,10 +102,9 @@ def test_it_starts_at_the_leading_directions_of_the_profiles_it_reads(small, sid
         prepare("SymCEREPlus", small, **settings, seed=seed, profile_start=where)[1]
         for seed, where in ((1, "directions"), (2, "directions"), (1, "random"))
     )
-    n = start.n_users
-    read = {"item": slice(n, None), "user": slice(0, n), "both": slice(None)}[side]
-    profiles = start.profiles.numpy()[-start.n_items :] if side == "item" else (
-        start.profiles.numpy()[read])  # fmt: skip
+    sides = {"item": slice(-start.n_items, None), "user": slice(start.n_users)}
+    read = sides.get(side, slice(None))
+    profiles = start.profiles.numpy()[read]
     _, _, turned = np.linalg.svd(profiles.astype(np.float64), full_matrices=False)
     kept = profiles @ turned[:4].T
     for model in (start, again):
