@@ -93,7 +93,8 @@ class FromDirections(nn.Module):
     whatever its size: c times as large, W learns c times as slowly.
 
     Args:
-        inputs: [n, p]; rows of zeros have no part in V.
+        inputs: [n, p]; rows of zeros have no part in V. Of more than 65,536 at most so many, evenly
+            drawn, tell it.
         width: d. Of fewer directions than that, the rest of V is 0.
         slowness: c.
     """
